@@ -1,0 +1,36 @@
+# ftexp: `make` lists the targets. Stage targets are forwarded to the experiment EXP (default: the demo).
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench plan stamp split validate submit status eval wait report repro all
+
+PYTHON ?= python3
+EXP ?= demo/capitalization
+stages := plan stamp split validate submit status eval wait report repro all
+export PYTHONDONTWRITEBYTECODE := 1
+
+help:      ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "make <stage>   $(stages), in EXP=$(EXP)"
+
+setup: .venv/ready ## make .venv from the lock
+
+.venv/ready: {{cookiecutter.experiment_name}}/requirements.txt tests/requirements.txt
+	@$(PYTHON) scripts/set_up.py --only-environment "{{cookiecutter.experiment_name}}/requirements.txt" tests/requirements.txt
+	@touch $@
+
+demo: setup ## stamp the demo into demo/capitalization and run every stage of it
+	@test -e demo/capitalization/site.yaml || .venv/bin/cookiecutter . --no-input --default-config --output-dir demo
+	@$(MAKE) --no-print-directory -C demo/capitalization setup VENV=$(CURDIR)/.venv
+	@$(MAKE) --no-print-directory -C demo/capitalization all
+
+test: setup ## run the tests, the demo's path among them
+	@.venv/bin/python -m pytest tests
+
+lint: setup ## ruff and mypy
+	@.venv/bin/ruff check scripts hooks tests data benchmarks
+	@.venv/bin/mypy
+
+bench: setup ## measure what is claimed to be fast
+	@.venv/bin/python benchmarks/measure.py
+
+$(stages):
+	@$(MAKE) --no-print-directory -C $(EXP) $@ $(if $(JOBS),JOBS=$(JOBS))

@@ -1,0 +1,60 @@
+"""Checks and completes the answers to cookiecutter's questions, in its own process, before anything is written.
+
+A Jinja extension of the template: its filter `check_answers` runs in the caller's folder, so that relative paths mean
+what the caller means by them. It imports what the stages use, from scripts/, and needs only PyYAML besides.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cookiecutter.exceptions import FailedHookException
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+TEMPLATE_DIR = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TEMPLATE_DIR / "scripts"))
+
+from ftexp.errors import UserError  # noqa: E402
+from ftexp.new_experiment import complete_answers  # noqa: E402
+
+
+class AnswerCheck(Extension):
+    """Adds the filter `check_answers`: the answers in, what the hook has to do out, as JSON."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters["check_answers"] = check_answers
+
+
+def check_answers(answers: dict[str, Any]) -> str:
+    """The completed answers as JSON.
+
+    Raises:
+        FailedHookException: With one message, which cookiecutter prints without a traceback.
+    """
+    try:
+        completed = complete_answers(dict(answers), TEMPLATE_DIR)
+    except UserError as error:
+        raise FailedHookException(f"nothing was written\n{error}") from error
+    completed["template"] = {"version": template_version(), "commit": template_commit()}
+    return json.dumps(completed)
+
+
+def template_version() -> str:
+    """The template's version."""
+    from ftexp import __version__
+
+    return __version__
+
+
+def template_commit() -> str | None:
+    """The template's commit, with `-dirty` where it is changed; None outside git."""
+    command = ["git", "-C", str(TEMPLATE_DIR), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout.strip() or None

@@ -1,0 +1,150 @@
+"""The tokens of a prompt and of its answer: the one place, used by training and by evaluation.
+
+With a chat template: the prompt is the template rendered with the generation prompt; the answer is what the
+template adds for the assistant's turn, up to and with the first end token. Without one: the user text, the
+answer, the end token. The text is tokenized once, in two pieces that meet where generation begins, so that what
+is trained after the prompt is what generation can produce after it.
+"""
+
+import datetime
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from ftexp.errors import UserError
+from ftexp.filesystem import read_json
+
+Message = dict[str, str]
+
+
+def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, Any]) -> list[Message]:
+    """The turns before the answer: a system turn where the prompt has one, and the user's.
+
+    Args:
+        prompt: `system` (None: no system turn at all) and `user`, in which `{column}` stands for a column's value
+            and `{input}` for the input column's.
+    """
+    columns = {**row, "input": row[input_column]}
+    user = Formatter().vformat(prompt["user"], (), {name: str(value) for name, value in columns.items()})
+    system = [] if prompt["system"] is None else [{"role": "system", "content": prompt["system"]}]
+    return [*system, {"role": "user", "content": user}]
+
+
+class Chat:
+    """Tokens of a model's prompts and answers, from the files of its folder.
+
+    Attributes:
+        stop_ids: Tokens at which generation stops: the end tokens of generation_config.json, config.json and the
+            tokenizer.
+        pad_id: The token that fills up a batch; it is masked, so which one it is changes nothing.
+    """
+
+    def __init__(self, model_dir: str | Path, date: str) -> None:
+        """Load the tokenizer.
+
+        Args:
+            model_dir: Folder in Hugging Face layout.
+            date: What a template that prints today's date gets, `YYYY-MM-DD`.
+
+        Raises:
+            UserError: If the folder has no usable tokenizer or no end token.
+        """
+        from transformers import AutoTokenizer
+
+        self._dir = Path(model_dir)
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self._dir}: has no usable tokenizer: {str(error).splitlines()[0]}. Copy the model again, whole.") from error
+        self._date = datetime.date.fromisoformat(date)
+        self.stop_ids = self._find_stop_ids()
+        pad = self.tokenizer.pad_token_id
+        self.pad_id: int = pad if pad is not None else min(self.stop_ids)
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        ids: set[int] = set()
+        for name in ("generation_config.json", "config.json"):
+            path = self._dir / name
+            eos = read_json(path).get("eos_token_id") if path.is_file() else None
+            ids |= set(eos) if isinstance(eos, list) else {eos} if eos is not None else set()
+        if self.tokenizer.eos_token_id is not None:
+            ids.add(self.tokenizer.eos_token_id)
+        if not ids:
+            raise UserError(f"{self._dir}: names no end token (eos_token), so generation would never stop. Set it in tokenizer_config.json.")
+        return frozenset(ids)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the model has a chat template."""
+        return bool(self.tokenizer.chat_template)
+
+    def prompt_ids(self, messages: list[Message]) -> list[int]:
+        """Token ids that the model sees before it answers; BOS once, where the template or the tokenizer gives it.
+
+        Raises:
+            UserError: If there is a system turn and no template to place it.
+        """
+        if self.has_template:
+            return self._ids(self._render(messages, is_prompt=True))
+        return self._leading_ids() + self._ids(self._plain(messages))
+
+    def answer_ids(self, messages: list[Message], answer: str) -> list[int]:
+        """Token ids of the answer, the last of which is the token at which generation stops.
+
+        Raises:
+            UserError: If the template renders the prompt differently once there is an answer.
+        """
+        if self.has_template:
+            prompt = self._render(messages, is_prompt=True)
+            full = self._render([*messages, {"role": "assistant", "content": answer}], is_prompt=False)
+            if not full.startswith(prompt):
+                raise UserError(
+                    f"{self._dir}: chat_template: renders another prompt before an answer than for generation, "
+                    f"so training and evaluation would differ: {prompt[-60:]!r} is not in {full[:len(prompt) + 20][-80:]!r}. "
+                    "Use a template in which the generation prompt begins the assistant's turn."
+                )
+            rest = full[len(prompt):]
+        else:
+            rest = answer
+        return self._cut_after_end(self._ids(rest))
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of generated ids, without special tokens."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def render(self, ids: list[int]) -> str:
+        """Text of ids with special tokens, for a person to look at."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _cut_after_end(self, ids: list[int]) -> list[int]:
+        for position, token in enumerate(ids):
+            if token in self.stop_ids:
+                return ids[: position + 1]
+        eos = self.tokenizer.eos_token_id
+        return [*ids, eos if eos is not None else min(self.stop_ids)]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _leading_ids(self) -> list[int]:
+        """What the tokenizer puts before a text by itself (BOS, or nothing)."""
+        bos = self.tokenizer.bos_token_id
+        begins = self.tokenizer("a")["input_ids"][:1]
+        return [bos] if bos is not None and begins == [bos] else []
+
+    def _plain(self, messages: list[Message]) -> str:
+        if len(messages) != 1 or messages[0]["role"] != "user":
+            raise UserError(f"experiment.yaml: prompt.system: {self._dir} has no chat template, so there is no place for a system turn. Set it to null.")
+        return messages[0]["content"]
+
+    def _render(self, messages: list[Message], *, is_prompt: bool) -> str:
+        from jinja2.exceptions import TemplateError
+
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=is_prompt,
+                date_string=self._date.strftime("%d %b %Y"), strftime_now=self._date.strftime,
+            )
+        except TemplateError as error:
+            raise UserError(f"{self._dir}: chat_template: cannot render this prompt: {error}. Change the prompt section of experiment.yaml.") from error
+        return str(text)

@@ -1,0 +1,39 @@
+"""The version of our code, as far as it can change a number: a hash of syntax trees, so comments cost nothing."""
+
+import ast
+from pathlib import Path
+
+from ftexp.filesystem import sha256_json
+
+_FTEXP = Path(__file__).parent
+_SHARED = ("chat.py", "splits.py")
+_PARTS = {
+    "training": (*_SHARED, "training"),
+    "evaluation": (*_SHARED, "evaluation"),
+    "split": ("splits.py", "tables.py"),
+}
+
+
+def code_versions() -> dict[str, str]:
+    """Twelve digits per part (split, training, evaluation) that change only when its code does."""
+    return {part: _version(names) for part, names in _PARTS.items()}
+
+
+def _version(names: tuple[str, ...]) -> str:
+    files = [path for name in names for path in _python_files(_FTEXP / name)]
+    return sha256_json({str(path.relative_to(_FTEXP)): _syntax(path) for path in files})[:12]
+
+
+def _python_files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
+
+
+def _syntax(path: Path) -> str:
+    """The syntax tree as text, without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:]
+    return ast.unparse(tree)

@@ -1,0 +1,57 @@
+"""A user's mistake is one message; anything else is a bug and keeps its traceback."""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+
+
+class UserError(Exception):
+    """A mistake that the user can cure. The text follows `<file>: <key>: <what>, got <value>. <cure>.`"""
+
+
+class Findings:
+    """Mistakes gathered so that all of them are reported at once."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.messages: list[str] = []
+
+    def add(self, key: str, what: str, cure: str = "") -> None:
+        """Add one finding: `key` is a dotted path in the file, `cure` says what to do."""
+        where = f"{self.file}: {key}: " if key else f"{self.file}: "
+        self.messages.append(f"{where}{what}." + (f" {cure}" if cure else ""))
+
+    def unknown(self, key: str, known: Iterable[str], noun: str = "key") -> None:
+        """Add an unknown key, and name the nearest valid one."""
+        self.add(key, f"unknown {noun}", suggestion(key.rsplit(".", 1)[-1], known))
+
+    def raise_if_any(self) -> None:
+        """Raise one `UserError` with every message.
+
+        Raises:
+            UserError: If anything was found.
+        """
+        if self.messages:
+            raise UserError("\n".join(self.messages))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The nearest valid word, or the list of them where none is near."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Valid here: {', '.join(names)}."
+
+
+def run_command(main: Callable[[list[str]], int]) -> None:
+    """Run a stage's `main(arguments)` and exit: 0 done, 1 the user's mistake, 130 interrupted."""
+    try:
+        code = main(sys.argv[1:])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,67 @@
+"""The text of a run's eval.py: the definition of its evaluation, a task file that runs by itself."""
+
+import re
+from typing import Any
+
+from ftexp import paths
+
+_TEMPLATE = '''"""How run {run} is evaluated. Written by `make stamp` from experiment.yaml; edit that file, not this one.
+
+    inspect eval runs/{run}/eval.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from inspect_ai import Task, task
+from inspect_ai.model import GenerateConfig
+from inspect_ai.solver import generate
+
+from ftexp.evaluation.provider import tuned_model
+from ftexp.evaluation.samples import test_samples
+from ftexp.evaluation.scorer import {scorer}
+
+
+@task(name={name!r})
+def evaluation() -> Task:
+    return Task(
+        dataset=test_samples(
+            {file!r},
+            system={system!r},
+            user={user!r},
+            input_column={input!r},
+            output_column={output!r},
+        ),
+        solver=generate(),
+        scorer={scorer}(),
+        model=tuned_model(
+            {run!r},
+            base={base!r},
+            checkpoint={checkpoint!r},
+            dtype={dtype!r},
+            date={date!r},
+        ),
+        config=GenerateConfig(max_tokens={max_tokens}, temperature=0),
+        metadata={{"experiment": {name!r}, "run": {run!r}, "kind": {kind!r}}},
+    )
+'''
+
+
+def eval_text(run: dict[str, Any]) -> str:
+    """eval.py of a run, from the content of its run.yaml."""
+    places = paths.RunPaths(run["run"])
+    return _TEMPLATE.format(
+        run=run["run"], kind=run["kind"], name=task_name(run), scorer=run["evaluation"]["scorer"],
+        max_tokens=run["evaluation"]["max_tokens"], file=str(paths.split_dir(run["split"]) / "test.jsonl"),
+        system=run["prompt"]["system"], user=run["prompt"]["user"], date=run["prompt"]["date"],
+        input=run["data"]["input"], output=run["data"]["output"], dtype=run["settings"]["dtype"],
+        base=str(paths.model_dir(run["settings"]["model"])),
+        checkpoint=str(places.checkpoint_dir) if run["kind"] == "trained" else None,
+    )
+
+
+def task_name(run: dict[str, Any]) -> str:
+    """The task's name in inspect-ai: the experiment's."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", run["experiment"])

@@ -1,0 +1,127 @@
+"""inspect-ai's model provider `ftexp`: base and checkpoint, batches without waiting, the token ids of training.
+
+It is found by inspect's own commands: eval.py puts `scripts/` on the path, and `scripts/ftexp-0.dist-info`
+registers it where PYTHONPATH=scripts is set (`inspect eval-retry` resolves the model before it loads the task).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from inspect_ai.model import (
+    ChatCompletionChoice, ChatMessage, ChatMessageAssistant, GenerateConfig, Model, ModelAPI, ModelOutput, ModelUsage,
+    get_model, modelapi,
+)
+from inspect_ai.tool import ToolChoice, ToolInfo
+
+from ftexp.chat import Chat
+from ftexp.evaluation.tuned_model import Answer, chosen_device, generate, load_model
+from ftexp.paths import from_root
+
+BATCH_SIZE = 64
+MANY = 100_000
+# Turns of the event loop without a new request after which a batch is complete; samples start within a few.
+QUIET_TURNS = 50
+
+
+@dataclass(eq=False)
+class _Request:
+    prompt: list[int]
+    max_tokens: int
+    answer: Answer | None = None
+
+
+class TunedModelAPI(ModelAPI):
+    """One base model with one checkpoint, or the base alone."""
+
+    def __init__(
+        self, model_name: str, base_url: str | None = None, api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(), *, base: str, checkpoint: str | None = None, dtype: str, date: str,
+    ) -> None:
+        """Say where the model lies; it is loaded with the first request.
+
+        Args:
+            base: Folder of the base model, relative to the experiment's root.
+            checkpoint: The run's checkpoint, likewise; None for the control.
+        """
+        super().__init__(model_name, base_url, api_key, [], config)
+        self._base_dir = from_root(base)
+        self._checkpoint_dir = from_root(checkpoint) if checkpoint else None
+        self._dtype = dtype
+        self.chat = Chat(self._base_dir, date)
+        self._model: Any = None
+        self._waiting: list[_Request] = []
+        self._lock = anyio.Lock()
+
+    async def generate(
+        self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
+    ) -> ModelOutput:
+        """Answer one sample, in a batch with whatever else is asked at the time."""
+        messages = [{"role": message.role, "content": message.text} for message in input]
+        request = _Request(self.chat.prompt_ids(messages), config.max_tokens or 64)
+        self._waiting.append(request)
+        async with self._lock:
+            if request.answer is None:
+                await self._until_quiet()
+                await self._answer_waiting()
+        assert request.answer is not None
+        return self._output(request, request.answer)
+
+    async def _until_quiet(self) -> None:
+        """Wait until the queue has stopped growing, without sleeping."""
+        size, turns = -1, 0
+        while turns < QUIET_TURNS:
+            turns = turns + 1 if len(self._waiting) == size else 0
+            size = len(self._waiting)
+            await anyio.sleep(0)
+
+    async def _answer_waiting(self) -> None:
+        """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival."""
+        requests, self._waiting = self._waiting, []
+        requests.sort(key=lambda r: (r.max_tokens, len(r.prompt), r.prompt))
+        for start in range(0, len(requests), BATCH_SIZE):
+            await anyio.to_thread.run_sync(self._answer_batch, requests[start : start + BATCH_SIZE])
+
+    def _answer_batch(self, requests: list[_Request]) -> None:
+        if self._model is None:
+            self._model = load_model(self._base_dir, self._checkpoint_dir, self._dtype, chosen_device())
+        most = max(request.max_tokens for request in requests)
+        answers = generate(self._model, self.chat, [request.prompt for request in requests], most)
+        for request, answer in zip(requests, answers, strict=True):
+            request.answer = answer
+
+    def _output(self, request: _Request, answer: Answer) -> ModelOutput:
+        choice = ChatCompletionChoice(
+            message=ChatMessageAssistant(content=answer.text, model=self.model_name, source="generate"),
+            stop_reason="stop" if answer.is_stopped else "max_tokens",
+        )
+        size = len(request.prompt)
+        usage = ModelUsage(input_tokens=size, output_tokens=answer.token_count, total_tokens=size + answer.token_count)
+        return ModelOutput(model=self.model_name, choices=[choice], usage=usage)
+
+    async def count_text_tokens(self, text: str) -> int:
+        """Tokens of a text, by the model's own tokenizer."""
+        return len(self.chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def max_connections(self) -> int:
+        """As many as there are samples: all are asked at once, and batched here."""
+        return MANY
+
+    def collapse_user_messages(self) -> bool:
+        """Never: the turns are those that training saw."""
+        return False
+
+    def collapse_assistant_messages(self) -> bool:
+        """Never, likewise."""
+        return False
+
+
+@modelapi(name="ftexp")
+def ftexp() -> type[ModelAPI]:
+    """Register the provider under the name `ftexp`."""
+    return TunedModelAPI
+
+
+def tuned_model(run: str, *, base: str, checkpoint: str | None, dtype: str, date: str) -> Model:
+    """The model of a run, for its eval.py."""
+    return get_model(f"ftexp/{run}", base=base, checkpoint=checkpoint, dtype=dtype, date=date, memoize=False)

@@ -1,0 +1,30 @@
+"""The test rows as inspect-ai samples, with the turns that training saw."""
+
+from pathlib import Path
+
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser
+
+from ftexp.chat import Message, render_messages
+from ftexp.paths import from_root
+from ftexp.splits import read_items
+
+
+def test_samples(file: str, *, system: str | None, user: str, input_column: str, output_column: str) -> MemoryDataset:
+    """One sample per test row, in the split's order; its id is the item's, the hash of the raw row."""
+    prompt = {"system": system, "user": user}
+    samples = [
+        Sample(
+            id=item["item"],
+            input=[_message(turn) for turn in render_messages(prompt, input_column, item["row"])],
+            target=str(item["row"][output_column]),
+        )
+        for item in read_items(from_root(file))
+    ]
+    return MemoryDataset(samples, name=Path(file).parent.name)
+
+
+def _message(turn: Message) -> ChatMessage:
+    if turn["role"] == "system":
+        return ChatMessageSystem(content=turn["content"])
+    return ChatMessageUser(content=turn["content"])

@@ -1,0 +1,87 @@
+"""The model as it was trained: base weights and, for a trained run, its checkpoint."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+
+from ftexp.chat import Chat
+from ftexp.errors import UserError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Generated text of one prompt.
+
+    Attributes:
+        is_stopped: Whether the model stopped by itself, rather than at the limit of tokens.
+    """
+
+    text: str
+    token_count: int
+    is_stopped: bool
+
+
+def chosen_device() -> str:
+    """The device that site.yaml asks for by way of the job script, else a GPU where there is one."""
+    wanted = os.environ.get("FTEXP_DEVICE", "auto")
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: str) -> PreTrainedModel:
+    """Load base weights and checkpoint in the precision of training.
+
+    Args:
+        base_dir: The base model's folder.
+        checkpoint_dir: A PEFT adapter, or whole weights in Hugging Face layout; None for the base itself.
+
+    Raises:
+        UserError: If the checkpoint is not there.
+    """
+    if checkpoint_dir is not None and not checkpoint_dir.is_dir():
+        raise UserError(f"{checkpoint_dir}: there is no checkpoint. Train the run first: `make submit`.")
+    is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
+    weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
+    model = AutoModelForCausalLM.from_pretrained(weights_dir, dtype=DTYPES[dtype], local_files_only=True)
+    if is_adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, checkpoint_dir, autocast_adapter_dtype=False)
+    model.to(device)
+    model.eval()
+    return model  # type: ignore[no-any-return]
+
+
+def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_tokens: int) -> list[Answer]:
+    """Greedy answers to a batch of prompts.
+
+    Args:
+        prompts: Token ids, one list per prompt; shorter ones are filled up on the left and masked.
+        max_tokens: Most tokens that are generated per prompt.
+    """
+    width = max(map(len, prompts))
+    ids = torch.tensor([[chat.pad_id] * (width - len(p)) + p for p in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    with torch.inference_mode():
+        output = model.generate(input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens))
+    return [_answer(chat, row) for row in output[:, width:].tolist()]
+
+
+def _greedy(chat: Chat, max_tokens: int) -> GenerationConfig:
+    """A whole configuration, so that nothing of the model's own (a repetition penalty, say) slips in."""
+    return GenerationConfig(
+        do_sample=False, num_beams=1, max_new_tokens=max_tokens, eos_token_id=sorted(chat.stop_ids), pad_token_id=chat.pad_id
+    )
+
+
+def _answer(chat: Chat, ids: list[int]) -> Answer:
+    end = next((position for position, token in enumerate(ids) if token in chat.stop_ids), None)
+    kept: list[Any] = ids if end is None else ids[:end]
+    return Answer(chat.decode(kept), len(kept) + (end is not None), end is not None)

@@ -1,0 +1,96 @@
+"""Files: written aside and renamed, hashed once, never half there."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write `text` aside, then rename; leave the file (and its time) alone where the bytes are the same.
+
+    Returns:
+        Whether the file was written.
+    """
+    data = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    return True
+
+
+def write_json(path: Path, value: Any) -> bool:
+    """Write `value` as indented JSON with a stable order; return whether the bytes changed."""
+    return write_if_changed(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that the project wrote itself."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256_text(text: str) -> str:
+    """Hexadecimal SHA-256 of UTF-8 text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hexadecimal SHA-256 of a value's canonical JSON."""
+    return sha256_text(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileHashes:
+    """SHA-256 of files, remembered by size and modification time, so that a 16 GB model is read once.
+
+    The memory is one JSON file, `{path: [size_bytes, mtime_ns, sha256]}`; losing it costs time, nothing else.
+    """
+
+    def __init__(self, memory_path: Path) -> None:
+        self._memory_path = memory_path
+        self._known: dict[str, list[Any]] = _read_memory(memory_path)
+        self._changed = False
+
+    def of(self, path: Path) -> str:
+        """SHA-256 of the file at `path` (a link is followed)."""
+        stat = path.stat()
+        known = self._known.get(str(path))
+        if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return str(known[2])
+        digest = sha256_file(path)
+        self._known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
+        self._changed = True
+        return digest
+
+    def of_folder(self, folder: Path, names: list[str] | None = None) -> dict[str, str]:
+        """SHA-256 per file below `folder`, by relative name; only `names` where given."""
+        wanted = names if names is not None else sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        return {name: self.of(folder / name) for name in wanted}
+
+    def save(self) -> None:
+        """Write the memory where something new was hashed."""
+        if self._changed:
+            merged = _read_memory(self._memory_path) | self._known
+            write_if_changed(self._memory_path, json.dumps(merged))
+            self._changed = False
+
+
+def _read_memory(path: Path) -> dict[str, list[Any]]:
+    """An unreadable memory is an empty one: it is only ever a shortcut."""
+    try:
+        known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known

@@ -1,0 +1,149 @@
+"""The plan: experiment.yaml and the data, turned into runs.csv and one run.yaml for each run.
+
+Only the standard library and PyYAML are imported here, because the cookiecutter hook runs this code too. Where
+the data is parquet and pyarrow is absent, steps stay empty until `make plan`.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ftexp import paths
+from ftexp.design import Run, derive_steps, expand, reject_all_failed
+from ftexp.errors import Findings, UserError
+from ftexp.filesystem import write_if_changed
+from ftexp.spec import Experiment, placeholders, read_experiment
+from ftexp.splits import Split, make_split, split_name
+from ftexp.yamlfile import load_yaml, write_yaml
+
+HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
+DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
+
+
+def make_plan() -> tuple[Experiment, list[Run]]:
+    """Read experiment.yaml and the data, and return the experiment with its runs, steps derived.
+
+    Raises:
+        UserError: With every mistake of experiment.yaml at once; nothing has been written then.
+    """
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    return experiment, plan_runs(experiment)
+
+
+def plan_runs(experiment: Experiment) -> list[Run]:
+    """The runs of an experiment, with everything that follows from the number of its rows.
+
+    Raises:
+        UserError: If the data cannot be used, a prompt names no column, or no run is usable.
+    """
+    runs = expand(experiment)
+    splits: dict[str, Split | None] = {}
+    for run in runs:
+        name = split_name(run.data)
+        if name not in splits:
+            splits[name] = _split_or_none(run.data)
+    _check_prompts(runs, splits)
+    for run in runs:
+        split = splits[split_name(run.data)]
+        if split and run.kind == "trained":
+            derive_steps(run, len(split.rows["train"]))
+    reject_all_failed(runs)
+    return runs
+
+
+def _split_or_none(data: dict[str, Any]) -> Split | None:
+    try:
+        return make_split(data)
+    except ImportError:
+        return None
+
+
+def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
+    """Every placeholder of every prompt is a column of the data it is used with."""
+    found = Findings("experiment.yaml")
+    seen = set()
+    for run in runs:
+        split, user = splits[split_name(run.data)], run.prompt["user"]
+        if split is None or (user, split_name(run.data)) in seen:
+            continue
+        seen.add((user, split_name(run.data)))
+        columns = list(split.rows["test"][0]["row"])
+        for name in placeholders(user):
+            if name != "input" and name not in columns:
+                found.unknown(f"prompt.user: {{{name}}}", ["input", *columns], "column")
+    found.raise_if_any()
+
+
+def write_plan(experiment: Experiment, runs: list[Run]) -> list[Path]:
+    """Write runs.csv and runs/<id>/run.yaml; return what changed."""
+    changed = [paths.RUNS_CSV] if write_if_changed(paths.RUNS_CSV, runs_table(experiment, runs)) else []
+    for run in runs:
+        path = paths.RunPaths(run.id).run_yaml
+        if write_yaml(path, run_document(experiment, run), HEADER):
+            changed.append(path)
+    return changed
+
+
+def run_document(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What run.yaml says: all that decides this run's numbers, and nothing of any other run."""
+    return {
+        "experiment": experiment.name, "run": run.id, "kind": run.kind, "levels": run.levels, "problems": run.problems,
+        "data": run.data, "split": split_name(run.data), "prompt": run.prompt, "settings": run.settings,
+        "overrides": run.overrides, "steps": run.steps, "evaluation": run.evaluation,
+    }
+
+
+def runs_table(experiment: Experiment, runs: list[Run]) -> str:
+    """runs.csv: run, kind, one column per factor, what is derived, and a problem where there is one."""
+    derived = [name for name in DERIVED_COLUMNS if name not in experiment.factors]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["run", "kind", *experiment.factors, *derived, "problem"])
+    for run in runs:
+        facts = {**run.settings, **run.steps} if run.kind == "trained" else {}
+        levels = [cell(run.levels.get(name, "")) for name in experiment.factors]
+        table.writerow([run.id, run.kind, *levels, *(cell(facts.get(name, "")) for name in derived), "; ".join(run.problems)])
+    return text.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a CSV cell: null is empty, a list is joined by '+'."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def planned_runs() -> list[dict[str, Any]]:
+    """The run.yaml of every run of runs.csv, in its order.
+
+    Raises:
+        UserError: If nothing is planned yet.
+    """
+    if not paths.RUNS_CSV.is_file():
+        raise UserError(f"{paths.RUNS_CSV}: there is none yet. Run `make plan` first.")
+    with paths.RUNS_CSV.open(encoding="utf-8", newline="") as file:
+        ids = [row["run"] for row in csv.DictReader(file)]
+    return [read_run(run) for run in ids]
+
+
+def read_run(run: str) -> dict[str, Any]:
+    """The run.yaml of one run."""
+    document: dict[str, Any] = load_yaml(paths.RunPaths(run).run_yaml, str(paths.RunPaths(run).run_yaml))
+    return document
+
+
+def folders_not_in_design(runs: list[str]) -> list[str]:
+    """Run folders that an earlier design left behind; they are kept, and neither reported nor deleted."""
+    if not paths.RUNS_DIR.is_dir():
+        return []
+    return sorted(folder.name for folder in paths.RUNS_DIR.iterdir() if folder.is_dir() and folder.name not in set(runs))
+
+
+def factor_names() -> list[str]:
+    """The factors, in declared order."""
+    return list(read_experiment(paths.EXPERIMENT_YAML).factors)

@@ -1,0 +1,146 @@
+"""The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
+LOSSES = ("completion", "full")
+DTYPES = ("fp32", "bf16")
+RECIPES = (
+    "lora_finetune_single_device",
+    "full_finetune_single_device",
+    "lora_finetune_distributed",
+    "full_finetune_distributed",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One short name.
+
+    Attributes:
+        abbreviation: What stands before its level in a run's id.
+        wants: What a value must be, in words, for the message.
+        accepts: Whether a value is one.
+        default: The value where nobody sets it; None means derived or absent.
+        meaning: One line for the documentation.
+    """
+
+    abbreviation: str
+    wants: str
+    accepts: Callable[[Any], bool]
+    default: Any
+    meaning: str
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _positive_whole(value: Any) -> bool:
+    return _is_whole(value) and value > 0
+
+
+def _not_negative_whole(value: Any) -> bool:
+    return _is_whole(value) and value >= 0
+
+
+def _positive_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _nullable(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or accepts(value)
+
+
+def _folder_name(value: Any) -> bool:
+    """A folder below `models`, at most two deep (`org/name`)."""
+    if not isinstance(value, str) or not value:
+        return False
+    parts = value.split("/")
+    return len(parts) <= 2 and all(part and not part.startswith((".", "-", "~")) for part in parts)
+
+
+def _lora_modules(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(v in LORA_MODULES for v in value)
+        and len(set(value)) == len(value) and any(v in ("q", "k", "v", "o") for v in value)
+    )
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+_WHOLE = "a whole number above 0"
+SETTINGS: dict[str, Setting] = {
+    "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
+    "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
+    "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices"),
+    "lora_alpha": Setting("a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank"),
+    "lora_modules": Setting(
+        "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
+        ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
+    ),
+    "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate"),
+    "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
+    "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
+    "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
+    "warmup_steps": Setting(
+        "w", "a whole number, 0 or above", _not_negative_whole, None,
+        "steps of linear warm-up; derived: min(100, 10 % of the steps)",
+    ),
+    "max_seq_len": Setting(
+        "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
+        "longest row in tokens; a longer row is an error, never cut",
+    ),
+    "seed": Setting("s", "a whole number, 0 or above", _not_negative_whole, 0, "initialisation and data order"),
+    "train_size": Setting(
+        "n", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
+        "the first n training rows of the split's order; null: all",
+    ),
+    "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
+    "dtype": Setting("", "fp32 or bf16", _one_of(DTYPES), "bf16", "precision of training and evaluation"),
+}
+
+# Top-level keys of torchtune's recipes that may be set although they have no dot and no short name.
+TORCHTUNE_TOP_LEVEL = ("clip_grad_norm", "compile", "enable_activation_checkpointing", "enable_activation_offloading")
+
+# Keys of the generated config that another fact owns, and what to set instead.
+OWNED_KEYS = {
+    "optimizer.lr": "lr",
+    "model.lora_rank": "lora_rank",
+    "model.lora_alpha": "lora_alpha",
+    "model.lora_attn_modules": "lora_modules",
+    "model.apply_lora_to_mlp": "lora_modules",
+    "model.apply_lora_to_output": "lora_modules",
+    "lr_scheduler.num_warmup_steps": "warmup_steps",
+    "tokenizer.max_seq_len": "max_seq_len",
+}
+OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
+
+# What decides a control's answers: it is one fixed model, so nothing of the training does.
+CONTROL_SETTINGS = ("model", "dtype")
+
+
+def check_setting(name: str, value: Any) -> str | None:
+    """What is wrong with `value` for the short name `name`, in words; None where it is right."""
+    setting = SETTINGS[name]
+    if setting.accepts(value):
+        return None
+    return f"must be {setting.wants}, got {value!r}"
+
+
+def is_torchtune_key(name: str) -> bool:
+    """Whether `name` can only be a key of torchtune's config (a dotted one, or a known top-level one)."""
+    return name in TORCHTUNE_TOP_LEVEL or ("." in name and not name.startswith(("data.", "prompt.")))
+
+
+def owned_by(name: str) -> str | None:
+    """For a torchtune key that another fact owns: what to set instead; otherwise None."""
+    if name in OWNED_KEYS:
+        return f"set '{OWNED_KEYS[name]}' instead"
+    if name.split(".")[0] in OWNED_SECTIONS:
+        return "it follows from the model, the data and the prompt, and cannot be set"
+    return None

@@ -1,0 +1,208 @@
+"""What makes a stage of a run stale, and in which status it is: the one place that says so."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ftexp import paths
+from ftexp.code_version import code_versions
+from ftexp.filesystem import FileHashes, read_json, sha256_json
+from ftexp.run_lock import is_running
+from ftexp.torchtune_config import weight_files
+from ftexp.yamlfile import load_yaml
+
+STAGES = ("train", "eval")
+WORK = ("ready", "stale", "failed")
+_MODEL_FILE_SUFFIXES = (".json", ".model", ".txt", ".jinja")
+_INPUT_WORDS = {
+    "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
+    "task": "eval.py", "checkpoint": "the checkpoint",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """Status of one stage of one run, and why.
+
+    Attributes:
+        status: waiting, ready, submitted, running, done, stale or failed.
+    """
+
+    status: str
+    reason: str = ""
+
+
+class Missing(Exception):
+    """An input of a stage is not there yet; the text says which."""
+
+
+class Work:
+    """The state of an experiment's runs, from the files that are there now. One object per command."""
+
+    def __init__(self) -> None:
+        self.hashes = FileHashes(paths.HASHES_JSON)
+        self._models: dict[str, dict[str, str]] = {}
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Versions of the code, per part."""
+        return code_versions()
+
+    def state(self, run: dict[str, Any], stage: str) -> State:
+        """Status of `stage` of the run whose run.yaml is `run`."""
+        if run["problems"]:
+            return State("failed", "; ".join(run["problems"]))
+        if is_running(run["run"], stage):
+            return State("running")
+        try:
+            inputs = self.inputs(run, stage)
+        except Missing as missing:
+            return State("waiting", str(missing))
+        if self.is_done(run["run"], stage, inputs):
+            return State("done")
+        manifest = read_manifest(run["run"], stage)
+        if manifest is None or not self._has_outputs(manifest):
+            return self._unfinished(run["run"], stage, inputs)
+        changed = [_INPUT_WORDS[key] for key in inputs if manifest["inputs"].get(key) != inputs[key]]
+        failed = self._unfinished(run["run"], stage, inputs)
+        return failed if failed.status == "failed" else State("stale", f"changed: {', '.join(changed)}")
+
+    def is_done(self, run: str, stage: str, inputs: dict[str, Any]) -> bool:
+        """Whether a whole manifest vouches for exactly these inputs, and its outputs are there, unchanged."""
+        manifest = read_manifest(run, stage)
+        return manifest is not None and manifest["inputs"] == inputs and self._has_outputs(manifest)
+
+    def _unfinished(self, run: str, stage: str, inputs: dict[str, Any]) -> State:
+        job = read_job(run, stage)
+        if job is None or job.get("input_hash") != sha256_json(inputs):
+            return State("ready")
+        if job["state"] == "failed":
+            return State("failed", job["reason"])
+        if job["state"] == "running":
+            return State("ready", "was interrupted")
+        return State("ready", "its files are gone or changed")
+
+    def _has_outputs(self, manifest: dict[str, Any]) -> bool:
+        return all(
+            Path(name).is_file() and self.hashes.of(Path(name)) == digest for name, digest in manifest["outputs"].items()
+        )
+
+    def inputs(self, run: dict[str, Any], stage: str) -> dict[str, Any]:
+        """Everything that can change what a stage gives, as hashes.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
+
+    def input_hash(self, run: dict[str, Any], stage: str) -> str:
+        """One hash of `inputs`."""
+        return sha256_json(self.inputs(run, stage))
+
+    def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "config": sha256_json(load_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp"))),
+            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "train.jsonl", "make split")),
+            "model": self.model_files(run["settings"]["model"]),
+            "code": self.code["training"],
+        }
+
+    def _eval_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "task": self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp")),
+            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")),
+            "model": self.model_files(run["settings"]["model"]),
+            "checkpoint": self._checkpoint(run),
+            "code": self.code["evaluation"],
+        }
+
+    def _checkpoint(self, run: dict[str, Any]) -> dict[str, str] | None:
+        if run["kind"] == "control":
+            return None
+        training = self.state(run, "train")
+        if training.status != "done":
+            raise Missing(f"its training is {training.status}" + (f" ({training.reason})" if training.reason else ""))
+        manifest = read_manifest(run["run"], "train")
+        assert manifest is not None
+        folder = str(paths.RunPaths(run["run"]).checkpoint_dir)
+        return {name: digest for name, digest in manifest["outputs"].items() if name.startswith(folder)}
+
+    def model_files(self, model: str) -> dict[str, str]:
+        """SHA-256 of every file of a base model that loading it can read.
+
+        Raises:
+            Missing: If the folder is not there.
+        """
+        if model not in self._models:
+            folder = paths.model_dir(model)
+            if not folder.is_dir():
+                raise Missing(f"the model's folder {folder} is not there")
+            texts = [p.name for p in sorted(folder.iterdir()) if p.suffix in _MODEL_FILE_SUFFIXES and p.is_file()]
+            self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
+        return self._models[model]
+
+    def _there(self, path: Path, target: str) -> Path:
+        if not path.is_file():
+            raise Missing(f"{path} is missing: `{target}`")
+        return path
+
+    def preflight_hash(self, run: dict[str, Any]) -> str:
+        """What a run's preflight was made for; another value means it has to be made again.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split"))}
+        facts["task"] = self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp"))
+        facts["model"] = self.model_files(run["settings"]["model"])
+        if run["kind"] == "trained":
+            facts["train"] = self._train_inputs(run)
+        return sha256_json(facts)
+
+    def preflight(self, run: dict[str, Any]) -> State:
+        """Whether a run may be submitted: `done` where its preflight is current and without errors."""
+        try:
+            current = self.preflight_hash(run)
+        except Missing as missing:
+            return State("waiting", str(missing))
+        entry = read_preflight()["runs"].get(run["run"])
+        if entry is None:
+            return State("waiting", "not validated yet: `make validate`")
+        if entry["hash"] != current:
+            return State("stale", "changed since it was validated: `make validate`")
+        if entry["errors"]:
+            return State("failed", entry["errors"][0])
+        return State("done")
+
+
+def stages_of(run: dict[str, Any]) -> tuple[str, ...]:
+    """The stages of a run: a control is not trained."""
+    return STAGES if run["kind"] == "trained" else ("eval",)
+
+
+def read_manifest(run: str, stage: str) -> dict[str, Any] | None:
+    """The manifest of a finished stage; None where there is none, or it is not whole."""
+    return _read_mapping(paths.RunPaths(run).manifest(stage), ("inputs", "outputs", "input_hash"))
+
+
+def read_job(run: str, stage: str) -> dict[str, Any] | None:
+    """The record of a stage's last job; None where there is none, or it is not whole."""
+    return _read_mapping(paths.RunPaths(run).job(stage), ("state", "input_hash"))
+
+
+def read_preflight() -> dict[str, Any]:
+    """preflight.json; without runs where there is none, or it is not whole."""
+    return _read_mapping(paths.PREFLIGHT_JSON, ("runs",)) or {"runs": {}}
+
+
+def _read_mapping(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """A file that is cut short counts as absent: what it would say is not known."""
+    try:
+        content = read_json(path)
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(content, dict) or any(key not in content for key in keys):
+        return None
+    return content

@@ -1,0 +1,117 @@
+"""Figures as SVG elements that stand in an HTML page, and what groups in them look like.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Nothing is read or written. The same
+drawing gives the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ftexp.design import number_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+MOST_IN_LEGEND = 12
+LONG_LABEL = 30
+_SIZE_INCHES = (7.6, 3.6)
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd", "grid.linewidth": 0.6,
+    "axes.axisbelow": True, "legend.frameon": False, "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells a group apart; groups with one label share a look."""
+
+    label: str
+    colour: str
+    marker: str
+
+
+def level_label(level: Any) -> str:
+    """A level as it stands in a plot."""
+    if level is None or isinstance(level, bool):
+        return {None: "none", True: "true", False: "false"}[level]
+    if isinstance(level, int | float):
+        return number_text(level)
+    return "+".join(map(level_label, level)) if isinstance(level, list) else str(level)
+
+
+def cell_label(levels: dict[str, Any]) -> str:
+    """A combination of levels in words."""
+    return ", ".join(f"{name} {level_label(level)}" for name, level in levels.items()) or "all runs"
+
+
+def group_looks(groups: list[dict[str, Any]]) -> tuple[list[Look], str]:
+    """Colour, marker and legend of each group; above twelve only their first factor is told apart."""
+    labels, title = [cell_label(group) for group in groups], ""
+    if len(groups) > MOST_IN_LEGEND:
+        first = next(iter(groups[0]))
+        labels, title = [f"{first} {level_label(group[first])}" for group in groups], f"coloured by {first}"
+    order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
+    colours = _colours(len(order))
+    return [Look(label, colours[order[label]], MARKERS[order[label] % len(MARKERS)]) for label in labels], title
+
+
+def _colours(count: int) -> Sequence[str]:
+    """Okabe and Ito's, or, where they do not suffice, steps of viridis, which is as safe."""
+    if count <= len(COLOURS):
+        return COLOURS
+    import matplotlib
+    from matplotlib.colors import to_hex
+
+    return [to_hex(matplotlib.colormaps["viridis"](0.95 * index / (count - 1))) for index in range(count)]
+
+
+def svg_element(name: str, draw: Callable[["Axes"], None], looks: list[Look], legend_title: str) -> str:
+    """Draw one figure and return it as an element that can stand in an HTML page."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": name})
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        _add_legend(figure, looks, legend_title)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _for_page(text.getvalue(), name)
+
+
+def _add_legend(figure: "Figure", looks: list[Look], title: str) -> None:
+    """A legend beside the axes, or below them where its labels are long."""
+    from matplotlib.lines import Line2D
+
+    distinct = list({look.label: look for look in looks}.values())
+    if not 1 < len(distinct) <= MOST_IN_LEGEND:
+        return
+    handles = [Line2D([], [], color=look.colour, marker=look.marker, label=look.label, markersize=5) for look in distinct]
+    if max(len(look.label) for look in distinct) <= LONG_LABEL:
+        figure.legend(handles=handles, loc="outside right upper", title=title or None)
+        return
+    width, height = _SIZE_INCHES
+    figure.set_size_inches(width, height + 0.1 + 0.2 * ((len(distinct) + 1) // 2))
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, title=title or None)
+
+
+def _for_page(svg: str, name: str) -> str:
+    """Without XML declaration, name spaces, comments and fixed size; ids made unique within the page."""
+    prefix = re.sub(r"[^A-Za-z0-9]", "-", name) + "-"
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", body)
+    body = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", body, count=1)
+    body = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", body, count=1)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", body).strip()

@@ -1,0 +1,369 @@
+"""torchtune's keys, and how a run and the folder of its base model map to them. Another trainer is another such file.
+
+A config starts from the one that torchtune ships for this recipe and the nearest model of the family; what depends
+on the model comes from its folder (config.json, index, tokenizer files), never from a table of names.
+"""
+
+import functools
+import importlib.util
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ftexp import paths
+from ftexp.errors import UserError, suggestion
+from ftexp.filesystem import read_json
+
+# Suffix of the shipped configs of each recipe.
+_SUFFIXES = {
+    "lora_finetune_single_device": "_lora_single_device",
+    "full_finetune_single_device": "_full_single_device",
+    "lora_finetune_distributed": "_lora",
+    "full_finetune_distributed": "_full",
+}
+_ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
+_ACTIVATION = "silu"
+# Constants inside torchtune's Llama3ScaledRoPE.
+_LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+_SIZE_UNITS = {"M": 1e6, "B": 1e9}
+
+
+def is_lora(recipe: str) -> bool:
+    """Whether a recipe trains LoRA matrices, so that its checkpoint is an adapter."""
+    return recipe.startswith("lora_")
+
+
+def training_config(run: dict[str, Any]) -> dict[str, Any]:
+    """The complete torchtune config of a run, without what depends on the machine.
+
+    Args:
+        run: The content of its run.yaml.
+
+    Raises:
+        UserError: If the model is not one of the supported shapes, or a torchtune key does not exist.
+    """
+    settings = run["settings"]
+    model_dir = paths.model_dir(settings["model"])
+    shape = read_model_config(model_dir)
+    family = _family(shape, model_dir)
+    config = _shipped_config(settings["recipe"], family, shape)
+    config["model"] = _model_section(family, shape, settings, config["model"])
+    config["tokenizer"] = {
+        "_component_": "ftexp.training.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
+    }
+    config["checkpointer"] = _checkpointer_section(family, model_dir)
+    config["dataset"] = _dataset_section(run)
+    config |= _schedule_and_logging(run, config)
+    for key, value in run["overrides"].items():
+        _override(config, key, value)
+    return escape_interpolation(config)  # type: ignore[no-any-return]
+
+
+def read_model_config(model_dir: Path) -> dict[str, Any]:
+    """config.json of a model folder in Hugging Face layout.
+
+    Raises:
+        UserError: If the folder or the file is not there or not readable.
+    """
+    if not model_dir.is_dir():
+        have = sorted(p.name for p in paths.MODELS_LINK.iterdir()) if paths.MODELS_LINK.is_dir() else []
+        cure = suggestion(model_dir.name, have) if have else "Run `make setup`, and check `models` in site.yaml."
+        raise UserError(f"experiment.yaml: model: there is no folder {model_dir}. {cure}")
+    path = model_dir / "config.json"
+    if not path.is_file():
+        raise UserError(f"{path}: is missing. A model folder needs config.json, tokenizer files and safetensors files.")
+    try:
+        config: dict[str, Any] = read_json(path)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not readable as JSON: {error.msg}.") from error
+    return config
+
+
+def _family(shape: dict[str, Any], model_dir: Path) -> str:
+    """torchtune's family of a model: qwen2, llama3, llama3_1 (scaled RoPE) or llama3_2 (tied embeddings).
+
+    Raises:
+        UserError: If torchtune's builders cannot represent the model.
+    """
+    file = model_dir / "config.json"
+    kind, scaling = shape.get("model_type"), shape.get("rope_scaling")
+    if kind not in ("llama", "qwen2"):
+        raise UserError(f"{file}: model_type: is {kind!r}, and supported are llama (Llama 3.x) and qwen2 (Qwen2, Qwen2.5).")
+    if shape.get("hidden_act", _ACTIVATION) != _ACTIVATION:
+        raise UserError(f"{file}: hidden_act: must be {_ACTIVATION}, got {shape['hidden_act']!r}.")
+    head_dim = shape["hidden_size"] // shape["num_attention_heads"]
+    if shape.get("head_dim", head_dim) != head_dim:
+        raise UserError(f"{file}: head_dim: must be hidden_size / num_attention_heads = {head_dim}, got {shape['head_dim']}.")
+    if kind == "qwen2":
+        if scaling or shape.get("use_sliding_window"):
+            raise UserError(f"{file}: rope_scaling and use_sliding_window are not supported by torchtune's Qwen2.")
+        return "qwen2"
+    if shape.get("attention_bias") or shape.get("mlp_bias"):
+        raise UserError(f"{file}: attention_bias and mlp_bias must be false: torchtune's Llama has no biases.")
+    if scaling and ((scaling.get("rope_type") or scaling.get("type")) != "llama3" or any(scaling.get(k) != v for k, v in _LLAMA3_ROPE.items())):
+        raise UserError(f"{file}: rope_scaling: torchtune knows only Llama 3.1's ({_LLAMA3_ROPE}), got {scaling}.")
+    if shape.get("tie_word_embeddings"):
+        return "llama3_2"
+    return "llama3_1" if scaling else "llama3"
+
+
+def _shipped_config(recipe: str, family: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """The shipped config of this recipe whose model is nearest in size."""
+    folder = shipped_configs_dir() / {"qwen2": "qwen2_5"}.get(family, family)
+    ending = _SUFFIXES[recipe]
+    choices = [p for p in sorted(folder.glob("*.yaml")) if re.fullmatch(rf"[\d.]+[MB]{ending}", p.stem)]
+    if not choices:
+        raise UserError(f"experiment.yaml: recipe: torchtune ships no config of {recipe} for {folder.name}.")
+    size = parameter_count(shape)
+    path = min(choices, key=lambda p: abs(_labelled_size(p.stem) - size))
+    return _read_as_torchtune(path)
+
+
+def _read_as_torchtune(path: Path) -> dict[str, Any]:
+    """A YAML file as torchtune reads it: by OmegaConf, for which `True` is a boolean."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+def shipped_configs_dir() -> Path:
+    """The folder of the configs that torchtune ships, found without importing torch."""
+    spec = importlib.util.find_spec("recipes")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("torchtune is not installed in this environment. Run `make setup`.")
+    return Path(next(iter(spec.submodule_search_locations))) / "configs"
+
+
+def _labelled_size(stem: str) -> float:
+    number, unit = re.match(r"([\d.]+)([MB])_", stem).groups()  # type: ignore[union-attr]
+    return float(number) * _SIZE_UNITS[unit]
+
+
+def parameter_count(shape: dict[str, Any]) -> int:
+    """Parameters of a Llama or Qwen2 model, biases and norms left out (under 0.1 %)."""
+    dim, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    kv_dim = dim * shape.get("num_key_value_heads", shape["num_attention_heads"]) // shape["num_attention_heads"]
+    per_layer = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
+    embeddings = shape["vocab_size"] * dim * (1 if shape.get("tie_word_embeddings") else 2)
+    return int(layers * per_layer + embeddings)
+
+
+def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
+    """The component builder of the family with every dimension spelled out, and the LoRA arguments."""
+    lora = is_lora(settings["recipe"])
+    builder = f"lora_{family}" if lora else family
+    section = {
+        "_component_": f"torchtune.models.{family}.{builder}",
+        "vocab_size": shape["vocab_size"],
+        "num_layers": shape["num_hidden_layers"],
+        "num_heads": shape["num_attention_heads"],
+        "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
+        "embed_dim": shape["hidden_size"],
+        "intermediate_dim": shape["intermediate_size"],
+        "max_seq_len": shape["max_position_embeddings"],
+        "norm_eps": shape["rms_norm_eps"],
+        "rope_base": shape.get("rope_theta", 10000.0),
+    }
+    if family in ("llama3_1", "llama3_2"):
+        section["scale_factor"] = (shape.get("rope_scaling") or {}).get("factor", 1.0)
+    if family in ("qwen2", "llama3_2"):
+        section["tie_word_embeddings"] = bool(shape.get("tie_word_embeddings"))
+    if lora:
+        modules = settings["lora_modules"]
+        section |= {
+            "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
+            "apply_lora_to_mlp": "mlp" in modules,
+            "apply_lora_to_output": "output" in modules,
+            "lora_rank": settings["lora_rank"],
+            "lora_alpha": settings["lora_alpha"],
+            "lora_dropout": shipped.get("lora_dropout", 0.0),
+        }
+    return section
+
+
+def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
+    return {
+        "_component_": "ftexp.training.checkpointer.ResumableCheckpointer",
+        "checkpoint_dir": str(model_dir),
+        "checkpoint_files": weight_files(model_dir),
+        "recipe_checkpoint": None,
+        "output_dir": "${output_dir}",
+        "model_type": {"qwen2": "QWEN2", "llama3_2": "LLAMA3_2"}.get(family, "LLAMA3"),
+    }
+
+
+def weight_files(model_dir: Path) -> list[str]:
+    """The safetensors files of a model folder, all of them there.
+
+    Raises:
+        UserError: If there are none, or a shard of the index is missing.
+    """
+    index = model_dir / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        missing = [name for name in names if not (model_dir / name).is_file()]
+        if missing:
+            raise UserError(f"{index}: names files that are not there: {', '.join(missing)}. Copy the model again, whole.")
+        return names
+    if (model_dir / "model.safetensors").is_file():
+        return ["model.safetensors"]
+    raise UserError(f"{model_dir}: has neither model.safetensors nor model.safetensors.index.json. Copy the model again, whole.")
+
+
+def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:
+    settings, data, prompt = run["settings"], run["data"], run["prompt"]
+    return {
+        "_component_": "ftexp.training.dataset.PromptedRows",
+        "file": str(paths.split_dir(run["split"]) / "train.jsonl"),
+        "system": prompt["system"],
+        "user": prompt["user"],
+        "input_column": data["input"],
+        "output_column": data["output"],
+        "loss": settings["loss"],
+        "rows": run["steps"]["train_rows"],
+        "seed": settings["seed"],
+        "max_seq_len": settings["max_seq_len"],
+    }
+
+
+def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The top-level keys that a run decides; `device: null` takes a GPU where there is one."""
+    settings = run["settings"]
+    optimizer = config["optimizer"]
+    if optimizer["_component_"].startswith("bitsandbytes."):
+        optimizer = {"_component_": "torch.optim.AdamW", "fused": True, "weight_decay": 0.01}
+    changes = {
+        "output_dir": str(paths.RunPaths(run["run"]).scratch_dir("train")),
+        "seed": settings["seed"],
+        "shuffle": True,
+        "epochs": settings["epochs"],
+        "max_steps_per_epoch": None,
+        "batch_size": settings["batch_size"],
+        "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
+        "optimizer": {**optimizer, "lr": settings["lr"]},
+        "lr_scheduler": {
+            "_component_": "ftexp.training.schedule.cosine_with_warmup", "num_warmup_steps": settings["warmup_steps"],
+        },
+        "dtype": settings["dtype"],
+        "device": None,
+        "resume_from_checkpoint": False,
+        "metric_logger": {
+            "_component_": "ftexp.training.metric_logger.CsvLogger",
+            "output_dir": "${output_dir}",
+            "steps_per_epoch": run["steps"]["steps_per_epoch"],
+        },
+        "log_every_n_steps": 1,
+        "log_peak_memory_stats": True,
+    }
+    if is_lora(settings["recipe"]):
+        changes["save_adapter_weights_only"] = True
+    else:
+        changes["optimizer_in_bwd"] = False
+    return changes
+
+
+def _override(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key that exists in the config or is a parameter of its component; null removes it.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    *parents, last = key.split(".")
+    section = config
+    for parent in parents:
+        if not isinstance(section.get(parent), dict):
+            raise UserError(f"experiment.yaml: {key}: torchtune's config has no section '{parent}'. {suggestion(parent, _sections(section))}")
+        section = section[parent]
+    known = {*section, *_parameters(section)}
+    if last not in known:
+        raise UserError(f"experiment.yaml: {key}: unknown torchtune key. {suggestion(last, sorted(known))}")
+    if value is None:
+        section.pop(last, None)
+    else:
+        section[last] = value
+
+
+def _sections(config: dict[str, Any]) -> list[str]:
+    return [name for name, value in config.items() if isinstance(value, dict)]
+
+
+def _parameters(section: dict[str, Any]) -> list[str]:
+    """The keyword parameters of a section's component."""
+    if "_component_" not in section:
+        return []
+    return _component_parameters(section["_component_"])
+
+
+@functools.cache
+def _component_parameters(dotpath: str) -> list[str]:
+    import torchtune.config
+
+    module, _, name = dotpath.rpartition(".")
+    component = getattr(importlib.import_module(module), name)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    assert torchtune.config is not None
+    return [n for n, p in inspect.signature(component).parameters.items() if p.kind in kinds]
+
+
+def escape_interpolation(value: Any) -> Any:
+    """Escape `${` in texts of ours, which OmegaConf would read as a reference; `${output_dir}` is one."""
+    if isinstance(value, dict):
+        return {key: escape_interpolation(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escape_interpolation(item) for item in value]
+    if isinstance(value, str) and not value.startswith("${output_dir}"):
+        return re.sub(r"(\\*)\$\{", lambda match: 2 * match[1] + "\\${", value)
+    return value
+
+
+def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The config's keys that a setting decides, with the values they must have; the other half of `training_config`.
+
+    Written out by hand, not computed by the code that generates the config, so that one checks the other.
+    """
+    lora = is_lora(run["settings"]["recipe"])
+    modules = value if isinstance(value, list) else []
+    table: dict[str, dict[str, Any]] = {
+        "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
+        "lr": {"optimizer.lr": value},
+        "epochs": {"epochs": value},
+        "batch_size": {"batch_size": value},
+        "gradient_accumulation_steps": {"gradient_accumulation_steps": value},
+        "warmup_steps": {"lr_scheduler.num_warmup_steps": value},
+        "max_seq_len": {"dataset.max_seq_len": value},
+        "seed": {"seed": value, "dataset.seed": value},
+        "loss": {"dataset.loss": value},
+        "dtype": {"dtype": value},
+        "train_size": {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]},
+        "steps": {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]},
+        "recipe": {},
+    }
+    if lora:
+        table["lora_rank"] = {"model.lora_rank": value}
+        table["lora_alpha"] = {"model.lora_alpha": value}
+        table["lora_modules"] = {
+            "model.lora_attn_modules": [{"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}[m] for m in ("q", "k", "v", "o") if m in modules],
+            "model.apply_lora_to_mlp": "mlp" in modules,
+            "model.apply_lora_to_output": "output" in modules,
+        }
+    else:
+        table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
+    if name.startswith("prompt."):
+        part = name.partition(".")[2]
+        return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
+    if name.startswith("data."):
+        return {"dataset.file": value, "dataset.input_column": value, "dataset.output_column": value}
+    return table.get(name, {name: value})
+
+
+def value_in_config(config: Any, key: str) -> Any:
+    """The value under a dotted key; None where there is none."""
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return None
+        config = config[part]
+    return config

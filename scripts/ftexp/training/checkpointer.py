@@ -1,0 +1,100 @@
+"""The checkpointer component: a right export for every accepted model, and states that belong together."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torchtune import training
+from torchtune.training import FullModelHFCheckpointer, ModelType
+
+from ftexp.training.resume import RECIPE_STATE, epoch_dirs, finished_epochs
+
+# Names that torchtune gives: in PEFT form for others to load, and as trained, to resume from.
+ADAPTER_FILE = "adapter_model.safetensors"
+TRAINED_ADAPTER_FILE = "adapter_model.pt"
+# What the recipes put into the state of an unfinished training, besides the weights.
+_STATE_KEYS = (
+    training.OPT_KEY, training.SEED_KEY, training.EPOCHS_KEY, training.TOTAL_EPOCHS_KEY, training.MAX_STEPS_KEY,
+    training.DATALOADER_KEY,
+)
+
+
+class ResumableCheckpointer(FullModelHFCheckpointer):
+    """torchtune's checkpointer with three mistakes of 0.6.1 mended.
+
+    - The adapter of a Qwen2 model is exported as its matrices are: the stock export permutes q and k for RoPE,
+      which Qwen2's weights never were.
+    - Adapter and optimizer state are those of one epoch: the stock one takes the adapter of the largest epoch
+      folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
+    - The state file is renamed into place when it is whole, and older epochs go.
+    """
+
+    def __init__(
+        self, checkpoint_dir: str, checkpoint_files: list[str], model_type: str, output_dir: str,
+        recipe_checkpoint: str | None = None, should_load_recipe_state: bool = False,
+    ) -> None:
+        epoch = finished_epochs(Path(output_dir)) - 1 if should_load_recipe_state else -1
+        adapter = f"epoch_{epoch}/{TRAINED_ADAPTER_FILE}" if epoch >= 0 else None
+        super().__init__(
+            checkpoint_dir=checkpoint_dir, checkpoint_files=checkpoint_files, model_type=model_type, output_dir=output_dir,
+            recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
+        )
+
+    def save_checkpoint(
+        self, state_dict: dict[str, Any], epoch: int, intermediate_checkpoint: bool = False, adapter_only: bool = False
+    ) -> None:
+        """Save epoch `epoch` (from 0): weights first, then, in an unfinished training, the state to resume from."""
+        state = {key: state_dict[key] for key in _STATE_KEYS if key in state_dict}
+        super().save_checkpoint(state_dict, epoch=epoch, intermediate_checkpoint=False, adapter_only=adapter_only)
+        folder = self._output_dir / f"epoch_{epoch}"
+        if self._model_type == ModelType.QWEN2 and training.ADAPTER_KEY in state_dict:
+            self._undo_rope_permutation(folder / ADAPTER_FILE)
+        if intermediate_checkpoint:
+            self._save_state(state)
+        self._remove_epochs_before(epoch)
+
+    def _save_state(self, state: dict[str, Any]) -> None:
+        path = self._output_dir / RECIPE_STATE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+
+    def _remove_epochs_before(self, epoch: int) -> None:
+        for number, folder in epoch_dirs(self._output_dir).items():
+            if number < epoch:
+                shutil.rmtree(folder)
+
+    def _undo_rope_permutation(self, path: Path) -> None:
+        """Reorder the rows of q's and k's lora_B from the stock export's order back to the trained one."""
+        heads = {"q_proj": self._config["num_attention_heads"], "k_proj": self._config["num_key_value_heads"]}
+        weights = load_file(path)
+        for key, matrix in weights.items():
+            for name, count in heads.items():
+                if name in key and "lora_B" in key:
+                    weights[key] = unpermute(matrix, count)
+        aside = path.with_suffix(".tmp")
+        save_file(weights, aside, metadata={"format": "pt"})
+        os.replace(aside, path)
+
+
+def unpermute(matrix: torch.Tensor, heads: int) -> torch.Tensor:
+    """Undo the stock export's RoPE permutation of one lora_B.
+
+    Args:
+        matrix: Shape [heads * head_dim, rank]; per head the export wrote the even rows before the odd ones... as
+            `view(heads, head_dim // 2, 2, rank).transpose(1, 2)`.
+        heads: Attention heads of this projection.
+
+    Returns:
+        The same shape, rows in the trained order.
+    """
+    rows, rank = matrix.shape
+    head_dim = rows // heads
+    return matrix.view(heads, 2, head_dim // 2, rank).transpose(1, 2).reshape(rows, rank).contiguous()

@@ -1,0 +1,74 @@
+"""The metric logger component: train.csv, one row per optimiser step, without gaps or repeats after a resume."""
+
+import csv
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torchtune.training.metric_logging import MetricLoggerInterface
+
+from ftexp.training.resume import finished_epochs
+
+COLUMNS = ("step", "epoch", "loss", "lr", "tokens_per_s", "peak_gb")
+GIB = 1024**3
+
+
+class CsvLogger(MetricLoggerInterface):
+    """Writes `<output_dir>/train.csv`.
+
+    Columns: step (from 1, over the whole training), epoch (from 1), loss (mean over the step's trained tokens,
+    nats), lr, tokens_per_s (trained tokens per second), peak_gb (peak GPU memory in GiB; empty on a CPU).
+    """
+
+    def __init__(self, output_dir: str, steps_per_epoch: int) -> None:
+        self._path = Path(output_dir) / "train.csv"
+        self._steps_per_epoch = steps_per_epoch
+        self._steps_before = 0
+        self._file: Any = None
+
+    def log_config(self, config: DictConfig) -> None:
+        """Begin the file, or, where training resumes, keep the rows of the finished epochs."""
+        kept: list[str] = []
+        if config.resume_from_checkpoint:
+            self._steps_before = finished_epochs(self._path.parent) * self._steps_per_epoch
+            kept = self._path.read_text(encoding="utf-8").splitlines(keepends=True)[1 : self._steps_before + 1]
+            if len(kept) != self._steps_before:
+                raise RuntimeError(f"{self._path} has {len(kept)} of the {self._steps_before} rows of the finished epochs")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("w", encoding="utf-8", newline="")
+        self._file.write(",".join(COLUMNS) + "\n" + "".join(kept))
+        self._file.flush()
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def log(self, name: str, data: Any, step: int) -> None:
+        """One metric of a step, as `log_dict`."""
+        self.log_dict({name: data}, step)
+
+    def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
+        """Write the row of a step; the recipe counts `step` from 1 again after a resume."""
+        total = self._steps_before + step
+        memory = payload.get("peak_memory_alloc")
+        row = {
+            "step": total,
+            "epoch": (total - 1) // self._steps_per_epoch + 1,
+            "loss": _number(payload.get("loss")),
+            "lr": _number(payload.get("lr")),
+            "tokens_per_s": f"{float(payload['tokens_per_second_per_gpu']):.1f}" if "tokens_per_second_per_gpu" in payload else "",
+            "peak_gb": f"{float(memory):.3f}" if memory is not None else "",
+        }
+        self._writer.writerow([row[name] for name in COLUMNS])
+        if total % self._steps_per_epoch == 0 or time.monotonic() - getattr(self, "_flushed", 0) > 1:
+            self._file.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else repr(float(value))

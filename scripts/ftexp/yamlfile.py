@@ -1,0 +1,98 @@
+"""YAML as a scientist reads it: `3e-4` is a number, `on` is a word, a key stands once.
+
+PyYAML follows YAML 1.1, in which `3e-4` is a string, `no` a boolean and `12:30` a number in base 60. The
+resolvers here are those of YAML 1.2's core schema, plus dates (`2026-01-01`).
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftexp.errors import UserError
+from ftexp.filesystem import write_if_changed
+
+_FLOAT = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$")
+_RESOLVERS = (
+    ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""]),
+    ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf")),
+    ("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")),
+    ("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789")),
+    ("tag:yaml.org,2002:timestamp", re.compile(r"^\d{4}-\d\d-\d\d$"), list("0123456789")),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the resolvers above; a repeated key is an error."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' stands twice", key_node.start_mark)
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes every string which either set of resolvers would read as something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _tag, _pattern, _first in _RESOLVERS:
+    _Loader.add_implicit_resolver(_tag, _pattern, _first)
+    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
+
+
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    text = node.value.lower().replace(".inf", "inf").replace(".nan", "nan")
+    return float(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+def load_yaml(path: Path, name: str | None = None) -> Any:
+    """Read one YAML document.
+
+    Raises:
+        UserError: If the file is missing, is not UTF-8, or is not YAML; names line and column.
+    """
+    name = name or path.name
+    if not path.is_file():
+        raise UserError(f"{name}: there is no such file.")
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}: not UTF-8 text, at byte {error.start}. Save it as UTF-8.") from error
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Parse one YAML document given as text; `name` stands for it in messages.
+
+    Raises:
+        UserError: If the text is not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"{name}:{where} not readable as YAML: {what}.") from error
+
+
+def dump_yaml(value: Any, *, flow: bool | None = False) -> str:
+    """YAML text in the order given, one key a line."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=110)
+
+
+def write_yaml(path: Path, value: Any, header: str = "") -> bool:
+    """Write `value` below the comment `header`; return whether the bytes changed."""
+    return write_if_changed(path, header + dump_yaml(value))

@@ -1,0 +1,76 @@
+"""Brings every generated file up to date with experiment.yaml, site.yaml and the scripts; instant where nothing changed.
+
+Reads experiment.yaml, site.yaml, the data, the models' config.json. Writes runs.csv, code.json, dvc.yaml and
+runs/<id>/{run.yaml, finetune.yaml, finetune.slurm, eval.py, eval.slurm, dvc.yaml}.
+Command: make stamp (python scripts/stamp.py)
+"""
+
+import sys
+from pathlib import Path
+
+from ftexp import paths
+from ftexp.errors import run_command
+from ftexp.events import record_event
+from ftexp.filesystem import read_json, sha256_json, write_json
+from ftexp.planning import folders_not_in_design, make_plan, run_document, write_plan
+from ftexp.site import read_site
+from ftexp.splits import source_paths
+from ftexp.stamping import generate_files, read_known_hashes, write_generated
+
+
+def main(arguments: list[str]) -> int:
+    """Stamp what is stale; 1 where a run cannot be stamped, unless `--usable` asks only that some can."""
+    paths.require_experiment()
+    remembered = read_json(paths.STAMP_JSON) if paths.STAMP_JSON.is_file() else {}
+    if remembered.get("key") and remembered["key"] == _freshness(remembered.get("sources", []), remembered.get("models", [])):
+        return 0
+    site = read_site(paths.SITE_YAML)
+    experiment, runs = make_plan()
+    documents = [run_document(experiment, run) for run in runs]
+    stamped = generate_files(documents, site)
+    for run, document in zip(runs, documents, strict=True):
+        run.problems = document["problems"]
+    changed = write_generated(stamped.files)
+    changed = write_plan(experiment, runs) + changed
+    _report(changed, stamped.refused, [run.id for run in runs])
+    if stamped.refused:
+        return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1
+    sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
+    models = sorted({str(paths.model_dir(str(run.settings["model"])) / "config.json") for run in runs})
+    content = {"key": _freshness(sources, models), "sources": sources, "models": models, "files": read_known_hashes()}
+    write_json(paths.STAMP_JSON, content)
+    return 0
+
+
+def _freshness(sources: list[str], models: list[str]) -> str:
+    """A hash of what the generated files follow from, and of themselves; contents where small, else size and time."""
+    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.RUNS_CSV]
+    code = sorted(Path(__file__).parent.rglob("*.py"))
+    generated = [Path(name) for name in read_known_hashes()]
+    return sha256_json({
+        "root": str(Path.cwd()),
+        "small": {str(path): path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None for path in small},
+        "large": {str(path): _size_and_time(path) for path in [*code, *map(Path, [*sources, *models]), *generated]},
+    })
+
+
+def _size_and_time(path: Path) -> list[int] | None:
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> None:
+    folders = {path.parts[1] for path in changed if path.parts[0] == "runs"}
+    if changed:
+        print(f"stamp: {len(folders)} of {len(runs)} run folders changed", file=sys.stderr)
+        record_event("stamp", f"{len(changed)} files of {len(folders)} runs")
+    for name in folders_not_in_design(runs):
+        print(f"stamp: runs/{name} is not in the design; kept, not reported", file=sys.stderr)
+    for run, reason in refused.items():
+        print(f"runs/{run}: not stamped: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)
