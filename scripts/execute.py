@@ -2,27 +2,29 @@
 
 Reads runs/<id>/{run.yaml, finetune.yaml or eval.py}, the split, the base model, the checkpoint.
 Writes runs/<id>/{checkpoint/, train.csv, train.json} or {eval/, eval.json}; works in .scratch/.
-Command: python scripts/execute.py train|eval RUN (bash runs/<id>/finetune.slurm)
+Command: python scripts/execute.py train|eval RUN [--log] [RUN ...] (bash runs/<id>/finetune.slurm)
+         Further runs are done in the same process, which saves their imports; --log writes runs/<id>/<stage>.log.
 """
 
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ftexp import paths
 from ftexp.errors import UserError, run_command
 from ftexp.eval_file import task_name
-from ftexp.filesystem import read_json, sha256_json, write_json
+from ftexp.filesystem import log_to, read_json, sha256_json, write_json
 from ftexp.planning import read_run
 from ftexp.publishing import publish_checkpoint, replace_dir, write_manifest
 from ftexp.run_lock import take_lock
 from ftexp.state import STAGES, Missing, Work
+from ftexp.torchtune_config import is_lora
 
 MANY = 100_000
 
@@ -32,14 +34,31 @@ class StageFailed(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Run one stage of one run, unless it is done."""
-    if len(arguments) != 2 or arguments[0] not in STAGES:
-        print("usage: python scripts/execute.py train|eval RUN", file=sys.stderr)
+    """Run one stage of one run, or of several in one process; runs that are done are left alone."""
+    stage, *runs = [argument for argument in arguments if argument != "--log"] or [""]
+    if stage not in STAGES or not runs:
+        print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
-    stage, name = arguments
     paths.require_experiment()
+    code = 0
+    for run in runs:
+        with log_to(paths.RunPaths(run).log(stage)) if "--log" in arguments else nullcontext():
+            code = max(code, _run_or_say_why(stage, run))
+    return code
+
+
+def _run_or_say_why(stage: str, run: str) -> int:
+    """One run; a mistake of one does not stop the next."""
+    try:
+        return _run_one(stage, run)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run_one(stage: str, name: str) -> int:
     run = read_run(name)
-    with take_lock(name, stage) as lock:
+    with take_lock(name, stage):
         work = Work()
         try:
             inputs = work.inputs(run, stage)
@@ -49,10 +68,10 @@ def main(arguments: list[str]) -> int:
             print(f"{name}: {stage} is done already", file=sys.stderr)
             return 0
         work.hashes.save()
-        return _run_stage(run, stage, inputs, lock)
+        return _run_stage(run, stage, inputs)
 
 
-def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], lock: IO[str]) -> int:
+def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
     """Run the stage between two job records, so that an end of any kind leaves a trace."""
     job = {
         "state": "running", "input_hash": sha256_json(inputs), "host": socket.gethostname(), "pid": os.getpid(),
@@ -63,7 +82,7 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], lock: IO
     try:
         scratch = _prepare_scratch(run["run"], stage, inputs)
         if stage == "train":
-            _train(run, scratch, lock)
+            _train(run, scratch)
         else:
             _evaluate(run, scratch)
         write_manifest(run["run"], stage, inputs)
@@ -93,19 +112,18 @@ def _prepare_scratch(run: str, stage: str, inputs: dict[str, Any]) -> Path:
     return scratch
 
 
-def _train(run: dict[str, Any], scratch: Path, lock: IO[str]) -> None:
+def _train(run: dict[str, Any], scratch: Path) -> None:
+    from ftexp.training.process import run_recipe
     from ftexp.training.resume import epoch_dirs, finished_epochs
-    from ftexp.torchtune_config import is_lora
 
     settings, places = run["settings"], paths.RunPaths(run["run"])
     finished = finished_epochs(scratch) if is_lora(settings["recipe"]) else 0
     if finished:
         print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", file=sys.stderr)
-    command = [str(Path(sys.executable).parent / "tune"), "run", settings["recipe"], "--config", str(places.finetune_yaml)]
-    command += [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
-    result = subprocess.run(command, pass_fds=[lock.fileno()], check=False)
-    if result.returncode != 0:
-        raise StageFailed(_describe_exit(result.returncode))
+    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
+    code = run_recipe(settings["recipe"], places.finetune_yaml, overrides)
+    if code != 0:
+        raise StageFailed(_describe_exit(code))
     publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
 
 
@@ -128,7 +146,7 @@ def _evaluate(run: dict[str, Any], scratch: Path) -> None:
     places = paths.RunPaths(run["run"])
     logs = inspect_eval(
         str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,
-        fail_on_error=True,
+        fail_on_error=True, log_realtime=False, score_display=False,
     )
     log = logs[0]
     if log.status != "success" or log.results is None:

@@ -13,7 +13,7 @@ from ftexp.work_list import parse_jobs, run_stage
 def main(arguments: list[str]) -> int:
     """Train; 1 where a run failed or was refused."""
     paths.require_experiment()
-    return run_stage("train", "train", parse_jobs(arguments))
+    return run_stage("train", parse_jobs(arguments))
 
 
 if __name__ == "__main__":

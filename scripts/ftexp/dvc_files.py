@@ -17,6 +17,7 @@ from ftexp.splits import source_paths
 from ftexp.state import Work, stages_of
 from ftexp.yamlfile import dump_yaml, load_yaml
 
+REPORT_FILES = (paths.RESULTS_CSV, paths.REPORT_HTML)
 HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
 
 
@@ -57,7 +58,7 @@ def root_pipeline(runs: list[dict[str, Any]]) -> str:
         "report": {
             "cmd": ".venv/bin/python scripts/report.py",
             "deps": [str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable)],
-            "outs": [{str(paths.RESULTS_CSV): {"cache": False}}],
+            "outs": [{str(path): {"cache": False}} for path in REPORT_FILES],
         },
     }
     return HEADER + dump_yaml({"stages": stages})
@@ -89,7 +90,7 @@ def record_report(runs: list[dict[str, Any]]) -> None:
         return
     known = _locked(paths.ROOT_DVC_LOCK, "report")
     is_same = all(known.get(name) == digest for name, digest in evaluated.items())
-    if not (is_same and _is_recorded(paths.ROOT_DVC_LOCK, "report", paths.RESULTS_CSV)):
+    if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in REPORT_FILES)):
         _commit([f"{paths.ROOT_DVC_YAML}:report"])
 
 

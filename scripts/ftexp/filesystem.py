@@ -3,8 +3,11 @@
 import hashlib
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -24,6 +27,27 @@ def write_if_changed(path: Path, text: str) -> bool:
         os.fsync(file.fileno())
     os.replace(aside, path)
     return True
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Send what this process and its children print into a file, for a while."""
+    streams = (sys.stdout, sys.stderr)
+    saved = [os.dup(stream.fileno()) for stream in streams]
+    with path.open("wb") as file:
+        _point(streams, [file.fileno()] * len(streams))
+        try:
+            yield
+        finally:
+            _point(streams, saved)
+    for descriptor in saved:
+        os.close(descriptor)
+
+
+def _point(streams: tuple[TextIO, ...], descriptors: list[int]) -> None:
+    for stream, descriptor in zip(streams, descriptors, strict=True):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
 
 
 def write_json(path: Path, value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The bash text of a run's job scripts: one renderer, pure, everything quoted.
 
-A local shell, `dvc repro` and a cluster execute the same script, from the experiment's root.
+A local shell, `dvc repro` and a cluster execute the same script, from the experiment's root. Further runs, given as
+arguments, are done in the same process: what makes many short runs cheap.
 """
 
 import shlex
@@ -15,7 +16,7 @@ cd {root}
 {setup}export FTEXP_DEVICE={device}
 export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export PYTHONPATH="scripts${{PYTHONPATH:+:$PYTHONPATH}}"
-exec .venv/bin/python scripts/execute.py {stage} {run}
+exec .venv/bin/python scripts/execute.py {stage} {run} "$@"
 """
 
 

@@ -4,23 +4,11 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from ftexp import paths
 
 POLL_S = 0.5
-
-
-@dataclass
-class Job:
-    """One stage of one run, waiting, running or ended."""
-
-    run: str
-    stage: str
-    started: float = 0.0
-    code: int | None = None
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+MOST_ON_CPU = 4
 
 
 def gpu_ids() -> list[str]:
@@ -35,46 +23,33 @@ def gpu_ids() -> list[str]:
     return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
-def slot_count(asked: int | None, gpus: list[str]) -> int:
-    """Runs at a time: as asked, else one per GPU, else one per core up to 4 (small models on a CPU)."""
-    return asked or len(gpus) or min(4, available_cores())
-
-
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def run_jobs(jobs: list[Job], slots: int, gpus: list[str], show: Callable[[list[Job]], None]) -> None:
-    """Run all jobs, `slots` at a time; one that fails does not stop the others.
+def run_jobs(stage: str, runs: list[str], slots: int | None, show: Callable[[], None]) -> None:
+    """Run a stage of all runs, and come back when they have ended, well or not.
+
+    The runs are dealt out to `slots` processes, each of which does its share one after another: the imports, longer
+    than a short run, are paid once per process.
 
     Args:
-        show: Called twice a second with all jobs, for progress.
+        slots: Runs at a time; None: one per GPU, or per core (at most 4) without one.
+        show: Called twice a second, for progress.
     """
-    free = list(range(slots))
-    used: dict[int, int] = {}
-    waiting = list(jobs)
-    while waiting or used:
-        while waiting and free:
-            job, slot = waiting.pop(0), free.pop(0)
-            _start(job, _environment(slot, slots, gpus))
-            used[id(job)] = slot
+    gpus = gpu_ids()
+    count = min(len(runs), slots or len(gpus) or min(MOST_ON_CPU, available_cores()))
+    workers = [_start(stage, runs[slot::count], _environment(slot, count, gpus)) for slot in range(count)]
+    while any(worker.poll() is None for worker in workers):
         time.sleep(POLL_S)
-        for job in jobs:
-            if job.process is not None and job.code is None:
-                job.code = job.process.poll()
-                if job.code is not None:
-                    free.append(used.pop(id(job)))
-        show(jobs)
+        show()
 
 
-def _start(job: Job, environment: dict[str, str]) -> None:
-    places = paths.RunPaths(job.run)
-    job.started = time.monotonic()
-    with Path(places.log(job.stage)).open("wb") as log:
-        job.process = subprocess.Popen(
-            ["bash", str(places.script(job.stage))], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
-        )
+def _start(stage: str, runs: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    first, *rest = runs
+    command = ["bash", str(paths.RunPaths(first).script(stage)), "--log", *rest]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 
 
 def _environment(slot: int, slots: int, gpus: list[str]) -> dict[str, str]:

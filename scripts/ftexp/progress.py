@@ -2,55 +2,61 @@
 
 import sys
 import time
+from typing import Any
 
 from ftexp import paths
-from ftexp.local_backend import Job
 from ftexp.planning import read_run
+from ftexp.state import read_job
 
 LINE_EVERY_S = 5.0
 
 
 class Progress:
-    """Prints a line whenever a job ends, and every few seconds one about those that run."""
+    """Prints a line whenever a run's stage ends, and every few seconds one about those at work."""
 
-    def __init__(self, total_before: int, verb: str) -> None:
-        """`total_before` is how many runs were done when this command began."""
-        self._done_before = total_before
-        self._verb = verb
-        self._told: set[str] = set()
+    def __init__(self, stage: str, runs: list[str], done_before: int) -> None:
+        """`done_before` is how many other runs were done when this command began."""
+        self._stage = stage
+        self._open = list(runs)
+        self._total = done_before + len(runs)
+        self._ended = done_before
+        self._began = time.time()
         self._last = time.monotonic()
 
-    def show(self, jobs: list[Job]) -> None:
-        """Tell what ended, and at times what runs."""
-        total = self._done_before + len(jobs)
-        for job in jobs:
-            if job.code is not None and job.run not in self._told:
-                self._told.add(job.run)
-                outcome = "done" if job.code == 0 else f"FAILED, see {paths.RunPaths(job.run).log(job.stage)}"
-                count = self._done_before + len(self._told)
-                _say(f"{self._verb} {count}/{total}  {job.run}  {outcome}  {time.monotonic() - job.started:.0f} s")
-        running = [job for job in jobs if job.process is not None and job.code is None]
-        if running and time.monotonic() - self._last > LINE_EVERY_S:
+    def show(self) -> None:
+        """Tell what ended since the last call, and at times what is at work."""
+        records = {run: self._record(run) for run in self._open}
+        for run, record in records.items():
+            if record and record["state"] != "running":
+                self._open.remove(run)
+                self._ended += 1
+                outcome = "done" if record["state"] == "done" else f"FAILED: {record['reason']}"
+                _say(f"{self._stage} {self._ended}/{self._total}  {run}  {outcome}  {record['seconds']:.0f} s")
+        at_work = {run: record for run, record in records.items() if record and record["state"] == "running"}
+        if at_work and time.monotonic() - self._last > LINE_EVERY_S:
             self._last = time.monotonic()
-            waiting = sum(job.process is None for job in jobs)
-            _say(" | ".join(_describe(job) for job in running) + (f" | {waiting} waiting" if waiting else ""))
+            waiting = len(self._open) - len(at_work)
+            parts = [self._describe(run, record) for run, record in at_work.items()]
+            _say(" | ".join(parts + ([f"{waiting} waiting"] if waiting else [])))
+
+    def _record(self, run: str) -> dict[str, Any] | None:
+        """The job record that this command's process wrote; an older one says nothing of now."""
+        record = read_job(run, self._stage)
+        return record if record and record["started"] >= self._began - 1 else None
+
+    def _describe(self, run: str, record: dict[str, Any]) -> str:
+        """A run at work: epoch, loss and time left of a training; of an evaluation, which is short, the elapsed time."""
+        elapsed = time.time() - record["started"]
+        path = paths.RunPaths(run).scratch_dir("train") / "train.csv"
+        if self._stage != "train" or not path.is_file():
+            return f"{run}: {elapsed:.0f} s"
+        fields = path.read_text(encoding="utf-8").splitlines()[-1].split(",")
+        if len(fields) < 3 or not fields[0].isdigit() or not fields[2]:
+            return f"{run}: starting, {elapsed:.0f} s"
+        plan = read_run(run)
+        left = elapsed * (plan["steps"]["steps"] - int(fields[0])) / int(fields[0])
+        return f"{run}: epoch {fields[1]}/{plan['settings']['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _describe(job: Job) -> str:
-    """One running job: epoch, loss and time left of a training; only the elapsed time of an evaluation."""
-    elapsed = time.monotonic() - job.started
-    path = paths.RunPaths(job.run).scratch_dir("train") / "train.csv"
-    if job.stage != "train" or not path.is_file():
-        return f"{job.run}: starting, {elapsed:.0f} s" if job.stage == "train" else f"{job.run}: {elapsed:.0f} s"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    fields = lines[-1].split(",") if len(lines) > 1 else []
-    if len(fields) < 3 or not fields[2]:
-        return f"{job.run}: starting, {elapsed:.0f} s"
-    run = read_run(job.run)
-    step, steps = int(fields[0]), run["steps"]["steps"]
-    left = elapsed * (steps - step) / step
-    return f"{job.run}: epoch {fields[1]}/{run['settings']['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"

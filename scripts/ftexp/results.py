@@ -194,11 +194,11 @@ def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
 
 
 def _reasons(facts: RunFacts) -> list[str]:
-    """Why a stage is not done; what the evaluation says of the training already is not said twice."""
+    """Why a stage is not done; of an evaluation that waits for its training, only what holds the training up."""
     reasons = []
-    if facts.train and facts.train.status != "done" and facts.train.reason and facts.train.reason not in facts.eval.reason:
+    if facts.train and facts.train.status != "done" and facts.train.reason:
         reasons.append(f"train: {facts.train.reason}")
-    if facts.eval.status != "done":
+    if facts.eval.status != "done" and not (reasons and facts.eval.status == "waiting"):
         reasons.append(f"eval: {facts.eval.reason or 'not run yet'}")
     return reasons
 

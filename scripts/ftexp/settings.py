@@ -13,6 +13,8 @@ RECIPES = (
     "lora_finetune_distributed",
     "full_finetune_distributed",
 )
+# torchtune seeds numpy, which takes 32 bits; no other number needs more.
+LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Setting:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _positive_whole(value: Any) -> bool:
@@ -47,7 +49,7 @@ def _not_negative_whole(value: Any) -> bool:
 
 
 def _positive_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
 
 
 def _nullable(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -59,7 +61,7 @@ def _folder_name(value: Any) -> bool:
     if not isinstance(value, str) or not value:
         return False
     parts = value.split("/")
-    return len(parts) <= 2 and all(part and not part.startswith((".", "-", "~")) for part in parts)
+    return len(parts) <= 2 and all(part and len(part) <= 96 and part.isprintable() and not part.startswith((".", "-", "~")) for part in parts)
 
 
 def _lora_modules(value: Any) -> bool:
@@ -73,7 +75,7 @@ def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in words
 
 
-_WHOLE = "a whole number above 0"
+_WHOLE = f"a whole number from 1 to {LARGEST}"
 SETTINGS: dict[str, Setting] = {
     "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
     "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
@@ -88,14 +90,14 @@ SETTINGS: dict[str, Setting] = {
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
     "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
     "warmup_steps": Setting(
-        "w", "a whole number, 0 or above", _not_negative_whole, None,
+        "w", f"a whole number from 0 to {LARGEST}", _not_negative_whole, None,
         "steps of linear warm-up; derived: min(100, 10 % of the steps)",
     ),
     "max_seq_len": Setting(
         "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
         "longest row in tokens; a longer row is an error, never cut",
     ),
-    "seed": Setting("s", "a whole number, 0 or above", _not_negative_whole, 0, "initialisation and data order"),
+    "seed": Setting("s", f"a whole number from 0 to {LARGEST}", _not_negative_whole, 0, "initialisation and data order"),
     "train_size": Setting(
         "n", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
         "the first n training rows of the split's order; null: all",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftexp.errors import Findings, UserError
+from ftexp.errors import Findings, UserError, suggestion
 from ftexp.settings import SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by
 from ftexp.yamlfile import load_yaml
 
@@ -24,6 +24,11 @@ SPLIT_KEYS = ("train", "validation", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
 EVALUATION_KEYS = ("scorer", "max_tokens")
 SCORERS = ("exact",)
+# Columns of runs.csv and results.csv, which a factor of the same name would double.
+RESERVED_FACTORS = (
+    "run", "kind", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps", "train_status", "eval_status", "reason",
+    "task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss",
+)
 DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
 
 
@@ -149,6 +154,8 @@ def check_sources(found: Findings, data: dict[str, Any]) -> None:
     """A run's data comes from one source that is split, or from sources that are split already."""
     if data["source"] and (data["train"] or data["test"] or data["validation"]):
         found.add("data", "has both source and train/validation/test", "Keep one: a source is split by us, the others are not.")
+    elif not data["source"] and data["split"]:
+        found.add("data.split", "stands beside train and test, which are split already", "Remove it.")
     elif not data["source"] and not (data["train"] and data["test"]):
         found.add("data.source", "is missing", "Name a file, or both data.train and data.test.")
 
@@ -160,7 +167,7 @@ def _check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None
         found.add(key, f"must be a mapping such as {{train: 0.8, validation: 0.1, test: 0.1, seed: 0}}, got {split!r}")
         return None
     _check_keys(found, f"{key}.", split, SPLIT_KEYS)
-    complete = {name: split.get(name, DEFAULT_SPLIT[name] if name != "validation" else 0.0) for name in SPLIT_KEYS}
+    complete = complete_split(split)
     shares = [complete[part] for part in ("train", "validation", "test")]
     if not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
         found.add(key, f"train, validation and test must be shares from 0 to 1, got {shares}")
@@ -174,6 +181,11 @@ def _check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None
     if complete["stratify"] and complete["group"]:
         found.add(key, "has both stratify and group", "Keep one.")
     return complete
+
+
+def complete_split(split: dict[str, Any]) -> dict[str, Any]:
+    """A split section with its defaults; validation is optional, so that `{train: 0.9, test: 0.1}` adds up."""
+    return {name: split.get(name, DEFAULT_SPLIT[name] if name != "validation" else 0.0) for name in SPLIT_KEYS}
 
 
 def _check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +222,7 @@ def placeholders(template: str) -> list[str]:
 
 def _check_placeholders(found: Findings, where: str, template: str) -> None:
     try:
-        names = placeholders(template)
+        fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
     except ValueError as error:
         found.add(where, f"has braces that do not match ({error})", "Write {{ and }} for braces that are text.")
         return
@@ -250,8 +262,11 @@ def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> li
     """A named factor: `{small: {data.source: a.json}, large: {data.source: b.json}}`."""
     checked = []
     factor = key.split(".", 1)[1]
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", factor) or factor in SETTINGS or factor in ("run", "kind"):
-        found.add(key, f"a named factor needs a name of its own, of letters, digits, '_' and '-', got {factor!r}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", factor) or factor in SETTINGS or factor in RESERVED_FACTORS:
+        found.add(
+            key, f"a named factor needs a name of its own, of letters, digits, '_' and '-', got {factor!r}",
+            "The short names of settings and the columns of results.csv are taken.",
+        )
     if not levels:
         found.add(key, "has no levels", "Write {name: {key: value}, other: {key: value}}.")
     for label, sets in levels.items():
@@ -260,8 +275,15 @@ def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> li
             continue
         for name, value in sets.items():
             _check_assignment(found, f"{key}.{label}.{name}", str(name), value)
-        checked.append(Level(label, {str(k): v.isoformat() if isinstance(v, datetime.date) else v for k, v in sets.items()}))
+        checked.append(Level(label, {str(name): _complete_value(str(name), value) for name, value in sets.items()}))
     return checked
+
+
+def _complete_value(name: str, value: Any) -> Any:
+    """What a level sets, in the form that the section of the same name has once it is read."""
+    if name == "data.split" and isinstance(value, dict):
+        return complete_split(value)
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def _check_assignment(found: Findings, where: str, name: str, value: Any) -> None:
@@ -273,24 +295,34 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
             found.add(where, problem)
     elif head == "data":
         if tail not in DATA_KEYS:
-            found.unknown(where, [f"data.{k}" for k in DATA_KEYS])
+            found.add(where, "unknown key", suggestion(name, [f"data.{k}" for k in DATA_KEYS]))
         elif tail == "split":
             _check_split(found, where, value)
         elif not isinstance(value, str) or not value:
             found.add(where, f"must be a text, got {value!r}")
     elif head == "prompt":
         if tail not in PROMPT_KEYS:
-            found.unknown(where, [f"prompt.{k}" for k in PROMPT_KEYS])
+            found.add(where, "unknown key", suggestion(name, [f"prompt.{k}" for k in PROMPT_KEYS]))
         else:
             check_prompt_value(found, where, tail, value.isoformat() if isinstance(value, datetime.date) else value)
     elif is_torchtune_key(name):
         owner = owned_by(name)
         if owner:
             found.add(where, "is a torchtune key that another fact owns", owner[0].upper() + owner[1:] + ".")
-        elif isinstance(value, dict | datetime.date):
-            found.add(where, f"must be a number, a text, a boolean, a list or null, got {value!r}")
+        elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+            found.add(where, f"is the text {value!r}, which torchtune would take for true", "Write true or false.")
+        elif not _is_plain(value):
+            found.add(where, f"must be a finite number, a text, a boolean, a list or null, got {value!r}")
     else:
         found.unknown(where, [*SETTINGS, *(f"data.{k}" for k in DATA_KEYS), *(f"prompt.{k}" for k in PROMPT_KEYS)])
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, int | float):
+        return abs(value) < 2**63
+    return value is None or isinstance(value, str)
 
 
 def _check_constants(found: Findings, document: dict[str, Any]) -> dict[str, Any]:
@@ -312,7 +344,7 @@ def _check_overlap(found: Findings, factors: dict[str, list[Level]], constants: 
     """A thing is set in one place: by one factor, or as a constant."""
     owner = {name: "constants" for name in constants}
     for factor, levels in factors.items():
-        for name in {name for level in levels for name in level.sets}:
+        for name in dict.fromkeys(name for level in levels for name in level.sets):
             if name in owner:
                 found.add(f"factors.{factor}", f"sets '{name}', which {owner[name]} sets too", "Keep one.")
             owner[name] = f"factor {factor}"

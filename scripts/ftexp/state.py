@@ -8,6 +8,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.code_version import code_versions
+from ftexp.errors import UserError
 from ftexp.filesystem import FileHashes, read_json, sha256_json
 from ftexp.run_lock import is_running
 from ftexp.torchtune_config import weight_files
@@ -140,7 +141,10 @@ class Work:
             if not folder.is_dir():
                 raise Missing(f"the model's folder {folder} is not there")
             texts = [p.name for p in sorted(folder.iterdir()) if p.suffix in _MODEL_FILE_SUFFIXES and p.is_file()]
-            self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
+            try:
+                self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
+            except UserError as error:
+                raise Missing(str(error)) from error
         return self._models[model]
 
     def _there(self, path: Path, target: str) -> Path:

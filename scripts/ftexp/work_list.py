@@ -9,12 +9,12 @@ from ftexp import paths
 from ftexp.dvc_files import record_finished
 from ftexp.errors import UserError
 from ftexp.events import record_event
-from ftexp.local_backend import Job, gpu_ids, run_jobs, slot_count
+from ftexp.local_backend import run_jobs
 from ftexp.planning import planned_runs
 from ftexp.progress import Progress
 from ftexp.run_lock import is_running
 from ftexp.site import read_site
-from ftexp.state import WORK, Work, read_job, stages_of
+from ftexp.state import WORK, Work, stages_of
 
 POLL_S = 1.0
 
@@ -50,24 +50,32 @@ def work_list(work: Work, runs: list[dict[str, Any]], stage: str) -> WorkList:
     return result
 
 
-def run_stage(stage: str, verb: str, jobs_at_a_time: int | None) -> int:
+def run_stage(stage: str, jobs_at_a_time: int | None) -> int:
     """Do what a stage has to do, on this machine; return 1 if a run failed or was refused."""
     runs = planned_runs()
     wait_for_running(runs, stage)
     work = Work()
     listed = work_list(work, runs, stage)
     work.hashes.save()
-    _announce(listed, verb)
-    jobs = [Job(run, stage) for run in listed.to_do]
-    if jobs:
-        gpus = gpu_ids()
-        slots = slot_count(jobs_at_a_time or read_site(paths.SITE_YAML).jobs, gpus)
-        run_jobs(jobs, min(slots, len(jobs)), gpus, Progress(len(listed.done), verb).show)
-    for job in jobs:
-        record_event(f"{stage} {job.run}", "done" if job.code == 0 else f"failed: {_reason(job)}")
-    record_finished(Work(), runs)
-    _conclude(jobs, listed)
-    return 1 if listed.refused or any(job.code != 0 for job in jobs) else 0
+    _announce(listed, stage)
+    if listed.to_do:
+        slots = jobs_at_a_time or read_site(paths.SITE_YAML).jobs
+        run_jobs(stage, listed.to_do, slots, Progress(stage, listed.to_do, len(listed.done)).show)
+    after = Work()
+    failed = _failures(after, runs, stage, listed.to_do)
+    for run in listed.to_do:
+        record_event(f"{stage} {run}", f"failed: {failed[run]}" if run in failed else "done")
+    record_finished(after, runs)
+    for run, reason in failed.items():
+        log = paths.RunPaths(run).log(stage)
+        print(f"runs/{run}: {stage} failed: {reason} ({log}). The next call tries again.", file=sys.stderr)
+    return 1 if listed.refused or failed else 0
+
+
+def _failures(work: Work, runs: list[dict[str, Any]], stage: str, attempted: list[str]) -> dict[str, str]:
+    """Which of the runs that were attempted are not done, and why."""
+    states = {run["run"]: work.state(run, stage) for run in runs if run["run"] in set(attempted)}
+    return {run: state.reason or f"it is {state.status}" for run, state in states.items() if state.status != "done"}
 
 
 def wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:
@@ -94,23 +102,10 @@ def parse_jobs(arguments: list[str]) -> int | None:
     return int(text)
 
 
-def _announce(listed: WorkList, verb: str) -> None:
+def _announce(listed: WorkList, stage: str) -> None:
     parts = [f"{len(listed.to_do)} to do", f"{len(listed.done)} done"]
     parts += [f"{len(listed.waiting)} waiting"] if listed.waiting else []
     parts += [f"{len(listed.refused)} refused"] if listed.refused else []
-    print(f"{verb}: {', '.join(parts)}", file=sys.stderr, flush=True)
+    print(f"{stage}: {', '.join(parts)}", file=sys.stderr, flush=True)
     for run, reason in [*listed.waiting, *listed.refused]:
         print(f"  runs/{run}: {reason}", file=sys.stderr)
-
-
-def _conclude(jobs: list[Job], listed: WorkList) -> None:
-    for job in jobs:
-        if job.code != 0:
-            print(f"runs/{job.run}: {job.stage} failed: {_reason(job)}. The next call tries again.", file=sys.stderr)
-
-
-def _reason(job: Job) -> str:
-    record = read_job(job.run, job.stage)
-    if record and record["state"] == "failed":
-        return f"{record['reason']} ({paths.RunPaths(job.run).log(job.stage)})"
-    return f"ended with exit status {job.code}, see {paths.RunPaths(job.run).log(job.stage)}"

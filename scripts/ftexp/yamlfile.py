@@ -4,6 +4,7 @@ PyYAML follows YAML 1.1, in which `3e-4` is a string, `no` a boolean and `12:30`
 resolvers here are those of YAML 1.2's core schema, plus dates (`2026-01-01`).
 """
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen:
+            if str(key_node.value) in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key '{key_node.value}' stands twice", key_node.start_mark)
-            seen.add(key_node.value)
+            seen.add(str(key_node.value))
         return super().construct_mapping(node, deep=deep)
 
 
@@ -80,7 +81,10 @@ def parse_yaml(text: str, name: str) -> Any:
         UserError: If the text is not YAML.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        # A ValueError where an alias holds itself, or a text holds half a character (`\ud83d`), which no file can.
+        json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode("utf-8")
+        return value
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""

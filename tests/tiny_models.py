@@ -1,0 +1,239 @@
+"""Minute random models in Hugging Face layout, and stamped experiments around them, made in the test's own process."""
+
+import csv
+import functools
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers.models import BPE
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+import split as split_stage
+from ftexp import paths
+from ftexp.planning import make_plan, run_document, write_plan
+from ftexp.site import read_site
+from ftexp.stamping import generate_files, write_generated
+from ftexp.torchtune_config import shipped_configs_dir
+
+SCRIPTS = Path(split_stage.__file__).resolve().parent
+DATE = "2001-02-03"
+BOS = "<|begin_of_text|>"
+WORDS = [f"{first}{second}" for first in ("apple", "brick", "chalk", "drum", "eel", "fig") for second in ("s", "pot", "wire", "öl")]
+# For texts that go wrong easily: outer blanks (templates trim), other scripts, line ends, braces, template words.
+ROWS = [{"input": word, "output": word.title()} for word in (*WORDS, " blanks ", "twö\nlines", "日本", "{braces} {{ x }}")]
+
+# As Qwen2's, but without a default system prompt.
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+# Llama 3.2's, without tools: begins with BOS, dates itself, trims.
+LLAMA3 = (
+    "{{- bos_token }}"
+    "{%- if not date_string is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}"
+    "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}"
+    "{%- else %}{%- set system = '' %}{%- endif %}"
+    "{{- '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n' + system + '<|eot_id|>' }}"
+    "{%- for message in messages %}"
+    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
+)
+_LLAMA3_TOKENS = (BOS, "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+# Per template: the special tokens, BOS, end and filling token, and the template's text.
+_TOKENIZERS: dict[str | None, tuple[tuple[str, ...], str | None, str, str | None, str | None]] = {
+    "chatml": (("<|endoftext|>", "<|im_start|>", "<|im_end|>"), None, "<|im_end|>", "<|endoftext|>", CHATML),
+    "llama3": (_LLAMA3_TOKENS, BOS, "<|eot_id|>", None, LLAMA3),
+    None: (_LLAMA3_TOKENS[:2], BOS, "<|end_of_text|>", None, None),
+}
+_ROPE_SCALING = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+}
+
+
+def make_tiny_model(folder: Path, family: str, template: str | None, *, is_sharded: bool = False) -> None:
+    """Write a random model with byte-level tokenizer into `folder`.
+
+    Args:
+        family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE) or llama3 (untied).
+        template: chatml (no BOS), llama3 (begins with BOS, prints a date, trims) or None (no chat template; the
+            tokenizer itself puts BOS before a text).
+        is_sharded: Whether the weights lie in several files with an index.
+    """
+    folder.mkdir(parents=True)
+    tokenizer = _tokenizer(template)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    model = _model(family, tokenizer)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.5)
+    model.generation_config = GenerationConfig(eos_token_id=_end_ids(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    model.save_pretrained(folder, max_shard_size="100KB" if is_sharded else "1GB")
+
+
+def _end_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """As Llama 3's instruct models: the end of a text too, where that is another token than the end of a turn."""
+    ids = {tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids([t for t in ("<|end_of_text|>",) if t in tokenizer.get_vocab()])}
+    return sorted(ids)
+
+
+def _tokenizer(template: str | None) -> PreTrainedTokenizerFast:
+    special, bos, eos, pad, text = _TOKENIZERS[template]
+    vocabulary = {symbol: number for number, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    backend = Tokenizer(BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    if bos:
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
+        )
+    # Llama 3's own tokenizer_config.json asks for this cleaning up too; it turns "a ." into "a.".
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=bos, eos_token=eos, pad_token=pad, clean_up_tokenization_spaces=True)
+    tokenizer.chat_template = text
+    return tokenizer
+
+
+def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> torch.nn.Module:
+    shape = {
+        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384, "initializer_range": 0.15,
+        "tie_word_embeddings": family in ("qwen2", "llama3_2"), "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "dtype": "float32",
+    }
+    if family == "qwen2":
+        return Qwen2ForCausalLM(Qwen2Config(**shape, rms_norm_eps=1e-6, rope_theta=1e4))
+    scaling = None if family == "llama3" else _ROPE_SCALING
+    return LlamaForCausalLM(LlamaConfig(**shape, rms_norm_eps=1e-5, rope_theta=5e4, rope_scaling=scaling))
+
+
+@dataclass(frozen=True)
+class TinyExperiment:
+    """A stamped and split experiment.
+
+    Attributes:
+        runs: Ids of its runs, the control first.
+    """
+
+    root: Path
+    runs: list[str]
+
+    @property
+    def run(self) -> str:
+        """The first run that is trained."""
+        return next(run for run in self.runs if not run.startswith("base"))
+
+    def config(self, run: str | None = None, **changes: Any) -> DictConfig:
+        """A run's finetune.yaml, on the CPU; `changes` are dotted keys with `__` for a dot."""
+        config = OmegaConf.load(self.root / paths.RunPaths(run or self.run).finetune_yaml)
+        assert isinstance(config, DictConfig)
+        for key, value in {"device": "cpu", **changes}.items():
+            OmegaConf.update(config, key.replace("__", "."), value)
+        return config
+
+    def document(self, run: str | None = None) -> dict[str, Any]:
+        """A run's run.yaml."""
+        document: dict[str, Any] = yaml.safe_load((self.root / paths.RunPaths(run or self.run).run_yaml).read_text(encoding="utf-8"))
+        return document
+
+
+def make_experiment(root: Path, model_family: str, template: str | None, **overrides: Any) -> TinyExperiment:
+    """Stamp and split an experiment around a tiny model, with its own copy of scripts/.
+
+    Args:
+        overrides: Sections of experiment.yaml (a mapping is laid over the default one), and `rows`, the data;
+            `is_sharded`, whether the model is.
+    """
+    rows = overrides.pop("rows", ROWS)
+    with pytest.MonkeyPatch.context() as patch:
+        root.mkdir(parents=True, exist_ok=True)
+        patch.chdir(root)
+        make_tiny_model(Path("models/tiny"), model_family, template, is_sharded=overrides.pop("is_sharded", False))
+        shutil.copytree(SCRIPTS, "scripts", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        Path("data/raw").mkdir(parents=True)
+        Path("data/raw/rows.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        Path("experiment.yaml").write_text(yaml.safe_dump(_experiment(overrides), allow_unicode=True, sort_keys=False), encoding="utf-8")
+        Path("site.yaml").write_text("backend: local\nmodels: models\ndevice: cpu\n", encoding="utf-8")
+        return TinyExperiment(root, _stamp())
+
+
+def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "experiment": "tiny", "question": "Does it work?",
+        "data": {"source": "data/raw/rows.json", "split": {"train": 0.5, "validation": 0.0, "test": 0.5, "seed": 0}},
+        "prompt": {"system": None, "user": "say: {input}", "date": DATE},
+        "factors": {"seed": [1]},
+        "constants": {"model": "tiny", "lora_rank": 4, "lr": 1e-2, "epochs": 1, "batch_size": 2, "dtype": "fp32"},
+        "evaluation": {"scorer": "exact", "max_tokens": 8},
+    }
+    for key, value in overrides.items():
+        is_laid_over = isinstance(value, dict) and key != "factors"
+        document[key] = {**document.get(key, {}), **value} if is_laid_over else value
+    return document
+
+
+def _stamp() -> list[str]:
+    experiment, runs = make_plan()
+    documents = [run_document(experiment, run) for run in runs]
+    stamped = generate_files(documents, read_site(paths.SITE_YAML))
+    assert not stamped.refused
+    write_plan(experiment, runs)
+    write_generated(stamped.files)
+    split_stage.main([])
+    return [run.id for run in runs]
+
+
+def set_up_recipe(config: DictConfig) -> Any:
+    """The stock recipe for this config, set up in the working folder; call `train()` on it, then `cleanup()`."""
+    if "lora_rank" in config.model:
+        recipe = _recipe("lora_finetune_single_device").LoRAFinetuneRecipeSingleDevice(config)
+    else:
+        recipe = _recipe("full_finetune_single_device").FullFinetuneRecipeSingleDevice(config)
+    recipe.setup(config)
+    return recipe
+
+
+@functools.cache
+def _recipe(name: str) -> Any:
+    """A recipe of torchtune, from its file, as `tune run` runs it: the folder refuses to be imported."""
+    spec = importlib.util.spec_from_file_location(f"stock_{name}", shipped_configs_dir().parent / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(config: DictConfig) -> Any:
+    """Train by the stock recipe in the working folder; return it, its model as trained."""
+    recipe = set_up_recipe(config)
+    try:
+        recipe.train()
+    finally:
+        recipe.cleanup()
+    return recipe
+
+
+def enter(experiment: TinyExperiment, monkeypatch: pytest.MonkeyPatch) -> TinyExperiment:
+    """Make the experiment's root the working folder, and what evaluation takes for the root, for one test."""
+    monkeypatch.chdir(experiment.root)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # eval.py puts its scripts/ first
+    for module in ("provider", "samples"):
+        monkeypatch.setattr(f"ftexp.evaluation.{module}.from_root", lambda path: experiment.root / path)
+    return experiment
+
+
+def read_train_csv(path: Path, columns: Iterable[str] = ("step", "epoch", "loss", "lr")) -> list[tuple[str, ...]]:
+    """Rows of train.csv, without what depends on the clock."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [tuple(row[name] for name in columns) for row in csv.DictReader(file)]
