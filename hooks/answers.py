@@ -22,11 +22,12 @@ from ftexp.new_experiment import complete_answers  # noqa: E402
 
 
 class AnswerCheck(Extension):
-    """Adds the filter `check_answers`: the answers in, what the hook has to do out, as JSON."""
+    """Adds the filters `check_answers` (the answers in, what the hook has to do out, as JSON) and `from_json`."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["check_answers"] = check_answers
+        environment.filters["from_json"] = json.loads
 
 
 def check_answers(answers: dict[str, Any]) -> str:

@@ -14,6 +14,6 @@ sys.path.insert(0, str(Path.cwd() / "scripts"))
 from ftexp.new_experiment import fill_experiment  # noqa: E402
 
 answers = json.loads(r"""{{ cookiecutter | tojson }}""")
-for cache in Path("scripts").rglob("__pycache__"):
+for cache in [*Path("scripts").rglob("__pycache__"), *Path("scripts").rglob(".*_cache")]:
     shutil.rmtree(cache)
 print(fill_experiment(json.loads(answers["__checked"])))

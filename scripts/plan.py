@@ -4,15 +4,15 @@ Reads experiment.yaml and the data. Writes runs.csv and runs/<id>/run.yaml.
 Command: make plan (python scripts/plan.py)
 """
 
-from collections.abc import Sequence
-from typing import Any
+import csv
+import io
 
 from ftexp import paths
 from ftexp.design import Run
+from ftexp.design_text import design_in_words
 from ftexp.errors import run_command
-from ftexp.planning import cell, folders_not_in_design, make_plan, runs_table, write_plan
+from ftexp.planning import folders_not_in_design, make_plan, runs_table, write_plan
 from ftexp.run_disk import adapter_megabytes
-from ftexp.settings import SETTINGS
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
 
@@ -27,19 +27,15 @@ def main(arguments: list[str]) -> int:
 
 
 def describe(experiment: Experiment, runs: list[Run]) -> str:
-    """The plan as text: question, factors, constants, derived values, the table of runs, disk."""
-    trained = [run for run in runs if run.kind == "trained"]
+    """The plan as text: question, design, the table of runs, disk, and what is wrong with single runs."""
     lines = [
         f"{experiment.name}: {experiment.question}",
         "",
-        f"{len(trained)} runs ({' x '.join(f'{len(levels)} {name}' for name, levels in experiment.factors.items()) or 'one cell'}) "
-        f"and {len(runs) - len(trained)} controls",
-        *_describe_factors(experiment),
-        "constant: " + ", ".join(f"{name}={cell(value)}" for name, value in _constants(experiment, trained[0]).items()),
+        design_in_words(experiment, runs),
         "",
         _runs_as_table(experiment, runs),
         "",
-        _describe_disk(trained),
+        _describe_disk([run for run in runs if run.kind == "trained"]),
     ]
     extra = folders_not_in_design([run.id for run in runs])
     if extra:
@@ -48,24 +44,10 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
-def _describe_factors(experiment: Experiment) -> list[str]:
-    return [f"varies: {name}: {', '.join(cell(level.label) for level in levels)}" for name, levels in experiment.factors.items()]
-
-
-def _constants(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """Settings that are the same in all runs: declared ones and defaults, not derived ones."""
-    varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
-    settings = {name: run.settings[name] for name in SETTINGS if name not in varied and name not in ("lora_alpha", "warmup_steps")}
-    return {name: value for name, value in {**settings, **experiment.constants}.items() if value is not None}
-
-
 def _runs_as_table(experiment: Experiment, runs: list[Run]) -> str:
-    import csv
-    import io
-
     rows = list(csv.reader(io.StringIO(runs_table(experiment, runs))))
     keep = [i for i, name in enumerate(rows[0]) if name != "problem"]
-    shown: Sequence[list[str]] = [[row[i] for i in keep] for row in rows]
+    shown = [[row[i] for i in keep] for row in rows]
     return text_table(shown[0], shown[1:])
 
 

@@ -10,7 +10,6 @@ import datetime
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,15 @@ from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_file, sha256_json, write_if_changed, write_json
 from ftexp.planning import folders_not_in_design, planned_runs
-from ftexp.report_page import TEMPLATE_PATH, missing, render_page, round_row, status_counts
+from ftexp.report_page import TEMPLATE_PATH, missing, render_page, shown_table, status_counts
 from ftexp.results import (
-    COLUMNS_AFTER, TIMING_COLUMNS, RunFacts, collect_contents, collect_states, csv_text, factor_names, results_header,
+    TIMING_COLUMNS,
+    RunFacts,
+    collect_contents,
+    collect_states,
+    csv_text,
+    factor_names,
+    results_header,
     results_rows,
 )
 from ftexp.spec import read_experiment
@@ -31,7 +36,6 @@ from ftexp.text_table import text_table
 
 MEMORY_JSON = Path(".scratch/report.json")
 OUTPUTS = (paths.RESULTS_CSV, paths.REPORT_HTML)
-NOT_PRINTED = ("reason", "task", "metric")
 
 
 def main(arguments: list[str]) -> int:
@@ -119,7 +123,7 @@ def _show(run_count: int) -> None:
     """The table on stdout, what is missing on stderr, and what to type next."""
     with paths.RESULTS_CSV.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
-    print(_printed(header, rows))
+    print(text_table(*shown_table(header, rows)))
     gaps = missing(header, rows)
     if gaps:
         print(f"\nmissing or failed in {len(gaps)} of {run_count} runs:", file=sys.stderr)
@@ -128,14 +132,6 @@ def _show(run_count: int) -> None:
     name = read_experiment(paths.EXPERIMENT_YAML).name
     print(f"\n{paths.REPORT_HTML.resolve()}")
     print(f"\nTo keep this state in git:\n  git add -A && git commit -m {shlex.quote(f'{name}: results')}")
-
-
-def _printed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The results, without the columns that stderr and the page tell, numbers to three decimals."""
-    first_after = len(header) - len(COLUMNS_AFTER)
-    keep = [index for index, name in enumerate(header) if index < first_after or name not in NOT_PRINTED]
-    rounded = [round_row(header, row) for row in rows]
-    return text_table([header[i] for i in keep], [[row[i] for i in keep] for row in rounded])
 
 
 def _described(gap: dict[str, str]) -> str:

@@ -58,6 +58,7 @@ def link_models(folder):
 
 
 def git(*arguments):
+    """Run git, its messages left out; its exit status and output decide what is done."""
     return subprocess.run(["git", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
 
 

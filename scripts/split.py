@@ -8,9 +8,9 @@ Command: make split (python scripts/split.py)
 import json
 import sys
 from typing import Any
+
 from ftexp import paths
 from ftexp.code_version import code_versions
-
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import FileHashes, read_json, sha256_text, write_if_changed, write_json

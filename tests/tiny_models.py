@@ -49,6 +49,8 @@ LLAMA3 = (
     "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
     "{%- endfor %}{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
 )
+torch.set_num_threads(1)  # on so small matrices two threads only wait for each other
+
 _LLAMA3_TOKENS = (BOS, "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 # Per template: the special tokens, BOS, end and filling token, and the template's text.
 _TOKENIZERS: dict[str | None, tuple[tuple[str, ...], str | None, str, str | None, str | None]] = {

@@ -109,8 +109,8 @@ class Chat:
         return self._cut_after_end(self._ids(rest))
 
     def decode(self, ids: list[int]) -> str:
-        """Text of generated ids, without special tokens."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        """Text of generated ids, without special tokens; Llama 3's own settings would turn `Yes .` into `Yes.`."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def render(self, ids: list[int]) -> str:
         """Text of ids with special tokens, for a person to look at."""

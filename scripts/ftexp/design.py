@@ -50,7 +50,7 @@ def expand(experiment: Experiment) -> list[Run]:
     runs = controls + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
-    for run in runs:
+    for run in trained:
         if not found.messages:
             check_sources(found, run.data)
     found.raise_if_any()
@@ -81,11 +81,14 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
 
 
 def _controls(experiment: Experiment) -> list[Run]:
-    """One untuned run per distinct (model, precision, prompt, test set)."""
+    """One untuned run per distinct (model, precision, prompt, test set); its id holds the levels that concern it, and no other."""
     factors = {name: levels for name, levels in experiment.factors.items() if any(map(_concerns_control, levels))}
     controls: dict[str, Run] = {}
     for combination in itertools.product(*factors.values()):
-        run = _make_run(experiment, "control", dict(zip(factors, combination, strict=True)))
+        levels = {name: level for name, level in zip(factors, combination, strict=True) if _concerns_control(level)}
+        run = _make_run(experiment, "control", levels)
+        if run.data["test"]:  # a test file of its own: what trains does not concern a control
+            run.data |= {"train": None, "validation": None}
         controls.setdefault(control_key(run), run)
     return list(controls.values())
 

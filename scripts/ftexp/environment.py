@@ -48,6 +48,7 @@ def probe(environment, locks):
 
 
 def tested():
+    """The Python versions that the lock was tested with, as text."""
     return ["%d.%d" % version for version in TESTED_PYTHONS]
 
 

@@ -76,8 +76,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# A smaller file is hashed faster than its memory is kept.
+_WORTH_REMEMBERING_BYTES = 1_000_000
+
+
 class FileHashes:
-    """SHA-256 of files, remembered by size and modification time, so that a 16 GB model is read once.
+    """SHA-256 of files, large ones remembered by size and modification time, so that a 16 GB model is read once.
 
     The memory is one JSON file, `{path: [size_bytes, mtime_ns, sha256]}`; losing it costs time, nothing else.
     """
@@ -90,6 +94,8 @@ class FileHashes:
     def of(self, path: Path) -> str:
         """SHA-256 of the file at `path` (a link is followed)."""
         stat = path.stat()
+        if stat.st_size < _WORTH_REMEMBERING_BYTES:
+            return sha256_file(path)
         known = self._known.get(str(path))
         if known and known[:2] == [stat.st_size, stat.st_mtime_ns]:
             return str(known[2])

@@ -5,6 +5,7 @@ for a reason that the answers hold. Only the standard library and PyYAML are imp
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -13,13 +14,16 @@ from typing import Any
 import yaml
 
 from ftexp import paths
+from ftexp.design import Run
+from ftexp.design_text import design_in_words, naming_in_words
 from ftexp.errors import UserError, suggestion
 from ftexp.filesystem import write_if_changed, write_json
 from ftexp.planning import make_plan, plan_runs, write_plan
+from ftexp.settings import check_setting
 from ftexp.site import read_site
-from ftexp.spec import NAME_PATTERN, check_experiment
+from ftexp.spec import NAME_PATTERN, Experiment, check_experiment
 from ftexp.tables import load_rows
-from ftexp.yamlfile import dump_yaml, parse_yaml
+from ftexp.yamlfile import dump_yaml, load_yaml, parse_yaml
 
 DEMO_DATA, DEMO_MODEL = "demo", "tiny-instruct"
 _SOURCE_KEYS = ("source", "train", "validation", "test")
@@ -53,7 +57,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
 
     Returns:
         `experiment` (text of experiment.yaml), `site` (text of site.yaml), `data` (pairs of source and name in
-        data/raw), `model` (the folder to copy into data/models, or None).
+        data/raw), `model` (the folder to copy into data/models, or None), and for the README `question`, `design`, `naming`.
 
     Raises:
         UserError: With what is wrong in the answers, the data or the design.
@@ -61,16 +65,19 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     name = answers["experiment_name"]
     if not NAME_PATTERN.fullmatch(name):
         raise UserError(f"experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, at most 80, got '{name}'. Choose another.")
+    site_path = _site_path(answers["site"], template_dir)
+    read_site(site_path)
+    model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
     if answers["design"] == "factorial":
         text, files = _from_answers(answers, template_dir)
     else:
         text, files = _from_design(answers, template_dir)
     _check_names(files)
-    _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
-    site_path = _site_path(answers["site"], template_dir)
-    read_site(site_path)
-    model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
-    return {"experiment": text, "site": site_text, "data": files, "model": model}
+    experiment, runs = _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
+    return {
+        "experiment": text, "site": site_text, "data": files, "model": model, "question": experiment.question,
+        "design": design_in_words(experiment, runs), "naming": naming_in_words(experiment),
+    }
 
 
 def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
@@ -79,9 +86,10 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     factors = parse_yaml(answers["factors"], "factors")
     if not isinstance(factors, dict):
         raise UserError(f"factors: must be a mapping such as {{lora_rank: [4, 16], lr: [1e-4, 1e-3]}}, got '{answers['factors']}'.")
-    model = Path(answers["model"]).name
+    folder = _model_folder(answers["model"])
+    model = folder.name if folder else answers["model"]
     is_tiny = model == DEMO_MODEL
-    constants = {"model": model, "epochs": 3 if is_tiny else 1, "batch_size": 32 if is_tiny else 8, "dtype": "fp32" if is_tiny else "bf16"}
+    constants = {"model": model, "epochs": 2 if is_tiny else 1, "batch_size": 32 if is_tiny else 8, "dtype": "fp32" if is_tiny else "bf16"}
     lines = "".join(f"  {_scalar(key)}: {_scalar(value)}\n" for key, value in factors.items())
     text = _TEMPLATE.format(
         name=_scalar(answers["experiment_name"]), question=_scalar(answers["question"]), source=_scalar(f"data/raw/{file.name}"),
@@ -130,8 +138,8 @@ def _data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
 
 
 def _existing_file(name: str, key: str) -> Path:
-    path = Path(name).expanduser().resolve()
-    if not path.is_file():
+    path = Path(os.path.expanduser(name)).resolve()
+    if not os.path.isfile(path):
         raise UserError(f"{key}: there is no file '{name}' (looked for {path}). Give a path relative to the folder you are in.")
     return path
 
@@ -158,9 +166,8 @@ def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list
     if twice:
         raise UserError(f"design: {answers['design']} says {', '.join(twice)} already. Leave the answer{'s' if len(twice) > 1 else ''} out.")
     path = _existing_file(answers["design"], "design")
+    check_experiment(load_yaml(path), path.name)
     text = path.read_text(encoding="utf-8")
-    document = parse_yaml(text, path.name)
-    check_experiment(document, path.name)
     files: list[tuple[str, str]] = []
     edits = [(node, answers["experiment_name"]) for node in _nodes(text, ("experiment",))]
     for node in _source_nodes(text):
@@ -174,8 +181,8 @@ def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list
 
 def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
     """A source of a design: relative to its file, or to the caller's folder, or the demo's words."""
-    for candidate in (folder / name, Path(name).expanduser()):
-        if candidate.is_file():
+    for candidate in (folder / name, Path(os.path.expanduser(name))):
+        if os.path.isfile(candidate):
             return candidate.resolve()
     demo = template_dir / "data" / Path(name).name
     if name == "data/raw/words.json" and demo.is_file():
@@ -211,10 +218,10 @@ def _check_names(files: list[tuple[str, str]]) -> None:
             raise UserError(f"data: {seen[target]} and {source} would both be copied to {target}. Rename one.")
 
 
-def _try_plan(text: str, sources: dict[str, str]) -> None:
+def _try_plan(text: str, sources: dict[str, str]) -> tuple[Experiment, list[Run]]:
     """Plan the experiment with its data where it lies now; whatever is wrong with it comes out here."""
     experiment = check_experiment(_with_sources(parse_yaml(text, "experiment.yaml"), sources), "experiment.yaml")
-    plan_runs(experiment)
+    return experiment, plan_runs(experiment)
 
 
 def _with_sources(document: Any, sources: dict[str, str]) -> Any:
@@ -230,8 +237,9 @@ def _site_path(answer: str, template_dir: Path) -> Path:
     profiles = {path.stem: path for path in sorted((template_dir / "sites").glob("*.yaml"))}
     if answer in profiles:
         return profiles[answer]
-    if Path(answer).expanduser().is_file():
-        return Path(answer).expanduser().resolve()
+    file = os.path.expanduser(answer)
+    if os.path.isfile(file):
+        return Path(file).resolve()
     raise UserError(f"site: there is no profile '{answer}'. {suggestion(answer, profiles)} Or give a file of your own.")
 
 
@@ -239,13 +247,21 @@ def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str |
     """The model to copy (the one that ships), and site.yaml pointed at the folder of a model given by its path."""
     if answer == DEMO_MODEL:
         return str(template_dir / "data" / "models" / DEMO_MODEL), site_text
-    folder = Path(answer).expanduser()
-    if (folder / "config.json").is_file():
-        line = f"models: {_scalar(str(folder.resolve().parent))}"
-        return None, re.sub(r"(?m)^models:.*$", lambda _: line, site_text)
-    if len(folder.parts) > 2 or folder.is_absolute() or answer.startswith((".", "~")):
+    folder = _model_folder(answer)
+    if folder:
+        line = f"models: {_scalar(str(folder.parent))}"
+        text, count = re.subn(r"(?m)^models:.*$", lambda _: line, site_text)
+        return None, text if count else f"{site_text.rstrip()}\n{line}\n"
+    if check_setting("model", answer):
         raise UserError(f"model: '{answer}' is no folder with a config.json. Give the folder of a model in Hugging Face layout.")
     return None, site_text
+
+
+def _model_folder(answer: str) -> Path | None:
+    """The folder of a model that the answer gives by its path; None for a name in the site's folder of models."""
+    folder = os.path.expanduser(answer)
+    is_path = answer != DEMO_MODEL and os.path.isfile(os.path.join(folder, "config.json"))
+    return Path(folder).resolve() if is_path else None
 
 
 def fill_experiment(completed: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from ftexp.design import Run, derive_steps, expand, reject_all_failed
 from ftexp.errors import Findings, UserError
 from ftexp.filesystem import write_if_changed
 from ftexp.spec import Experiment, placeholders, read_experiment
-from ftexp.splits import Split, make_split, split_name
+from ftexp.splits import PARTS, Split, make_split, split_name
 from ftexp.yamlfile import load_yaml, write_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
@@ -68,10 +68,12 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
         if split is None or (user, split_name(run.data)) in seen:
             continue
         seen.add((user, split_name(run.data)))
-        columns = list(split.rows["test"][0]["row"])
+        rows = [item["row"] for part in PARTS for item in split.rows[part]]
         for name in placeholders(user):
-            if name != "input" and name not in columns:
-                found.unknown(f"prompt.user: {{{name}}}", ["input", *columns], "column")
+            if name != "input" and name not in rows[0]:
+                found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
+            elif name != "input" and not all(name in row for row in rows):
+                found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", "Fill it in, or leave it out of the prompt.")
     found.raise_if_any()
 
 

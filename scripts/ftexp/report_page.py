@@ -23,6 +23,8 @@ from ftexp.svg_figure import cell_label, level_label
 TEMPLATE_PATH = Path(__file__).with_name("report_template.html")
 ITEMS_SHOWN = 5
 MOST_CHARACTERS = 400
+# Columns of results.csv that are the same in every row, or told in the list of what is missing.
+NOT_SHOWN = ("reason", "task", "metric")
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,12 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], extra_fol
     runs = [facts.run for facts in all_facts]
     header, rows = results_header(list(experiment.factors)), results_rows(all_facts)
     columns = answer_columns(all_facts)
+    shown_header, shown_rows = shown_table(header, rows)
     return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8")).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         factors=_factor_rows(experiment), constants=constants(experiment, runs), prompt=experiment.prompt,
-        splits=_split_rows(runs), parts=PARTS, header=header,
-        rows=[{"status": _worst_status(f), "cells": round_row(header, row)} for f, row in zip(all_facts, rows, strict=True)],
+        splits=_split_rows(runs), parts=PARTS, header=shown_header,
+        rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
         numbers={*NUMBERS, "n"}, plots=_plots(experiment, all_facts), columns=columns,
         items=_item_rows(choose_items(columns), columns), missing=missing(header, rows), extra_folders=extra_folders,
         scorer=experiment.evaluation["scorer"], max_tokens=experiment.evaluation["max_tokens"],
@@ -112,6 +115,14 @@ def _split_rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         made = read_json(path) if path.is_file() else {"rows": None, "removed_because_repeated": {}}
         rows.append({"name": name, "sizes": made["rows"], "removed": made["removed_because_repeated"]})
     return rows
+
+
+def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The results for reading: numbers to three decimals, without the columns that are told elsewhere."""
+    first_after = len(header) - len(COLUMNS_AFTER)
+    keep = [index for index, name in enumerate(header) if index < first_after or name not in NOT_SHOWN]
+    rounded = [round_row(header, row) for row in rows]
+    return [header[i] for i in keep], [[row[i] for i in keep] for row in rounded]
 
 
 def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and value in words
 
 
-_WHOLE = f"a whole number from 1 to {LARGEST}"
+_WHOLE = "a whole number above 0, below 2^31"
 SETTINGS: dict[str, Setting] = {
     "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
     "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
@@ -90,14 +90,14 @@ SETTINGS: dict[str, Setting] = {
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
     "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
     "warmup_steps": Setting(
-        "w", f"a whole number from 0 to {LARGEST}", _not_negative_whole, None,
+        "w", "a whole number, 0 or above, below 2^31", _not_negative_whole, None,
         "steps of linear warm-up; derived: min(100, 10 % of the steps)",
     ),
     "max_seq_len": Setting(
         "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
         "longest row in tokens; a longer row is an error, never cut",
     ),
-    "seed": Setting("s", f"a whole number from 0 to {LARGEST}", _not_negative_whole, 0, "initialisation and data order"),
+    "seed": Setting("s", "a whole number, 0 or above, below 2^31", _not_negative_whole, 0, "initialisation and data order"),
     "train_size": Setting(
         "n", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
         "the first n training rows of the split's order; null: all",

@@ -226,7 +226,11 @@ def _check_placeholders(found: Findings, where: str, template: str) -> None:
     except ValueError as error:
         found.add(where, f"has braces that do not match ({error})", "Write {{ and }} for braces that are text.")
         return
-    if not names:
+    for name, form, conversion in fields:
+        if not name or form or conversion or re.search(r"[.\[\]]", name) or name.isdigit():
+            found.add(where, f"has braces around something that is no column's name, got {template!r}", "Write {{ and }} for braces that are text.")
+            return
+    if not fields:
         found.add(where, f"names no column, so every prompt would be the same, got {template!r}", "Put {input} where the input goes.")
 
 
@@ -270,6 +274,10 @@ def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> li
     if not levels:
         found.add(key, "has no levels", "Write {name: {key: value}, other: {key: value}}.")
     for label, sets in levels.items():
+        label = _complete_value("", label)
+        if not _is_plain(label):
+            found.add(key, f"a level must be named by a word or a number, got {label!r}")
+            continue
         if not isinstance(sets, dict) or not sets:
             found.add(f"{key}.{label}", f"must be a mapping of what the level sets, got {sets!r}")
             continue

@@ -35,7 +35,7 @@ class Split:
 
 def split_name(data: dict[str, Any]) -> str:
     """Name of a split's folder: the source's stem and eight digits of the data section's hash."""
-    stem = Path(data["source"] or data["train"]).stem
+    stem = Path(data["source"] or data["train"] or data["test"]).stem
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', stem)}-{sha256_json(data)[:8]}"
 
 
@@ -57,7 +57,7 @@ def make_split(data: dict[str, Any]) -> Split:
     if not _is_split_here(data):
         order.shuffle(parts["train"])
     removed = _remove_repeated_inputs(parts, data["input"])
-    for part in ("train", "test"):
+    for part in ("train", "test") if data["source"] or data["train"] else ("test",):  # a control may have a test file only
         if not parts[part]:
             raise UserError(f"experiment.yaml: data: no row is left for {part}. Give more rows, or a larger share.")
     return Split({part: _with_ids(parts[part]) for part in PARTS}, removed)

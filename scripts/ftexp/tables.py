@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def load_rows(path: Path) -> list[Row] | dict[str, list[Row]]:
         UserError: If the file is missing, is of another kind, or does not hold rows.
         ImportError: For parquet where pyarrow is not installed.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         raise UserError(f"{path}: there is no such file. Put the data there, or correct the data section of experiment.yaml.")
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: must be one of {', '.join(SUFFIXES)}, got '{path.suffix}'.")
@@ -80,7 +81,10 @@ def _read_csv(path: Path) -> list[Row]:
 def _read_parquet(path: Path) -> list[Row]:
     import pyarrow.parquet as parquet
 
-    return parquet.read_table(path).to_pylist()  # type: ignore[no-any-return]
+    try:
+        return parquet.read_table(path).to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not readable as parquet: {str(error).splitlines()[0]}.") from error
 
 
 _READERS = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}

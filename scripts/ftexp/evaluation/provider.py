@@ -124,4 +124,6 @@ def ftexp() -> type[ModelAPI]:
 
 def tuned_model(run: str, *, base: str, checkpoint: str | None, dtype: str, date: str) -> Model:
     """The model of a run, for its eval.py."""
-    return get_model(f"ftexp/{run}", base=base, checkpoint=checkpoint, dtype=dtype, date=date, memoize=False)
+    # Without a number of connections of its own inspect-ai 0.3.285 begins with 20 at a time, and never asks the provider.
+    config = GenerateConfig(max_connections=MANY)
+    return get_model(f"ftexp/{run}", config=config, base=base, checkpoint=checkpoint, dtype=dtype, date=date, memoize=False)

@@ -70,12 +70,14 @@ def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_t
     ids = torch.tensor([[chat.pad_id] * (width - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     with torch.inference_mode():
-        output = model.generate(input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens))
+        output = model.generate(
+            input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens), use_model_defaults=False
+        )
     return [_answer(chat, row) for row in output[:, width:].tolist()]
 
 
 def _greedy(chat: Chat, max_tokens: int) -> GenerationConfig:
-    """A whole configuration, so that nothing of the model's own (a repetition penalty, say) slips in."""
+    """A whole configuration; with `use_model_defaults` off nothing of the model's own (a repetition penalty, say) slips in."""
     return GenerationConfig(
         do_sample=False, num_beams=1, max_new_tokens=max_tokens, eos_token_id=sorted(chat.stop_ids), pad_token_id=chat.pad_id
     )

@@ -29,7 +29,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
       which Qwen2's weights never were.
     - Adapter and optimizer state are those of one epoch: the stock one takes the adapter of the largest epoch
       folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
-    - The state file is renamed into place when it is whole, and older epochs go.
+    - The state file is renamed into place when it is whole, and epochs older than the one it names go. The last
+      epoch has no state: until it is published, the one before stays, to resume from.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             self._undo_rope_permutation(folder / ADAPTER_FILE)
         if intermediate_checkpoint:
             self._save_state(state)
-        self._remove_epochs_before(epoch)
+            self._remove_epochs_before(epoch)
 
     def _save_state(self, state: dict[str, Any]) -> None:
         path = self._output_dir / RECIPE_STATE

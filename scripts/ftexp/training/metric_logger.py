@@ -1,6 +1,7 @@
 """The metric logger component: train.csv, one row per optimiser step, without gaps or repeats after a resume."""
 
 import csv
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,10 @@ class CsvLogger(MetricLoggerInterface):
             if len(kept) != self._steps_before:
                 raise RuntimeError(f"{self._path} has {len(kept)} of the {self._steps_before} rows of the finished epochs")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w", encoding="utf-8", newline="")
-        self._file.write(",".join(COLUMNS) + "\n" + "".join(kept))
-        self._file.flush()
+        aside = self._path.with_suffix(".tmp")
+        aside.write_text(",".join(COLUMNS) + "\n" + "".join(kept), encoding="utf-8")
+        os.replace(aside, self._path)
+        self._file = self._path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def log(self, name: str, data: Any, step: int) -> None:

@@ -1,0 +1,101 @@
+"""The one table of what may stand in experiment.yaml, as Markdown: docs/settings.md.
+
+Command: PYTHONPATH=scripts python -m ftexp.settings_table > docs/settings.md
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ftexp import spec
+from ftexp.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
+
+_INTRODUCTION = """\
+# What may stand in experiment.yaml
+
+Written by `PYTHONPATH=scripts python -m ftexp.settings_table > docs/settings.md` from the code that checks the file.
+Any other key, at any depth, is an error that names the nearest valid one.
+
+## Sections
+"""
+_SHORT_NAMES = """
+## Short names
+
+As a factor (`lr: [1e-4, 1e-3]`), in a named level (`{small: {lora_rank: 2}}`) or as a constant. The letters of `in an id`
+stand before the level in a run's id (`r16_lr3e-3_s1`); `naming: {lora_rank: rank}` sets others.
+"""
+_TORCHTUNE = """
+## torchtune's own keys
+
+Besides the short names: {top}, and any dotted key that exists in the config that torchtune ships for the recipe and the
+model, or that is a parameter of its component (`optimizer.weight_decay`). `null` removes the key. These follow from other
+facts and are refused: {owned}, and everything in {sections}.
+"""
+# Per key of experiment.yaml what it must be, and what it means.
+_KEYS: dict[str, tuple[str, str]] = {
+    "experiment": ("a name", "name of the experiment"),
+    "question": ("a sentence", "what the experiment asks"),
+    "recipe": ("a recipe of torchtune", f"default: {SETTINGS['recipe'].default}"),
+    "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
+    "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
+    "data.validation": ("a file", "optional, beside data.train and data.test"),
+    "data.test": ("a file", "see data.train"),
+    "data.split.train": ("a share", f"default: {spec.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
+    "data.split.validation": ("a share", f"default: {spec.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it"),
+    "data.split.test": ("a share", f"default: {spec.DEFAULT_SPLIT['test']}"),
+    "data.split.seed": ("a whole number", f"default: {spec.DEFAULT_SPLIT['seed']}; not the seed of a run"),
+    "data.split.stratify": ("a column", "its values have the same shares in every part"),
+    "data.split.group": ("a column", "rows with the same value stay in one part"),
+    "data.input": ("a column", "default: input"),
+    "data.output": ("a column", "default: output"),
+    "prompt.system": ("a text, or null", "default: null, no system turn at all"),
+    "prompt.user": ("a text with {column}", "default: {input}; {{ and }} stand for braces"),
+    "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
+    "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
+    "design": ("factorial", "the only one for now"),
+    "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
+    "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
+    "evaluation.scorer": (" or ".join(spec.SCORERS), "string equality after stripping outer white space, case-sensitive"),
+    "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
+    "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
+}
+
+
+def settings_table() -> str:
+    """The text of docs/settings.md."""
+    owned = ", ".join(f"`{key}` (set `{name}`)" for key, name in OWNED_KEYS.items())
+    short = [
+        (f"`{name}`", f"`{setting.abbreviation}`" if setting.abbreviation else "", setting.wants, _default(name), setting.meaning)
+        for name, setting in SETTINGS.items()
+    ]
+    return (
+        _INTRODUCTION + _table(("key", "must be", "meaning"), [(f"`{key}`", *words) for key, words in _KEYS.items()])
+        + _SHORT_NAMES + _table(("short name", "in an id", "must be", "default", "meaning"), short)
+        + _TORCHTUNE.format(
+            top=", ".join(f"`{key}`" for key in TORCHTUNE_TOP_LEVEL), owned=owned,
+            sections=", ".join(f"`{section}`" for section in OWNED_SECTIONS),
+        )
+    )
+
+
+def documented_keys() -> list[str]:
+    """The keys of experiment.yaml that the table documents, dotted."""
+    return list(_KEYS)
+
+
+def _default(name: str) -> str:
+    default: Any = SETTINGS[name].default
+    if name == "model":
+        return "none: must be given"
+    if default is None:
+        return "derived" if "derived" in SETTINGS[name].meaning else "null"
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n" + "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")

@@ -1,0 +1,54 @@
+"""Merges a run's adapter into its base model, for programs that want whole weights.
+
+Reads runs/<id>/checkpoint/ and the base model. Writes runs/<id>/merged/ (Hugging Face layout; git ignores it).
+Command: make merge RUN=<id> (python scripts/merge.py RUN)
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from ftexp import paths
+from ftexp.errors import UserError, run_command, suggestion
+from ftexp.planning import planned_runs
+from ftexp.publishing import replace_dir
+from ftexp.state import Work
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
+                   "merges.txt", "chat_template.jinja", "generation_config.json")
+
+
+def main(arguments: list[str]) -> int:
+    """Merge one run's adapter, in the precision of its training."""
+    paths.require_experiment()
+    runs = {run["run"]: run for run in planned_runs() if run["kind"] == "trained"}
+    name = arguments[0] if arguments else ""
+    if name not in runs:
+        raise UserError(f"RUN: there is no trained run '{name}'. {suggestion(name, runs)}")
+    state = Work().state(runs[name], "train")
+    if state.status != "done":
+        raise UserError(f"runs/{name}: its training is {state.status}, so there is nothing to merge. Run `make submit`.")
+    target = paths.RunPaths(name).dir / "merged"
+    _merge(runs[name]["settings"], paths.RunPaths(name), target)
+    print(target)
+    return 0
+
+
+def _merge(settings: dict[str, str], places: paths.RunPaths, target: Path) -> None:
+    from ftexp.evaluation.tuned_model import load_model
+
+    base_dir = paths.model_dir(settings["model"])
+    model = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu")
+    whole = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    aside = places.scratch_dir("merge")
+    shutil.rmtree(aside, ignore_errors=True)
+    print(f"merging {places.checkpoint_dir} into {base_dir}", file=sys.stderr)
+    whole.save_pretrained(aside, safe_serialization=True)
+    for name in TOKENIZER_FILES:
+        if (base_dir / name).is_file():
+            shutil.copyfile(base_dir / name, aside / name)
+    replace_dir(aside, target)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,282 @@
+"""The pipeline as a person runs it: a stamped experiment, its Makefile, DVC, kills. Real trainings, tiny ones."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cookiecutter.main import cookiecutter
+
+TEMPLATE = Path(__file__).resolve().parents[1]
+VENV = Path(sys.prefix)
+WORDS = json.loads((TEMPLATE / "data" / "words.json").read_text(encoding="utf-8"))[:120]
+RUNS = ("r2_s1", "r4_s1")
+
+
+def make(folder: Path, *targets: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(["make", *targets], cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0 or not check, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def results(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        return {row["run"]: row for row in csv.DictReader(file)}
+
+
+def times(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of every file but git's and the environment's."""
+    files = [p for p in folder.rglob("*") if p.is_file() and not {".git", ".venv"} & set(p.relative_to(folder).parts)]
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small experiment, set up and not run: 2 ranks, 96 training rows, 3 epochs."""
+    root = tmp_path_factory.mktemp("pipeline")
+    (root / "words.json").write_text(json.dumps(WORDS), encoding="utf-8")
+    answers = {"experiment_name": "small", "data": str(root / "words.json"), "factors": "{lora_rank: [2, 4], seed: [1]}"}
+    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(root), default_config=True)
+    folder = root / "small"
+    edit(folder / "experiment.yaml", "epochs: 2, batch_size: 32", "epochs: 3, batch_size: 16, lr: 3.0e-3")
+    make(folder, "setup", f"VENV={VENV}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same experiment after `make all`."""
+    folder = _copy(fresh, tmp_path_factory.mktemp("finished"))
+    make(folder, "all")
+    return folder
+
+
+def _copy(folder: Path, root: Path) -> Path:
+    return Path(shutil.copytree(folder, root / folder.name, symlinks=True))
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished experiment, to be changed; on another path, so what is stamped with a path follows."""
+    folder = _copy(finished, tmp_path)
+    make(folder, "stamp")
+    return folder
+
+
+def test_make_all_fills_every_row(finished: Path) -> None:
+    table = results(finished)
+    assert list(table) == ["base", *RUNS]
+    assert all(row["eval_status"] == "done" and row["score"] and row["n"] == "12" for row in table.values())
+    assert all(table[run]["train_status"] == "done" and float(table[run]["train_loss"]) > 0 for run in RUNS)
+    assert "http" not in (finished / "report.html").read_text(encoding="utf-8").replace("http://www.w3.org", "")
+
+
+def test_a_second_make_all_changes_no_file(finished: Path) -> None:
+    before = times(finished)
+    make(finished, "all")
+    after = times(finished)
+    assert {name for name in {*before, *after} if before.get(name) != after.get(name)} <= {"events.jsonl"}
+
+
+def test_dvc_repro_has_nothing_to_do_after_make_all(finished: Path) -> None:
+    result = subprocess.run([".venv/bin/dvc", "status"], cwd=finished, capture_output=True, text=True, check=True)
+    assert "up to date" in result.stdout, result.stdout
+    before = times(finished)
+    subprocess.run([".venv/bin/dvc", "repro", "--quiet"], cwd=finished, check=True)
+    changed = {name for name, stamp in times(finished).items() if before.get(name) != stamp}
+    assert not [name for name in changed if not name.startswith(".dvc/")]
+
+
+def test_nothing_committed_holds_a_machines_path(finished: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--cached", "--exclude-standard"], cwd=finished, capture_output=True, text=True, check=True
+    ).stdout.split()
+    guilty = [name for name in listed if str(finished).encode() in (finished / name).read_bytes()]
+    assert "runs/r2_s1/finetune.yaml" in listed and not guilty
+
+
+def test_after_a_new_level_dvc_repro_runs_only_the_new_runs_and_the_report(copy: Path) -> None:
+    before = times(copy)
+    edit(copy / "experiment.yaml", "lora_rank: [2, 4]", "lora_rank: [2, 4, 8]")
+    make(copy, "repro")
+    after, table = times(copy), results(copy)
+    assert list(table) == ["base", *RUNS, "r8_s1"] and table["r8_s1"]["eval_status"] == "done"
+    old = [name for name in before if name.startswith("runs/") and name.endswith(("train.json", "eval.json", ".safetensors", ".eval"))]
+    assert len(old) == 9 and all(before[name] == after[name] for name in old)
+    assert "up to date" in subprocess.run([".venv/bin/dvc", "status"], cwd=copy, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_removed_run_is_kept_and_not_reported(copy: Path) -> None:
+    edit(copy / "experiment.yaml", "lora_rank: [2, 4]", "lora_rank: [2]")
+    made = make(copy, "all")
+    assert list(results(copy)) == ["base", "r2_s1"]
+    assert (copy / "runs/r4_s1/checkpoint/adapter_model.safetensors").is_file()
+    assert "runs/r4_s1 is not in the design" in made.stderr
+
+
+def test_what_changes_no_number_makes_nothing_stale(copy: Path) -> None:
+    edit(copy / "site.yaml", "jobs: null", "jobs: 1")
+    edit(copy / "experiment.yaml", "# any column of the data", "# another comment")
+    with (copy / "scripts/ftexp/chat.py").open("a", encoding="utf-8") as file:
+        file.write("\n# a comment\n")
+    with (copy / "scripts/report.py").open("a", encoding="utf-8") as file:
+        file.write("\nUNUSED = 1\n")
+    assert statuses(copy) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "reason"),
+    [
+        (lambda f: edit(f / "experiment.yaml", "lr: 3.0e-3", "lr: 1.0e-3"), "train", "finetune.yaml"),
+        (lambda f: edit(f / "experiment.yaml", "max_tokens: 16", "max_tokens: 17"), "eval", "eval.py"),
+        (lambda f: edit(f / "scripts/ftexp/training/dataset.py", "IGNORED_LABEL = -100", "IGNORED_LABEL = -100 + 0"), "train", "the code"),
+        (lambda f: edit(f / "data/models/tiny-instruct/config.json", "{", "{ "), "train", "the base model"),
+    ],
+)
+def test_what_changes_a_number_makes_it_stale(copy: Path, change: Callable[[Path], None], stage: str, reason: str) -> None:
+    change(copy)
+    rows = [line.split(maxsplit=4) for line in make(copy, "status").stdout.splitlines()]
+    concerned = [row for row in rows if row and row[0] in RUNS and row[1] == stage]
+    assert len(concerned) == len(RUNS)
+    assert all(row[2] == "stale" and reason in row[4] for row in concerned), concerned
+
+
+def statuses(folder: Path) -> set[str]:
+    rows = [line.split() for line in make(folder, "status").stdout.splitlines()]
+    return {row[2] for row in rows if len(row) > 2 and row[1] in ("train", "eval")}
+
+
+def test_submit_refuses_a_run_that_was_not_validated(fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    make(folder, "split")
+    refused = make(folder, "submit", check=False)
+    assert refused.returncode != 0 and "make validate" in refused.stderr
+    assert not list(folder.glob("runs/*/train.json"))
+
+
+def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    edit(folder / "experiment.yaml", "lora_rank: [2, 4]\n  seed: [1]", "optimizer.weight_decay: [0.01, -1]")
+    made = make(folder, "all", check=False)
+    table = results(folder)
+    assert made.returncode != 0 and "weight-decay--1: train failed" in made.stderr
+    good, bad = table["weight-decay-0.01"], table["weight-decay--1"]
+    assert good["eval_status"] == "done" and good["score"]
+    assert (bad["train_status"], bad["eval_status"], bad["score"], bad["n"]) == ("failed", "waiting", "", "") and bad["reason"]
+    assert "1 to do, 1 done" in make(folder, "submit", check=False).stderr
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """`make all` in a session of its own, so that all of it can be killed at once."""
+    return subprocess.Popen(
+        ["make", "all", "JOBS=2"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None and time.monotonic() < until, "the moment to kill never came"
+        time.sleep(0.005)
+
+
+# In the order in which they come; each is first true after the one before it.
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "while configs are validated": lambda f: bool(list(f.glob("data/splits/*/split.json"))),
+    "in the first epoch": lambda f: bool(list(f.glob(".scratch/train/*/train.csv"))),
+    "after an epoch is whole": lambda f: bool(list(f.glob(".scratch/train/*/recipe_state/recipe_state.pt"))),
+    "after a checkpoint is in place": lambda f: bool(list(f.glob("runs/*/checkpoint"))),
+    "while DVC records": lambda f: bool(list(f.glob("runs/*/dvc.lock"))),
+    "while runs are evaluated": lambda f: bool(list(f.glob(".scratch/eval/*/logs/*.eval"))),
+}
+
+
+def test_killed_at_many_moments_make_all_gives_the_same_results(finished: Path, fresh: Path, tmp_path: Path) -> None:
+    """kill -9 of everything, six times in one experiment; between an epoch's two files: test_training_components."""
+    folder = _copy(fresh, tmp_path)
+    for condition in MOMENTS.values():
+        process = start(folder)
+        wait_until(lambda now=condition: now(folder), process)  # type: ignore[misc]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    make(folder, "all")
+    assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+    for run in RUNS:
+        name = f"runs/{run}/checkpoint/adapter_model.safetensors"
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_when_only_make_is_killed_the_next_call_waits_for_what_still_runs(finished: Path, fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    process = start(folder)
+    wait_until(lambda: MOMENTS["in the first epoch"](folder), process)
+    for child in children_of(process.pid):
+        if b"submit.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    made = make(folder, "all")
+    assert "waiting for" in made.stderr
+    assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """All descendants of a process."""
+    for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield int(path)
+        yield from children_of(int(path))
+
+
+def test_a_bare_tune_run_gives_the_pipelines_bytes(finished: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
+    subprocess.run(
+        [str(finished / ".venv/bin/tune"), "run", "lora_finetune_single_device", "--config", "runs/r4_s1/finetune.yaml",
+         f"output_dir={tmp_path}/elsewhere"],
+        cwd=finished, env={**environment, "PYTHONPATH": "scripts"}, check=True, capture_output=True,
+    )
+    bare = tmp_path / "elsewhere/epoch_2/adapter_model.safetensors"
+    assert bare.read_bytes() == (finished / "runs/r4_s1/checkpoint/adapter_model.safetensors").read_bytes()
+
+
+def test_merged_weights_give_the_logits_of_base_and_adapter(copy: Path) -> None:
+    make(copy, "merge", "RUN=r4_s1")
+    import torch
+    from ftexp.evaluation.tuned_model import load_model
+
+    base, ids = copy / "models/tiny-instruct", torch.arange(0, 60).reshape(2, 30)
+    adapted = load_model(base, copy / "runs/r4_s1/checkpoint", "fp32", "cpu")
+    merged = load_model(copy / "runs/r4_s1/merged", None, "fp32", "cpu")
+    with torch.no_grad():
+        assert torch.allclose(adapted(ids).logits, merged(ids).logits, atol=1e-3)
+        assert not torch.allclose(load_model(base, None, "fp32", "cpu")(ids).logits, merged(ids).logits, atol=1e-1)
+
+
+def test_make_lists_the_targets_in_the_order_of_the_pipeline(fresh: Path) -> None:
+    listed = [line.split()[1] for line in make(fresh).stdout.splitlines() if line.startswith("make ")]
+    wanted = ["help", "setup", "plan", "stamp", "split", "validate", "submit", "status", "eval", "wait", "report", "all", "repro", "merge"]
+    assert listed == wanted
+
+
+def test_the_demo_answers_its_question() -> None:
+    """`make demo`, as the README says: at once where it is done, and about 5 minutes where it is not."""
+    made = make(TEMPLATE, "demo")
+    table = results(TEMPLATE / "demo/capitalization")
+    cells = {(row["lora_rank"], row["lr"]): float(row["score"]) for row in table.values() if row["kind"] == "trained"}
+    assert len(table) == 9 and len(cells) == 4
+    assert float(table["base"]["score"]) <= 0.10
+    assert max(cells.values()) >= 0.80
+    assert max(cells.values()) - min(cells.values()) > 0.3
+    assert "report.html" in made.stdout

@@ -1,0 +1,287 @@
+"""experiment.yaml: every mistake is one message that names the key, all of them at once, and none is a crash."""
+
+import copy
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY
+
+from ftexp import settings_table, spec
+from ftexp.design import expand
+from ftexp.errors import UserError
+from ftexp.spec import check_experiment, read_experiment
+from ftexp.yamlfile import dump_yaml, parse_yaml
+
+GOOD = """\
+experiment: caps
+question: Does rank matter?
+recipe: lora_finetune_single_device
+data:
+  source: data/raw/words.json
+  split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0}
+  input: input
+  output: output
+prompt: {system: null, user: "{input}", date: 2026-01-01}
+factors:
+  lora_rank: [2, 16]
+  optimizer.weight_decay: [0, 0.1]
+  corpus: {small: {data.source: data/raw/small.json, lr: 1e-4}, large: {data.source: data/raw/large.json, lr: 1e-3}}
+design: factorial
+constants: {model: tiny, epochs: 3, clip_grad_norm: 1.0}
+controls: {base: true}
+evaluation: {scorer: exact, max_tokens: 16}
+naming: {lora_rank: rank}
+"""
+
+
+def _mistakes(text: str) -> list[str]:
+    """The messages for a document; none where it is accepted."""
+    try:
+        expand(check_experiment(parse_yaml(text, "experiment.yaml"), "experiment.yaml"))
+    except UserError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _with(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1
+    return GOOD.replace(old, new)
+
+
+def test_the_good_document_is_accepted() -> None:
+    assert _mistakes(GOOD) == []
+
+
+UNKNOWN_KEYS = [
+    ("design: factorial", "desing: factorial", "desing: unknown key. Did you mean 'design'?"),
+    ("  input: input", "  inputs: input", "data.inputs: unknown key. Did you mean 'input'?"),
+    ("seed: 0}", "sed: 0}", "data.split.sed: unknown key. Did you mean 'seed'?"),
+    ("{system: null", "{sytem: null", "prompt.sytem: unknown key. Did you mean 'system'?"),
+    ("lora_rank: [2", "lora_ranks: [2", "factors.lora_ranks: unknown factor. Did you mean 'lora_rank'?"),
+    ("epochs: 3", "epoch: 3", "constants.epoch: unknown key. Did you mean 'epochs'?"),
+    ("{base: true}", "{bas: true}", "controls.bas: unknown key. Did you mean 'base'?"),
+    ("max_tokens: 16", "max_token: 16", "evaluation.max_token: unknown key. Did you mean 'max_tokens'?"),
+    ("naming: {lora_rank", "naming: {lora_rnk", "naming.lora_rnk: unknown factor. Did you mean 'lora_rank'?"),
+    ("json, lr: 1e-4", "json, lrr: 1e-4", "factors.corpus.small.lrr: unknown key. Did you mean 'lr'?"),
+    ("data.source: data/raw/small.json", "data.sorce: a", "factors.corpus.small.data.sorce: unknown key. Did you mean 'data.source'?"),
+    ("data.source: data/raw/small.json", "prompt.usr: a", "factors.corpus.small.prompt.usr: unknown key. Did you mean 'prompt.user'?"),
+    ("question:", "zzz: 1\nquestion:", "zzz: unknown key. Valid here: experiment, question,"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), UNKNOWN_KEYS)
+def test_an_unknown_key_is_refused_and_the_nearest_named(old: str, new: str, message: str) -> None:
+    assert any(m.startswith(f"experiment.yaml: {message}") for m in _mistakes(_with(old, new))), _mistakes(_with(old, new))
+
+
+WRONG_VALUES = [
+    ("experiment: caps", "experiment: ../caps", "experiment: must be a name"),
+    ("experiment: caps", "experiment: 12", "experiment: must be a name"),
+    ("question: Does rank matter?", "question: ' '", "question: must be a sentence"),
+    ("recipe: lora_finetune_single_device", "recipe: dpo", "recipe: must be one of lora_finetune_single_device"),
+    ("test: 0.1, seed", "test: 0.2, seed", "data.split: train, validation and test must add up to 1, got 1.1"),
+    ("test: 0.1, seed", "test: -0.1, seed", "data.split: train, validation and test must be shares from 0 to 1"),
+    ("seed: 0}", "seed: zero}", "data.split.seed: must be a whole number, got 'zero'"),
+    ("seed: 0}", "stratify: a, group: b}", "data.split: has both stratify and group"),
+    ("split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0}", "split: 0.8", "data.split: must be a mapping"),
+    ("  source: data/raw/words.json\n", "  source: a.json\n  train: b.json\n  test: c.json\n", "data: has both source and train"),
+    ("  output: output", "  output: [output]", "data.output: must be a text"),
+    ("system: null", "system: 5", "prompt.system: must be a text, or null"),
+    ('user: "{input}"', 'user: "Capitalise."', "prompt.user: names no column, so every prompt would be the same"),
+    ('user: "{input}"', 'user: "{input} {"', "prompt.user: has braces that do not match"),
+    ('user: "{input}"', "user: '{\"word\": {input}}'", "prompt.user: has braces around something that is no column's name"),
+    ('user: "{input}"', 'user: "{input:d}"', "prompt.user: has braces around something that is no column's name"),
+    ('user: "{input}"', 'user: "{input.__class__}"', "prompt.user: has braces around something that is no column's name"),
+    ('user: "{input}"', 'user: "{input} {}"', "prompt.user: has braces around something that is no column's name"),
+    ("date: 2026-01-01", "date: yesterday", "prompt.date: must be a date"),
+    ("[2, 16]", "[]", "factors.lora_rank: must be a list of at least one level, got []"),
+    ("[2, 16]", "2", "factors.lora_rank: must be a list of at least one level, got 2"),
+    ("[2, 16]", "[2, 2]", "factors.lora_rank: has the level 2 twice"),
+    ("lora_rank: [2, 16]", "lr: [1e-4, 0.0001]", "factors.lr: has the level 0.0001 twice"),
+    ("[2, 16]", "[2, 16.0]", "factors.lora_rank: must be a whole number above 0"),
+    ("[2, 16]", "[2, '16']", "factors.lora_rank: must be a whole number above 0"),
+    ("[2, 16]", "[2, true]", "factors.lora_rank: must be a whole number above 0"),
+    ("[2, 16]", f"[2, {10**400}]", "factors.lora_rank: must be a whole number above 0, below 2^31"),
+    ("lora_rank: [2, 16]", "seed: [1, 4294967296]", "factors.seed: must be a whole number, 0 or above, below 2^31"),
+    ("lora_rank: [2, 16]", "loss: [answer]", "factors.loss: must be completion or full, got 'answer'"),
+    ("lora_rank: [2, 16]", "lora_modules: [[mlp]]", "factors.lora_modules: must be a list out of"),
+    ("[0, 0.1]", "[0, .nan]", "factors.optimizer.weight_decay: must be a finite number"),
+    ("optimizer.weight_decay: [0, 0.1]", "optimizer.lr: [0.1]", "factors.optimizer.lr: is a torchtune key that another fact owns. Set 'lr'"),
+    ("clip_grad_norm: 1.0", "dataset.rows: 5", "constants.dataset.rows: is a torchtune key that another fact owns"),
+    ("clip_grad_norm: 1.0", "compile: on", "constants.compile: is the text 'on', which torchtune would take for true. Write true or false"),
+    ("clip_grad_norm: 1.0", "data.input: word", "constants.data.input: belongs into its own section"),
+    ("{small: {data.source: data/raw/small.json, lr: 1e-4}", "{small: 5", "factors.corpus.small: must be a mapping of what the level sets, got 5"),
+    ("corpus: {small: {data.source: data/raw/small.json, lr: 1e-4}, large: {data.source: data/raw/large.json, lr: 1e-3}}", "corpus: {}",
+     "factors.corpus: has no levels"),
+    ("corpus:", "score:", "factors.score: a named factor needs a name of its own"),
+    ("corpus:", "epochs:", "factors.epochs: a named factor needs a name of its own"),
+    ("epochs: 3", "lora_rank: 3", "factors.lora_rank: sets 'lora_rank', which constants sets too"),
+    ("lora_rank: [2, 16]", "lr: [0.1, 0.2]", "factors.corpus: sets 'lr', which factor lr sets too"),
+    ("model: tiny, ", "", "constants.model: is missing"),
+    ("model: tiny", "model: /home/me/tiny", "constants.model: must be the name of a folder in models/"),
+    ("model: tiny", "model: ../../tiny", "constants.model: must be the name of a folder in models/"),
+    ("design: factorial", "design: random", "design: must be factorial, got 'random'"),
+    ("{base: true}", "{base: on}", "controls.base: must be true or false, got 'on'"),
+    ("scorer: exact", "scorer: match", "evaluation.scorer: must be one of exact, got 'match'"),
+    ("max_tokens: 16", "max_tokens: 0", "evaluation.max_tokens: must be a whole number above 0"),
+    ("{lora_rank: rank}", "{lora_rank: a_b}", "naming.lora_rank: must be at most 20 letters"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG_VALUES)
+def test_a_wrong_value_is_refused_by_its_key(old: str, new: str, message: str) -> None:
+    messages = _mistakes(_with(old, new))
+    assert any(m.startswith(f"experiment.yaml: {message}") for m in messages), messages
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("a: [1, 2\nb: 3\n", "experiment.yaml: line 2, column 2: not readable as YAML"),
+    ("a: 1\nb: 2\na: 3\n", "experiment.yaml: line 3, column 1: not readable as YAML: key 'a' stands twice."),
+    ("a: {b: 1, b: 2}\n", "experiment.yaml: line 1, column 11: not readable as YAML: key 'b' stands twice."),
+    ("? [a]\n: b\n", "experiment.yaml: line 1, column 3: not readable as YAML: found unhashable key."),
+    ("a: !!python/object:os.system x\n", "experiment.yaml: line 1, column 4: not readable as YAML"),
+    ("a: &x [*x]\n", "experiment.yaml: not readable as YAML: Circular reference"),
+    ('a: "\\ud83d"\n', "experiment.yaml: not readable as YAML: 'utf-8' codec"),
+    ("- a\n", "experiment.yaml: must be a mapping of keys such as question, data, factors, got list."),
+    ("", "experiment.yaml: must be a mapping of keys such as question, data, factors, got NoneType."),
+])
+def test_malformed_yaml_is_reported_with_its_place(text: str, message: str) -> None:
+    assert _mistakes(text)[0].startswith(message), _mistakes(text)
+
+
+def test_bytes_that_are_no_text_and_a_missing_file_are_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    with pytest.raises(UserError, match="^experiment.yaml: there is no such file"):
+        read_experiment(path)
+    path.write_bytes(b"a: \xff\n")
+    with pytest.raises(UserError, match="^experiment.yaml: not UTF-8 text, at byte 3"):
+        read_experiment(path)
+
+
+def test_yaml_is_read_as_a_scientist_reads_it() -> None:
+    text = "{a: 3e-4, b: on, c: no, d: 12:30:00, e: 010, f: 1E3, g: -.5, h: 2026-01-01, i: y, j: null, k: 0x10, l: 1_000}"
+    read = parse_yaml(text, "x")
+    assert read["a"] == 3e-4 and isinstance(read["a"], float)
+    assert [read["b"], read["c"], read["d"], read["i"], read["k"], read["l"]] == ["on", "no", "12:30:00", "y", "0x10", "1_000"]
+    assert (read["e"], read["f"], read["g"], read["j"]) == (10, 1000.0, -0.5, None)
+    assert read["h"].isoformat() == "2026-01-01"
+
+
+@pytest.mark.parametrize("value", ["3e-4", "on", "no", "12:30:00", "1_000", "null", "~", "", "true", "2026-01-01", "a: b", "=", "<<", "é\n#"])
+def test_a_text_that_we_write_is_read_back_by_us_and_by_omegaconf(value: str) -> None:
+    from omegaconf import OmegaConf
+
+    text = dump_yaml({"key": value})
+    assert parse_yaml(text, "x") == {"key": value}
+    assert OmegaConf.create(text)["key"] == value  # type: ignore[call-overload]
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
+    text = GOOD
+    for old, new, _ in (UNKNOWN_KEYS[0], UNKNOWN_KEYS[3], UNKNOWN_KEYS[5], WRONG_VALUES[4], WRONG_VALUES[0], ("max_tokens: 16", "max_tokens: x", "")):
+        text = text.replace(old, new)
+    keys = [message.split(": ")[1] for message in _mistakes(text)]
+    assert sorted(keys) == ["constants.epoch", "data.split", "desing", "evaluation.max_tokens", "experiment", "prompt.sytem"]
+
+
+def test_the_order_of_messages_is_the_same_in_every_process() -> None:
+    code = (
+        "from ftexp.spec import check_experiment\nfrom ftexp.errors import UserError\n"
+        "sets = {k: 1 for k in ('lr', 'epochs', 'lora_rank', 'seed', 'batch_size', 'warmup_steps')}\n"
+        "try:\n    check_experiment({'constants': sets, 'factors': {'a': {'x': sets}}}, 'e')\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    outputs = {_run_python(code, PYTHONHASHSEED=str(seed)) for seed in range(4)}
+    assert len(outputs) == 1 and "which constants sets too" in outputs.pop()
+
+
+def _run_python(code: str, **environment: str) -> str:
+    import os
+
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "scripts"), **environment}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_mistake_writes_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data" / "raw"
+    data.mkdir(parents=True)
+    for name in ("words", "small", "large"):
+        (data / f"{name}.json").write_text(str([{"input": f"w{i}", "output": "W"} for i in range(40)]).replace("'", '"'))
+    (tmp_path / "experiment.yaml").write_text(_with("[2, 16]", "[2, -16]"))
+    before = sorted(tmp_path.rglob("*"))
+    result = _plan(tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "experiment.yaml: factors.lora_rank: must be a whole number above 0, below 2^31, got -16.\n"
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "experiment.yaml").write_text(GOOD)
+    assert _plan(tmp_path).returncode == 0
+    assert (tmp_path / "runs.csv").is_file()
+
+
+def _plan(folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(REPOSITORY / "scripts" / "plan.py")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+HOSTILE: list[Any] = [
+    None, True, 0, -1, 10**400, 1.5, float("nan"), float("inf"), -0.0, "", "{", "{input", "{}", "a/b", "../x", "3e-4", "on", "${x}", "'\"`\n",
+    "x" * 300, "é", [], [[]], [None], {}, {"a": {}}, {"": 1}, {"lr": 1}, {1: 2}, b"x", [{"a": [1]}], {"a": {"lr": 1}, "A": {"lr": 2}},
+]
+
+
+def _nodes(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all nodes below the root."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, child in pairs for found in [(*path, key), *_nodes(child, (*path, key))]]
+
+
+def _mutate(document: Any, dice: random.Random) -> Any:
+    """One to three nodes deleted, replaced or renamed."""
+    document = copy.deepcopy(document)
+    for _ in range(dice.randint(1, 3)):
+        *parents, last = dice.choice(_nodes(document) or [("experiment",)])
+        holder = document
+        for key in parents:
+            holder = holder[key]
+        action = dice.choice(("delete", "replace", "replace", "rename", "add"))
+        if action == "delete" and last in (holder if isinstance(holder, dict) else range(len(holder))):
+            del holder[last]
+        elif action in ("rename", "add") and isinstance(holder, dict):
+            key = dice.choice(["", "x", 5, None, "lr", "data.split", "data.source", "prompt.user", "a.b", "optimizer.", "model"])
+            holder[key] = holder.pop(last) if action == "rename" else copy.deepcopy(dice.choice(HOSTILE))
+        else:
+            holder[last] = copy.deepcopy(dice.choice(HOSTILE))
+    return document
+
+
+def test_a_random_mutation_is_accepted_or_ends_in_one_message() -> None:
+    good, dice, refused = parse_yaml(GOOD, "x"), random.Random(0), 0
+    for _ in range(1500):
+        document = _mutate(good, dice)
+        try:
+            for run in expand(check_experiment(document, "experiment.yaml")):
+                assert len(run.id) <= 120 and "/" not in run.id
+        except UserError as error:
+            assert all(line.startswith("experiment.yaml: ") for line in str(error).splitlines() if line), error
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}\n{document}") from error
+    assert 500 < refused < 1500
+
+
+def test_the_settings_table_is_current() -> None:
+    command = "PYTHONPATH=scripts python -m ftexp.settings_table > docs/settings.md"
+    text = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert text == settings_table.settings_table(), f"accept the change by: {command}"
+
+
+def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
+    sections = {
+        "data": spec.DATA_KEYS, "data.split": spec.SPLIT_KEYS, "prompt": spec.PROMPT_KEYS, "evaluation": spec.EVALUATION_KEYS, "controls": ("base",),
+    }
+    accepted = {f"{section}.{key}" for section, keys in sections.items() for key in keys} | set(spec.TOP_KEYS)
+    assert set(settings_table.documented_keys()) == accepted - set(sections)
