@@ -64,7 +64,7 @@ def _size_and_time(path: Path) -> list[int] | None:
 def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> None:
     folders = {path.parts[1] for path in changed if path.parts[0] == "runs"}
     if changed:
-        print(f"stamp: {len(folders)} of {len(runs)} run folders changed", file=sys.stderr)
+        print(f"stamp: {len(changed)} files written, in {len(folders)} of {len(runs)} run folders", file=sys.stderr)
         record_event("stamp", f"{len(changed)} files of {len(folders)} runs")
     for name in folders_not_in_design(runs):
         print(f"stamp: runs/{name} is not in the design; kept, not reported", file=sys.stderr)

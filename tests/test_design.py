@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ftexp.design import Run, control_key, derive_steps, expand, number_text
 from ftexp.errors import UserError
 from ftexp.planning import make_plan, run_document, runs_table
@@ -21,7 +20,9 @@ MODEL = "constants: {model: tiny}\n"
 
 
 def _runs(rest: str, kind: str = "trained") -> list[Run]:
-    return [run for run in expand(check_experiment(parse_yaml(BASE + rest, "experiment.yaml"), "experiment.yaml")) if run.kind == kind]
+    return [
+        run for run in expand(check_experiment(parse_yaml(BASE + rest, "experiment.yaml"), "experiment.yaml")) if run.kind == kind
+    ]
 
 
 def _ids(rest: str, kind: str = "trained") -> list[str]:
@@ -44,11 +45,17 @@ def test_the_factorial_has_every_combination_once_the_last_factor_fastest() -> N
 
 
 @pytest.mark.parametrize("kind", ["trained", "control"])
-@pytest.mark.parametrize(("before", "after"), [
-    ("factors: {lora_rank: [2, 16], lr: [1e-4]}", "factors: {lora_rank: [1, 2, 16, 64], lr: [3e-5, 1e-4]}"),
-    ("factors: {corpus: {a: {data.source: a.json}}}", "factors: {corpus: {b: {data.source: b.json, epochs: 9}, a: {data.source: a.json}}}"),
-    ("factors: {style: {a: {lr: 0.1}}}", "factors: {style: {a: {lr: 0.1}, b: {prompt.user: '{input}!'}}}"),
-])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("factors: {lora_rank: [2, 16], lr: [1e-4]}", "factors: {lora_rank: [1, 2, 16, 64], lr: [3e-5, 1e-4]}"),
+        (
+            "factors: {corpus: {a: {data.source: a.json}}}",
+            "factors: {corpus: {b: {data.source: b.json, epochs: 9}, a: {data.source: a.json}}}",
+        ),
+        ("factors: {style: {a: {lr: 0.1}}}", "factors: {style: {a: {lr: 0.1}, b: {prompt.user: '{input}!'}}}"),
+    ],
+)
 def test_adding_a_level_renames_no_run(before: str, after: str, kind: str) -> None:
     old, new = _runs(MODEL + before, kind), {run.id: run for run in _runs(MODEL + after, kind)}
     for run in old:
@@ -62,10 +69,21 @@ def test_ids_are_a_function_of_own_levels() -> None:
         assert _ids(MODEL + f"factors: {{{levels}}}") == [run.id]
 
 
-@pytest.mark.parametrize(("texts", "canonical"), [
-    (("1e-4", "0.0001", "1.0E-4", "0.10e-3"), "1e-4"), (("16", "16.0", "1.6e1"), "16"), (("0.5", ".5", "5e-1"), "0.5"), (("0", "0.0", "-0.0"), "0"),
-    (("3.0e-4",), "3e-4"), (("1.25e-5",), "1.25e-5"), (("2000000", "2e6"), "2e6"), (("0.1",), "0.1"), (("1e-10",), "1e-10"), (("-0.001",), "-1e-3"),
-])
+@pytest.mark.parametrize(
+    ("texts", "canonical"),
+    [
+        (("1e-4", "0.0001", "1.0E-4", "0.10e-3"), "1e-4"),
+        (("16", "16.0", "1.6e1"), "16"),
+        (("0.5", ".5", "5e-1"), "0.5"),
+        (("0", "0.0", "-0.0"), "0"),
+        (("3.0e-4",), "3e-4"),
+        (("1.25e-5",), "1.25e-5"),
+        (("2000000", "2e6"), "2e6"),
+        (("0.1",), "0.1"),
+        (("1e-10",), "1e-10"),
+        (("-0.001",), "-1e-3"),
+    ],
+)
 def test_numbers_in_ids_are_canonical(texts: tuple[str, ...], canonical: str) -> None:
     assert {number_text(parse_yaml(text, "x")) for text in texts} == {canonical}
 
@@ -83,19 +101,27 @@ def test_an_id_holds_only_safe_characters() -> None:
         _ids(text)
 
 
-@pytest.mark.parametrize("levels", [
-    "{Small: {lr: 1e-4}, small: {lr: 1e-3}}", "{a b: {lr: 1e-4}, a-b: {lr: 1e-3}}", "{1: {lr: 1e-4}, '1': {lr: 1e-3}, 1.0: {lr: 1e-2}}",
-])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        "{Small: {lr: 1e-4}, small: {lr: 1e-3}}",
+        "{a b: {lr: 1e-4}, a-b: {lr: 1e-3}}",
+        "{1: {lr: 1e-4}, '1': {lr: 1e-3}, 1.0: {lr: 1e-2}}",
+    ],
+)
 def test_ids_that_are_equal_without_regard_to_case_are_refused(levels: str) -> None:
     with pytest.raises(UserError, match="two runs would share the folder|stands twice"):
         _ids(MODEL + f"factors: {{corpus: {levels}}}")
 
 
-@pytest.mark.parametrize(("factors", "message"), [
-    (MODEL + "factors: {corpus: {" + "x" * 130 + ": {lr: 0.1}}}", "is longer than 120 characters"),
-    ("factors: {model: [tiny], loss: [full]}\nnaming: {model: '-'}", "must begin with a letter or digit"),
-    ("factors: {loss: [full]}\nconstants: {model: tiny}\nnaming: {loss: '...'}", "must begin with a letter or digit"),
-])
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        (MODEL + "factors: {corpus: {" + "x" * 130 + ": {lr: 0.1}}}", "is longer than 120 characters"),
+        ("factors: {model: [tiny], loss: [full]}\nnaming: {model: '-'}", "must begin with a letter or digit"),
+        ("factors: {loss: [full]}\nconstants: {model: tiny}\nnaming: {loss: '...'}", "must begin with a letter or digit"),
+    ],
+)
 def test_an_id_that_no_folder_should_have_is_refused(factors: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         _ids(factors)
@@ -106,19 +132,31 @@ def test_naming_sets_the_abbreviation() -> None:
 
 
 def test_every_kind_of_factor_has_a_readable_id() -> None:
-    text = MODEL + "factors: {lora_modules: [[q, v]], loss: [full], optimizer.weight_decay: [0.1], compile: [true], corpus: {small: {lr: 1.0}}, max_seq_len: [null]}"
+    text = (
+        MODEL
+        + "factors: {lora_modules: [[q, v]], loss: [full], optimizer.weight_decay: [0.1], compile: [true], corpus: {small: {lr: 1.0}}, max_seq_len: [null]}"
+    )
     assert _ids(text) == ["q+v_full_weight_decay-0.1_compile-true_corpus-small_lnone".replace("weight_decay", "weight-decay")]
 
 
-@pytest.mark.parametrize(("rest", "ids"), [
-    (MODEL + "factors: {lora_rank: [2, 4], seed: [1, 2]}", ["base"]),
-    (MODEL + "factors: {lora_rank: [2]}\ncontrols: {base: false}", []),
-    ("factors: {model: [org/a, b], lora_rank: [2, 4]}", ["base_org-a", "base_b"]),
-    (MODEL + "factors: {dtype: [fp32, bf16]}", ["base_fp32", "base_bf16"]),
-    (MODEL + "factors: {wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}}", ["base_wording-bare", "base_wording-told"]),
-    (MODEL + "factors: {wording: {a: {prompt.user: '{input}', lr: 0.1}, b: {prompt.user: '{input}', lr: 0.2}}}", ["base_wording-a"]),
-    (MODEL + "factors: {corpus: {a: {data.source: a.json}, b: {data.source: b.json}}}", ["base_corpus-a", "base_corpus-b"]),
-])
+@pytest.mark.parametrize(
+    ("rest", "ids"),
+    [
+        (MODEL + "factors: {lora_rank: [2, 4], seed: [1, 2]}", ["base"]),
+        (MODEL + "factors: {lora_rank: [2]}\ncontrols: {base: false}", []),
+        ("factors: {model: [org/a, b], lora_rank: [2, 4]}", ["base_org-a", "base_b"]),
+        (MODEL + "factors: {dtype: [fp32, bf16]}", ["base_fp32", "base_bf16"]),
+        (
+            MODEL + "factors: {wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}}",
+            ["base_wording-bare", "base_wording-told"],
+        ),
+        (
+            MODEL + "factors: {wording: {a: {prompt.user: '{input}', lr: 0.1}, b: {prompt.user: '{input}', lr: 0.2}}}",
+            ["base_wording-a"],
+        ),
+        (MODEL + "factors: {corpus: {a: {data.source: a.json}, b: {data.source: b.json}}}", ["base_corpus-a", "base_corpus-b"]),
+    ],
+)
 def test_there_is_one_control_per_distinct_model_prompt_and_test_set(rest: str, ids: list[str]) -> None:
     assert _ids(rest, "control") == ids
 
@@ -132,7 +170,9 @@ def test_training_files_that_share_a_test_file_share_a_control() -> None:
 
 
 def test_every_trained_run_finds_its_control() -> None:
-    text = "factors: {model: [a, b], wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}, seed: [1, 2]}"
+    text = (
+        "factors: {model: [a, b], wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}, seed: [1, 2]}"
+    )
     controls = {control_key(run): run for run in _runs(text, "control")}
     assert len(controls) == 4
     for run in _runs(text):
@@ -152,15 +192,18 @@ def test_lora_alpha_is_twice_the_rank_unless_it_is_set() -> None:
     assert _derived(100, lora_rank=16, lora_alpha=8).settings["lora_alpha"] == 8
 
 
-@pytest.mark.parametrize(("rows", "settings", "steps", "warmup"), [
-    (1000, {"batch_size": 8, "epochs": 2}, 250, 25),
-    (1007, {"batch_size": 8, "epochs": 1}, 125, 12),
-    (100_000, {"batch_size": 8, "epochs": 1}, 12500, 100),
-    (1000, {"batch_size": 8, "epochs": 1, "gradient_accumulation_steps": 4}, 31, 3),
-    (1000, {"batch_size": 8, "epochs": 1, "train_size": 80}, 10, 1),
-    (8, {"batch_size": 8, "epochs": 1}, 1, 0),
-    (1000, {"batch_size": 8, "epochs": 2, "warmup_steps": 7}, 250, 7),
-])
+@pytest.mark.parametrize(
+    ("rows", "settings", "steps", "warmup"),
+    [
+        (1000, {"batch_size": 8, "epochs": 2}, 250, 25),
+        (1007, {"batch_size": 8, "epochs": 1}, 125, 12),
+        (100_000, {"batch_size": 8, "epochs": 1}, 12500, 100),
+        (1000, {"batch_size": 8, "epochs": 1, "gradient_accumulation_steps": 4}, 31, 3),
+        (1000, {"batch_size": 8, "epochs": 1, "train_size": 80}, 10, 1),
+        (8, {"batch_size": 8, "epochs": 1}, 1, 0),
+        (1000, {"batch_size": 8, "epochs": 2, "warmup_steps": 7}, 250, 7),
+    ],
+)
 def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[str, int], steps: int, warmup: int) -> None:
     run = _derived(rows, **settings)
     assert (run.steps["steps"], run.settings["warmup_steps"], run.problems) == (steps, warmup, [])
@@ -169,11 +212,17 @@ def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[s
     assert run.steps["train_rows"] == run.steps["steps_per_epoch"] * effective <= rows
 
 
-@pytest.mark.parametrize(("settings", "problem"), [
-    ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows"),
-    ({"batch_size": 64, "gradient_accumulation_steps": 2}, "batch_size: 128 rows a step, but there are only 100 training rows"),
-    ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps"),
-])
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows"),
+        (
+            {"batch_size": 64, "gradient_accumulation_steps": 2},
+            "batch_size: 128 rows a step, but there are only 100 training rows",
+        ),
+        ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps"),
+    ],
+)
 def test_what_the_rows_do_not_allow_is_a_problem_of_that_run(settings: dict[str, int], problem: str) -> None:
     assert _derived(100, **settings).problems == [problem]
 
@@ -199,24 +248,31 @@ def test_a_design_without_a_usable_run_is_refused(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("rows", [[{"input": "a", "output": "A", "hint": "x"}], [{"input": "a", "output": "A"}]])
-def test_a_prompt_names_columns_that_every_row_has(rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_names_columns_that_every_row_has(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data/raw").mkdir(parents=True)
     words = [{"input": f"w{i}", "output": "W"} for i in range(40)]
     Path("data/raw/words.json").write_text(json.dumps([*words, *rows]))
     Path("experiment.yaml").write_text(BASE + MODEL + "prompt: {user: '{input} {hint}'}")
-    with pytest.raises(UserError, match=r"prompt.user: \{hint\}: (unknown column. Valid here: input, output|is no column of every row)"):
+    with pytest.raises(
+        UserError, match=r"prompt.user: \{hint\}: (unknown column. Valid here: input, output|is no column of every row)"
+    ):
         make_plan()
 
 
 def test_named_levels_set_data_prompt_settings_and_torchtune_keys() -> None:
-    text = MODEL + """
+    text = (
+        MODEL
+        + """
 factors:
   recipe mix: {}
   mix:
     a: {data.source: a.json, data.split: {train: 0.5, test: 0.5}, prompt.date: 2025-02-03, epochs: 7, optimizer.weight_decay: 0.5}
     b: {prompt.system: Be brief.}
 """
+    )
     first, second = _runs(text.replace("  recipe mix: {}\n", ""))
     assert first.data["split"] == {"train": 0.5, "validation": 0.0, "test": 0.5, "seed": 0, "stratify": None, "group": None}
     assert (first.data["source"], first.prompt["date"], first.settings["epochs"]) == ("a.json", "2025-02-03", 7)

@@ -5,41 +5,41 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import inspect_ai
 import pytest
 import torch
-from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
-from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelName, ModelOutput
-from inspect_ai.scorer import CORRECT, Target
-from inspect_ai.solver import TaskState
-from transformers.generation.utils import GenerationMixin
-
 from ftexp import paths
 from ftexp.chat import Chat
 from ftexp.errors import UserError
-from ftexp.evaluation.provider import BATCH_SIZE
+from ftexp.evaluation import provider
 from ftexp.evaluation.scorer import exact
 from ftexp.evaluation.tuned_model import generate, load_model
 from ftexp.filesystem import read_json, write_json
 from ftexp.publishing import publish_checkpoint
 from ftexp.splits import read_items
 from ftexp.training.resume import epoch_dirs
+from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
+from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
+from inspect_ai.scorer import CORRECT, Target
+from inspect_ai.solver import TaskState
 from tiny_models import DATE, TinyExperiment, enter, make_experiment, make_tiny_model, train
+from transformers.generation.utils import GenerationMixin
 
 BIN = Path(sys.executable).parent
-ROWS = [{"input": f"word{number}{'x' * (number % 7)}", "output": f"Word{number}"} for number in range(2 * BATCH_SIZE + 40)]
-TEST_ROWS = BATCH_SIZE + 20
+ROWS = [{"input": f"word{number}{'x' * (number % 7)}", "output": f"Word{number}"} for number in range(40)]
+TEST_ROWS, BATCH_SIZE = 20, 8
 MAX_TOKENS = 8
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> TinyExperiment:
-    """An experiment whose run is trained, with more test rows than fit into a batch."""
+    """An experiment whose run is trained, just enough that its answers are other ones than the base model's."""
     experiment = make_experiment(
-        tmp_path_factory.mktemp("made"), "llama3_2", "llama3", rows=ROWS, constants={"batch_size": 16, "lr": 3e-2},
+        tmp_path_factory.mktemp("made"), "llama3_2", "llama3", rows=ROWS, constants={"batch_size": 4, "lr": 3e-2},
         evaluation={"max_tokens": MAX_TOKENS},
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -81,24 +81,37 @@ def test_anything_else_counts(answer: str) -> None:
 # The provider.
 
 
-class Calls:
-    """The batches that entered generate."""
+@dataclass(frozen=True)
+class Evaluated:
+    """A run's log by `inspect_ai.eval`, the sizes of the batches that entered generate, and the answers without inspect."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sizes: list[int] = []
-        original = GenerationMixin.generate
-
-        def counting(model: Any, *args: Any, **kwargs: Any) -> Any:
-            self.sizes.append(len(kwargs["input_ids"]))
-            return original(model, *args, **kwargs)
-
-        monkeypatch.setattr(GenerationMixin, "generate", counting)
+    log: EvalLog
+    batches: list[int]
+    wanted: dict[str, str]
 
 
-def evaluate(run: str, log_dir: Path) -> EvalLog:
-    log: EvalLog = inspect_ai.eval(str(paths.RunPaths(run).eval_py), log_dir=str(log_dir), display="none", max_samples=10_000)[0]
+@pytest.fixture(scope="module")
+def evaluated(made: TinyExperiment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluated]:
+    """The run and the control, evaluated in batches of 8."""
+    with pytest.MonkeyPatch.context() as patch:
+        enter(made, patch)
+        patch.setattr(provider, "BATCH_SIZE", BATCH_SIZE)
+        return {run: evaluate(run, tmp_path_factory.mktemp("logs"), patch) for run in (made.run, "base")}
+
+
+def evaluate(run: str, log_dir: Path, patch: pytest.MonkeyPatch) -> Evaluated:
+    wanted, batches = one_by_one(run), []
+    original = GenerationMixin.generate
+
+    def counting(model: Any, *args: Any, **kwargs: Any) -> Any:
+        batches.append(len(kwargs["input_ids"]))
+        return original(model, *args, **kwargs)
+
+    with patch.context() as inner:
+        inner.setattr(GenerationMixin, "generate", counting)
+        log = inspect_ai.eval(str(paths.RunPaths(run).eval_py), log_dir=str(log_dir), display="none", max_samples=10_000)[0]
     assert log.status == "success", log.error
-    return log
+    return Evaluated(log, batches, wanted)
 
 
 def answers(log: EvalLog) -> dict[str, str]:
@@ -106,49 +119,46 @@ def answers(log: EvalLog) -> dict[str, str]:
     return {str(sample.id): sample.output.completion for sample in log.samples}
 
 
+def item_rows() -> dict[str, dict[str, Any]]:
+    return {item["item"]: item["row"] for item in read_items(next(Path("data/splits").glob("*/test.jsonl")))}
+
+
 def one_by_one(run: str) -> dict[str, str]:
     """The answers by `ftexp.evaluation.tuned_model` alone, without inspect and without batches."""
     places, chat = paths.RunPaths(run), Chat(Path("models/tiny"), DATE)
     model = load_model(Path("models/tiny"), places.checkpoint_dir if places.checkpoint_dir.is_dir() else None, "fp32", "cpu")
-    items = read_items(next(Path("data/splits").glob("*/test.jsonl")))
-    turns = {item["item"]: [{"role": "user", "content": f"say: {item['row']['input']}"}] for item in items}
-    return {name: generate(model, chat, [chat.prompt_ids(turn)], MAX_TOKENS)[0].text for name, turn in turns.items()}
+    prompts = {name: [{"role": "user", "content": f"say: {row['input']}"}] for name, row in item_rows().items()}
+    return {name: generate(model, chat, [chat.prompt_ids(turns)], MAX_TOKENS)[0].text for name, turns in prompts.items()}
 
 
 def test_samples_are_answered_in_whole_batches_and_as_they_are_one_by_one(
-    experiment: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: TinyExperiment, evaluated: dict[str, Evaluated]
 ) -> None:
-    wanted = one_by_one(experiment.run)
-    calls = Calls(monkeypatch)
-    log = evaluate(experiment.run, tmp_path)
-    assert calls.sizes == [BATCH_SIZE, TEST_ROWS - BATCH_SIZE]
-    assert answers(log) == wanted
-    assert len(set(wanted.values())) > 5, "a model that always answers the same tells nothing"
+    for run in (experiment.run, "base"):
+        assert evaluated[run].batches == [BATCH_SIZE, BATCH_SIZE, TEST_ROWS - 2 * BATCH_SIZE]
+        assert answers(evaluated[run].log) == evaluated[run].wanted
+        assert len(set(evaluated[run].wanted.values())) > 2, "a model that always answers the same tells nothing"
 
 
-def test_the_run_and_the_control_answer_differently_each_by_its_own_weights(experiment: TinyExperiment, tmp_path: Path) -> None:
-    run, control = answers(evaluate(experiment.run, tmp_path / "run")), answers(evaluate("base", tmp_path / "base"))
-    assert run != control
-    assert control == one_by_one("base")
+def test_the_run_answers_by_its_checkpoint_and_the_control_without(
+    experiment: TinyExperiment, evaluated: dict[str, Evaluated]
+) -> None:
+    assert answers(evaluated[experiment.run].log) != answers(evaluated["base"].log)
 
 
-def test_a_log_identifies_its_experiment_run_and_kind(experiment: TinyExperiment, tmp_path: Path) -> None:
+def test_a_log_identifies_its_experiment_run_and_kind(experiment: TinyExperiment, evaluated: dict[str, Evaluated]) -> None:
     for run, kind in ((experiment.run, "trained"), ("base", "control")):
-        log = evaluate(run, tmp_path / run)
+        log = evaluated[run].log
         assert log.eval.metadata == {"experiment": "tiny", "run": run, "kind": kind}
         assert (log.eval.task, log.eval.model) == ("tiny", f"ftexp/{run}")
-        assert log.samples and {sample.id for sample in log.samples} == set(one_by_one_ids())
+        assert log.samples and {sample.id for sample in log.samples} == set(item_rows())
 
 
-def one_by_one_ids() -> list[str]:
-    return [item["item"] for item in read_items(next(Path("data/splits").glob("*/test.jsonl")))]
-
-
-def test_usage_counts_the_prompt_and_what_was_generated(experiment: TinyExperiment, tmp_path: Path) -> None:
+def test_usage_counts_the_prompt_and_what_was_generated(experiment: TinyExperiment, evaluated: dict[str, Evaluated]) -> None:
     chat = Chat(Path("models/tiny"), DATE)
-    log = evaluate(experiment.run, tmp_path)
-    assert log.samples
-    for sample in log.samples:
+    samples = evaluated[experiment.run].log.samples
+    assert samples
+    for sample in samples:
         assert isinstance(sample.input, list) and isinstance(sample.input[0], ChatMessageUser)
         prompt = chat.prompt_ids([{"role": "user", "content": sample.input[0].text}])
         assert sample.output.usage and sample.output.usage.input_tokens == len(prompt)
@@ -156,9 +166,18 @@ def test_usage_counts_the_prompt_and_what_was_generated(experiment: TinyExperime
         assert (sample.output.stop_reason == "stop") or sample.output.usage.output_tokens == MAX_TOKENS
 
 
+def test_a_prompt_in_the_log_is_what_the_row_says(experiment: TinyExperiment, evaluated: dict[str, Evaluated]) -> None:
+    log, items = evaluated[experiment.run].log, item_rows()
+    assert log.samples and len(log.samples) == len(items) == TEST_ROWS
+    for sample in log.samples:
+        assert [message.text for message in sample.messages[:-1]] == [f"say: {items[str(sample.id)]['input']}"]
+        assert sample.target == items[str(sample.id)]["output"]
+    assert log.plan.config.temperature == 0
+
+
 def test_a_missing_checkpoint_is_one_message(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "tiny", "qwen2", "chatml")
-    with pytest.raises(UserError, match="there is no checkpoint. Train the run first: `make submit`"):
+    with pytest.raises(UserError, match=r"there is no checkpoint\. Train the run first: `make submit`"):
         load_model(tmp_path / "tiny", tmp_path / "checkpoint", "fp32", "cpu")
 
 
@@ -237,10 +256,9 @@ def test_what_the_models_own_generation_config_adds_changes_no_answer(tiny: tupl
 def inspect(root: Path, *words: str, **variables: str) -> None:
     """Run an inspect command in the experiment, with nothing else set."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-    done = subprocess.run(
-        [str(BIN / "inspect"), *words], cwd=root, env={**kept, "HF_HUB_OFFLINE": "1", **variables}, capture_output=True, text=True,
-        timeout=120, check=False,
-    )
+    environment = {**kept, "HF_HUB_OFFLINE": "1", **variables}
+    command = [str(BIN / "inspect"), *words]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -252,16 +270,18 @@ def by_command(made: TinyExperiment, tmp_path_factory: pytest.TempPathFactory) -
     yield read_eval_log(list_eval_logs(str(folder))[0])
 
 
-def test_inspect_eval_needs_nothing_but_the_runs_file(experiment: TinyExperiment, by_command: EvalLog) -> None:
+def test_inspect_eval_needs_nothing_but_the_runs_file(
+    experiment: TinyExperiment, by_command: EvalLog, evaluated: dict[str, Evaluated]
+) -> None:
     assert by_command.status == "success"
-    assert answers(by_command) == one_by_one(experiment.run)
+    assert answers(by_command) == evaluated[experiment.run].wanted
 
 
 def test_inspect_eval_retry_finds_the_provider_and_finishes_the_log(
     experiment: TinyExperiment, by_command: EvalLog, tmp_path: Path
 ) -> None:
     assert by_command.samples
-    kept = by_command.samples[:10]
+    kept = by_command.samples[:7]
     cut = by_command.model_copy(update={"status": "cancelled", "samples": kept, "results": None, "location": ""})
     write_eval_log(cut, str(tmp_path / "cut.eval"))
     inspect(
@@ -272,12 +292,3 @@ def test_inspect_eval_retry_finds_the_provider_and_finishes_the_log(
     assert log.status == "success"
     assert answers(log) == answers(by_command)
     assert log.samples and {s.uuid for s in kept} <= {s.uuid for s in log.samples}, "the samples that were there were asked again"
-
-
-def test_a_prompt_in_the_log_is_what_the_row_says(by_command: EvalLog, experiment: TinyExperiment) -> None:
-    items = {item["item"]: item["row"] for item in read_items(next(Path("data/splits").glob("*/test.jsonl")))}
-    assert by_command.samples and len(by_command.samples) == len(items) == TEST_ROWS
-    for sample in by_command.samples:
-        assert [message.text for message in sample.messages[:-1]] == [f"say: {items[str(sample.id)]['input']}"]
-        assert sample.target == items[str(sample.id)]["output"]
-    assert isinstance(by_command.plan.config, GenerateConfig) and by_command.plan.config.temperature == 0

@@ -121,16 +121,24 @@ def test_set_up_begins_on_any_python_with_the_standard_library_only() -> None:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
         roots = {name.split(".")[0] for name in _imports(_tree(path))}
         assert roots <= {*sys.stdlib_module_names, "ftexp"}
-        assert not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")} - {"ftexp.environment"} - {
-            f"ftexp.environment.{f}" for f in ("VENV", "link_environment", "make_environment", "stop")
-        }
+        assert (
+            not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")}
+            - {"ftexp.environment"}
+            - {f"ftexp.environment.{f}" for f in ("VENV", "link_environment", "make_environment", "stop")}
+        )
 
 
 def test_the_stages_that_only_plan_and_stamp_do_not_wait_for_torch() -> None:
     heavy = {"torch", "torchtune", "transformers", "inspect_ai", "pandas", "numpy", "datasets", "dvc"}
     for name in ("plan", "stamp", "split", "status"):
-        tops = [node for node in _tree(SCRIPTS / f"{name}.py").body if isinstance(node, ast.Import | ast.ImportFrom)]
-        roots = {root.split(".")[0] for used in _imports(ast.Module(tops, [])) for root in ({used} if not used.startswith("ftexp") else _closure(used))}
+        tops: list[ast.stmt] = [
+            node for node in _tree(SCRIPTS / f"{name}.py").body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        roots = {
+            root.split(".")[0]
+            for used in _imports(ast.Module(tops, []))
+            for root in ({used} if not used.startswith("ftexp") else _closure(used))
+        }
         assert not roots & heavy, name
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from tiny_models import make_tiny_model
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 VENV = Path(sys.prefix)
@@ -43,14 +44,18 @@ def times(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
 
 
+def bake_small(root: Path, **answers: str) -> Path:
+    """An experiment named `small` on 120 words, by cookiecutter."""
+    (root / "words.json").write_text(json.dumps(WORDS), encoding="utf-8")
+    answers = {"experiment_name": "small", "data": str(root / "words.json"), **answers}
+    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(root), default_config=True)
+    return root / "small"
+
+
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small experiment, set up and not run: 2 ranks, 96 training rows, 3 epochs."""
-    root = tmp_path_factory.mktemp("pipeline")
-    (root / "words.json").write_text(json.dumps(WORDS), encoding="utf-8")
-    answers = {"experiment_name": "small", "data": str(root / "words.json"), "factors": "{lora_rank: [2, 4], seed: [1]}"}
-    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(root), default_config=True)
-    folder = root / "small"
+    folder = bake_small(tmp_path_factory.mktemp("pipeline"), factors="{lora_rank: [2, 4], seed: [1]}")
     edit(folder / "experiment.yaml", "epochs: 2, batch_size: 32", "epochs: 3, batch_size: 16, lr: 3.0e-3")
     make(folder, "setup", f"VENV={VENV}")
     return folder
@@ -115,7 +120,7 @@ def test_after_a_new_level_dvc_repro_runs_only_the_new_runs_and_the_report(copy:
     after, table = times(copy), results(copy)
     assert list(table) == ["base", *RUNS, "r8_s1"] and table["r8_s1"]["eval_status"] == "done"
     old = [name for name in before if name.startswith("runs/") and name.endswith(("train.json", "eval.json", ".safetensors", ".eval"))]
-    assert len(old) == 9 and all(before[name] == after[name] for name in old)
+    assert len(old) == 10 and all(before[name] == after[name] for name in old)
     assert "up to date" in subprocess.run([".venv/bin/dvc", "status"], cwd=copy, capture_output=True, text=True, check=True).stdout
 
 
@@ -240,15 +245,30 @@ def children_of(pid: int) -> Iterator[int]:
         yield from children_of(int(path))
 
 
-def test_a_bare_tune_run_gives_the_pipelines_bytes(finished: Path, tmp_path: Path) -> None:
+def bare_tune_run(folder: Path, run: str, elsewhere: Path) -> bytes:
+    """The adapter of the last epoch (of 3), by `tune run` with nothing set but PYTHONPATH=scripts."""
     environment = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
-    subprocess.run(
-        [str(finished / ".venv/bin/tune"), "run", "lora_finetune_single_device", "--config", "runs/r4_s1/finetune.yaml",
-         f"output_dir={tmp_path}/elsewhere"],
-        cwd=finished, env={**environment, "PYTHONPATH": "scripts"}, check=True, capture_output=True,
-    )
-    bare = tmp_path / "elsewhere/epoch_2/adapter_model.safetensors"
-    assert bare.read_bytes() == (finished / "runs/r4_s1/checkpoint/adapter_model.safetensors").read_bytes()
+    command = ["tune", "run", "lora_finetune_single_device", "--config", f"runs/{run}/finetune.yaml", f"output_dir={elsewhere}"]
+    command[0] = str(folder / ".venv/bin/tune")
+    subprocess.run(command, cwd=folder, env={**environment, "PYTHONPATH": "scripts"}, check=True, capture_output=True)
+    return (elsewhere / "epoch_2/adapter_model.safetensors").read_bytes()
+
+
+def adapter(folder: Path, run: str) -> bytes:
+    return (folder / f"runs/{run}/checkpoint/adapter_model.safetensors").read_bytes()
+
+
+def test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen(finished: Path, tmp_path: Path) -> None:
+    assert bare_tune_run(finished, "r4_s1", tmp_path / "elsewhere") == adapter(finished, "r4_s1")
+
+
+def test_a_bare_tune_run_gives_the_pipelines_bytes_for_llama(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "models/tiny-llama", "llama3_2", "llama3", is_sharded=True)
+    folder = bake_small(tmp_path, factors="{lora_rank: [4], seed: [1]}", model=str(tmp_path / "models/tiny-llama"))
+    edit(folder / "experiment.yaml", "epochs: 1, batch_size: 8, dtype: bf16", "epochs: 3, batch_size: 16, dtype: fp32")
+    make(folder, "setup", f"VENV={VENV}")
+    make(folder, "split", "validate", "submit")
+    assert bare_tune_run(folder, "r4_s1", tmp_path / "elsewhere") == adapter(folder, "r4_s1")
 
 
 def test_merged_weights_give_the_logits_of_base_and_adapter(copy: Path) -> None:

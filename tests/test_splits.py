@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import split as split_stage
 from ftexp.errors import UserError
 from ftexp.planning import make_plan, write_plan
-from ftexp.spec import DEFAULT_SPLIT
+from ftexp.sections import DEFAULT_SPLIT
 from ftexp.splits import PARTS, Split, make_split, read_items, split_name
 
 Rows = list[dict[str, Any]]
@@ -27,9 +26,22 @@ def _data(rows: Any = None, **changes: Any) -> dict[str, Any]:
     """A data section on a file with these rows; `changes` to its split, or to itself."""
     if rows is not None:
         Path("rows.json").write_text(json.dumps(rows))
-    section = {key: changes.pop(key) for key in ("source", "train", "validation", "test", "output") if key in changes and isinstance(changes[key], str)}
+    section: dict[str, Any] = {
+        key: changes.pop(key)
+        for key in ("source", "train", "validation", "test", "output")
+        if key in changes and isinstance(changes[key], str)
+    }
     split = {**DEFAULT_SPLIT, **changes} if changes else None
-    return {"source": "rows.json", "train": None, "validation": None, "test": None, "split": split, "input": "input", "output": "output", **section}
+    return {
+        "source": "rows.json",
+        "train": None,
+        "validation": None,
+        "test": None,
+        "split": split,
+        "input": "input",
+        "output": "output",
+        **section,
+    }
 
 
 def _inputs(split: Split, part: str) -> list[str]:
@@ -55,8 +67,10 @@ def test_train_sizes_are_nested_and_the_same_for_all_seeds_of_a_run(kind: str) -
     Path("train.json").write_text(json.dumps(ROWS[:150]))
     Path("test.json").write_text(json.dumps(ROWS[150:]))
     data = {
-        "source": lambda: _data(ROWS), "parts": lambda: _data({"train": ROWS[:150], "test": ROWS[150:]}),
-        "files": lambda: {**_data(train="train.json", test="test.json"), "source": None}, "stratify": lambda: _data(ROWS, stratify="length"),
+        "source": lambda: _data(ROWS),
+        "parts": lambda: _data({"train": ROWS[:150], "test": ROWS[150:]}),
+        "files": lambda: {**_data(train="train.json", test="test.json"), "source": None},
+        "stratify": lambda: _data(ROWS, stratify="length"),
     }[kind]()
     order = _inputs(make_split(data), "train")
     assert order == _inputs(make_split(dict(data)), "train")
@@ -68,7 +82,11 @@ def test_train_sizes_are_nested_and_the_same_for_all_seeds_of_a_run(kind: str) -
 
 
 def test_of_a_duplicate_the_test_copy_stays_and_the_training_copy_goes_counted() -> None:
-    rows = {"train": [*ROWS[:10], ROWS[20], {"input": "word21", "output": "other"}, ROWS[30]], "validation": [ROWS[30], ROWS[21]], "test": ROWS[20:22]}
+    rows = {
+        "train": [*ROWS[:10], ROWS[20], {"input": "word21", "output": "other"}, ROWS[30]],
+        "validation": [ROWS[30], ROWS[21]],
+        "test": ROWS[20:22],
+    }
     split = make_split(_data(rows))
     assert _inputs(split, "test") == ["word20", "word21"]
     assert _inputs(split, "validation") == ["word30"]
@@ -104,7 +122,9 @@ def test_explicit_sources_keep_their_rows() -> None:
     for name, rows in (("a", ROWS[:50]), ("b", ROWS[50:60]), ("c", ROWS[60:70])):
         Path(f"{name}.json").write_text(json.dumps(rows))
     split = make_split({**_data(train="a.json", validation="c.json", test="b.json"), "source": None})
-    assert [set(_inputs(split, part)) for part in PARTS] == [{row["input"] for row in rows} for rows in (ROWS[:50], ROWS[60:70], ROWS[50:60])]
+    assert [set(_inputs(split, part)) for part in PARTS] == [
+        {row["input"] for row in rows} for rows in (ROWS[:50], ROWS[60:70], ROWS[50:60])
+    ]
 
 
 def test_a_control_needs_a_test_file_only_and_has_the_items_of_the_trained_runs() -> None:
@@ -140,34 +160,43 @@ def test_csv_jsonl_parquet_and_json_give_the_same_split() -> None:
         assert make_split(_data(source=f"rows.{suffix}")) == first, suffix
 
 
-@pytest.mark.parametrize(("rows", "message"), [
-    (ROWS[:2], "no row is left for test"),
-    ([], "no row is left for train"),
-    ([ROWS[0]] * 50, "no row is left for train"),
-    ({"train": ROWS[:5], "test": []}, "no row is left for test"),
-    ([*ROWS[:20], {"input": "x"}], "row [0-9]+: has no column 'output', which experiment.yaml names as data.output. Its columns: input"),
-    ([*ROWS[:20], {"input": None, "output": "x"}], "column 'input' is empty, got None"),
-    ([*ROWS[:20], {"input": "x", "output": "  "}], "column 'output' is empty, got '  '"),
-    ({"train": ROWS}, "rows.json: a JSON mapping must have the keys train and test"),
-    ({"train": ROWS, "test": {}}, "rows.json: test: must hold a list of rows"),
-    ([1, 2], "rows.json: must hold a list of rows"),
-    ("text", "rows.json: must hold a list of rows"),
-])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (ROWS[:2], "no row is left for test"),
+        ([], "no row is left for train"),
+        ([ROWS[0]] * 50, "no row is left for train"),
+        ({"train": ROWS[:5], "test": []}, "no row is left for test"),
+        (
+            [*ROWS[:20], {"input": "x"}],
+            "row [0-9]+: has no column 'output', which experiment.yaml names as data.output. Its columns: input",
+        ),
+        ([*ROWS[:20], {"input": None, "output": "x"}], "column 'input' is empty, got None"),
+        ([*ROWS[:20], {"input": "x", "output": "  "}], "column 'output' is empty, got '  '"),
+        ({"train": ROWS}, "rows.json: a JSON mapping must have the keys train and test"),
+        ({"train": ROWS, "test": {}}, "rows.json: test: must hold a list of rows"),
+        ([1, 2], "rows.json: must hold a list of rows"),
+        ("text", "rows.json: must hold a list of rows"),
+    ],
+)
 def test_rows_that_cannot_be_split_are_refused_by_one_message(rows: Any, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         make_split(_data(rows))
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("x.json", b"[{", "x.json: line 1: not readable as JSON"),
-    ("x.json", b"\xff", "x.json: not UTF-8 text, at byte 0"),
-    ("x.jsonl", b'{"input": "a"}\n{\n', "x.jsonl: line 2: not readable as JSON"),
-    ("x.csv", b"input,output\na\n", "x.csv: row 2: has not as many fields"),
-    ("x.csv", b'input,output\n"a,b\n', "x.csv: line 1: not readable as CSV: unexpected end of data"),
-    ("x.parquet", b"PAR1", "x.parquet: not readable as parquet"),
-    ("x.xlsx", b"", "x.xlsx: must be one of .json, .jsonl, .csv, .parquet, got '.xlsx'"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.json", b"[{", "x.json: line 1: not readable as JSON"),
+        ("x.json", b"\xff", "x.json: not UTF-8 text, at byte 0"),
+        ("x.jsonl", b'{"input": "a"}\n{\n', "x.jsonl: line 2: not readable as JSON"),
+        ("x.csv", b"input,output\na\n", "x.csv: row 2: has not as many fields"),
+        ("x.csv", b'input,output\n"a,b\n', "x.csv: line 1: not readable as CSV: unexpected end of data"),
+        ("x.parquet", b"PAR1", "x.parquet: not readable as parquet"),
+        ("x.xlsx", b"", "x.xlsx: must be one of .json, .jsonl, .csv, .parquet, got '.xlsx'"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_refused_by_one_message(name: str, content: bytes, message: str) -> None:
     Path(name).write_bytes(content)
     with pytest.raises(UserError, match=message):
@@ -193,18 +222,29 @@ def test_item_ids_are_stable_and_unique() -> None:
     random.Random(1).shuffle(rows)
     again = make_split(_data({"train": rows, "test": [{"input": "x", "output": "X"}]}))
     assert {item["item"]: item["row"] for item in again.rows["train"]} == ids
-    assert sorted(i for i in ids if i.endswith(("-2", "-3"))) == sorted(f"{i}-{n}" for i in ids for n in (2, 3) if ids[i] == ROWS[0] and "-" not in i)
+    assert sorted(i for i in ids if i.endswith(("-2", "-3"))) == sorted(
+        f"{i}-{n}" for i in ids for n in (2, 3) if ids[i] == ROWS[0] and "-" not in i
+    )
 
 
 def test_a_split_has_a_name_of_its_own_for_every_data_section() -> None:
-    sections = [_data(), _data(seed=1), _data(group="family"), _data(source="rows.csv"), _data(source="b/rows.json"), _data(output="input")]
+    sections = [
+        _data(),
+        _data(seed=1),
+        _data(group="family"),
+        _data(source="rows.csv"),
+        _data(source="b/rows.json"),
+        _data(output="input"),
+    ]
     assert len({split_name(section) for section in sections}) == len(sections)
     assert split_name(_data()) == split_name(dict(reversed(_data().items())))
 
 
 def test_the_stage_records_sizes_and_hashes_and_runs_once(capsys: pytest.CaptureFixture[str]) -> None:
     Path("rows.json").write_text(json.dumps({"train": [*ROWS[:50], ROWS[60]], "test": ROWS[60:70]}))
-    Path("experiment.yaml").write_text("experiment: e\nquestion: q?\ndata: {source: rows.json}\nconstants: {model: tiny}\nfactors: {seed: [1, 2]}\n")
+    Path("experiment.yaml").write_text(
+        "experiment: e\nquestion: q?\ndata: {source: rows.json}\nconstants: {model: tiny}\nfactors: {seed: [1, 2]}\n"
+    )
     write_plan(*make_plan())
     assert split_stage.main([]) == 0
     assert "50 train, 0 validation, 10 test (1 repeated inputs removed)" in capsys.readouterr().err

@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from conftest import ENVIRONMENT, REPOSITORY
-from omegaconf import OmegaConf
-
 import plan as plan_stage
+import pytest
 import stamp as stamp_stage
+from conftest import ENVIRONMENT, REPOSITORY
 from ftexp import paths, stamping
 from ftexp.code_version import code_versions
 from ftexp.design import derive_steps, expand
@@ -31,6 +29,7 @@ from ftexp.spec import read_experiment
 from ftexp.stamping import generate_files
 from ftexp.torchtune_config import value_in_config
 from ftexp.yamlfile import parse_yaml
+from omegaconf import OmegaConf
 
 RUNS = ["base", "r4_lr1e-4", "r4_lr1e-3", "r16_lr1e-4", "r16_lr1e-3"]
 STAMPED = {"run.yaml", "finetune.yaml", "finetune.slurm", "eval.py", "eval.slurm", "dvc.yaml"}
@@ -39,13 +38,19 @@ Snapshot = dict[str, tuple[bytes, int]]
 
 def _snapshot() -> Snapshot:
     """Bytes and time of every file of the experiment that stages write."""
-    files = [p for p in Path().rglob("*") if p.is_file() and not p.is_relative_to("data") and p.parts[0] not in (".venv", "models", "scripts")]
+    files = [
+        p
+        for p in Path().rglob("*")
+        if p.is_file() and not p.is_relative_to("data") and p.parts[0] not in (".venv", "models", "scripts")
+    ]
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def _changed(before: Snapshot) -> set[str]:
     after = _snapshot()
-    return {name for name in {*before, *after} if before.get(name) != after.get(name) and not name.startswith((".scratch", "events"))}
+    return {
+        name for name in {*before, *after} if before.get(name) != after.get(name) and not name.startswith((".scratch", "events"))
+    }
 
 
 def _edit(old: str, new: str) -> None:
@@ -129,13 +134,19 @@ def test_the_same_experiment_elsewhere_has_the_same_bytes(stamped: Path, tmp_pat
     monkeypatch.chdir(other)
     assert stamp_stage.main([]) == 0
     for path in other.rglob("*"):
-        name = path.relative_to(other)
-        if path.is_file() and not path.name.endswith(".slurm") and name.parts[0] in ("runs", "runs.csv", "dvc.yaml", "code.json"):
-            assert path.read_bytes() == (stamped / name).read_bytes(), name
+        place = path.relative_to(other)
+        if path.is_file() and path.suffix != ".slurm" and place.parts[0] in ("runs", "runs.csv", "dvc.yaml", "code.json"):
+            assert path.read_bytes() == (stamped / place).read_bytes(), place
 
 
 def test_nothing_generated_holds_a_machines_path_or_a_time(stamped_once: Path) -> None:
-    written = [*stamped_once.glob("runs/*/*"), stamped_once / "runs.csv", stamped_once / "dvc.yaml", stamped_once / "code.json", stamped_once / "experiment.yaml"]
+    written = [
+        *stamped_once.glob("runs/*/*"),
+        stamped_once / "runs.csv",
+        stamped_once / "dvc.yaml",
+        stamped_once / "code.json",
+        stamped_once / "experiment.yaml",
+    ]
     checked = [path for path in written if path.suffix != ".slurm"]
     assert len(checked) == 4 + 4 * 4 + 3
     for path in checked:
@@ -157,29 +168,43 @@ ALL_FACTORS = """{lora_rank: [4, 16], lora_alpha: [8, 3.5], lr: [1e-4, 0.02], se
 def test_every_factor_is_read_back_from_the_config() -> None:
     _edit(", dtype: fp32", "")
     keys = {
-        "lora_rank": "model.lora_rank", "lora_alpha": "model.lora_alpha", "lr": "optimizer.lr", "seed": "dataset.seed",
-        "warmup_steps": "lr_scheduler.num_warmup_steps", "loss": "dataset.loss", "optimizer.weight_decay": "optimizer.weight_decay",
-        "clip_grad_norm": "clip_grad_norm", "max_seq_len": "dataset.max_seq_len", "train_size": "dataset.rows", "dtype": "dtype",
+        "lora_rank": "model.lora_rank",
+        "lora_alpha": "model.lora_alpha",
+        "lr": "optimizer.lr",
+        "seed": "dataset.seed",
+        "warmup_steps": "lr_scheduler.num_warmup_steps",
+        "loss": "dataset.loss",
+        "optimizer.weight_decay": "optimizer.weight_decay",
+        "clip_grad_norm": "clip_grad_norm",
+        "max_seq_len": "dataset.max_seq_len",
+        "train_size": "dataset.rows",
+        "dtype": "dtype",
         "gradient_accumulation_steps": "gradient_accumulation_steps",
     }
     every = parse_yaml(ALL_FACTORS, "factors")
     for which in (0, 1):
-        one = {name: [levels[which]] if isinstance(levels, list) else dict([list(levels.items())[which]]) for name, levels in every.items()}
+        one = {
+            name: [levels[which]] if isinstance(levels, list) else dict([list(levels.items())[which]])
+            for name, levels in every.items()
+        }
         _set_factors(json.dumps(one))
         experiment = read_experiment(paths.EXPERIMENT_YAML)
         (run,) = [run for run in expand(experiment) if run.kind == "trained"]
         derive_steps(run, 2000)
         document = run_document(experiment, run)
         text = generate_files([document], Site()).files[paths.RunPaths(run.id).finetune_yaml]
-        config = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-        assert check_read_back(document, OmegaConf.create(text)) == []
+        loaded: Any = OmegaConf.create(text)
+        config = OmegaConf.to_container(loaded, resolve=True)
+        assert check_read_back(document, loaded) == []
         for name, key in keys.items():
             if name in one:
                 assert value_in_config(config, key) == one[name][0], name
         modules = {"q": "q_proj", "v": "v_proj", "o": "output_proj"}
-        assert value_in_config(config, "model.lora_attn_modules") == [modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]]
+        assert value_in_config(config, "model.lora_attn_modules") == [
+            modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]
+        ]
         assert value_in_config(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
-        ((_, wording),) = one["wording"].items()
+        (wording,) = dict(one["wording"]).values()
         assert value_in_config(config, "dataset.user") == wording["prompt.user"]
         assert value_in_config(config, "dataset.system") == wording.get("prompt.system")
 
@@ -195,15 +220,27 @@ def test_two_configs_differ_in_declared_factors_only() -> None:
     assert check_differences(runs, configs) == []
     texts = {run: paths.RunPaths(run).finetune_yaml.read_text().replace(run, "RUN").splitlines() for run in RUNS[1:]}
     changed = {
-        line.split(":")[0].strip() for a in texts.values() for b in texts.values() for line, other in zip(a, b, strict=True) if line != other
+        line.split(":")[0].strip()
+        for a in texts.values()
+        for b in texts.values()
+        for line, other in zip(a, b, strict=True)
+        if line != other
     }
     assert changed == {"lora_rank", "lora_alpha", "lr"}
 
 
 @pytest.mark.usefixtures("stamped_once")
-@pytest.mark.parametrize(("key", "value"), [
-    ("optimizer.weight_decay", 0.02), ("seed", 9), ("dataset.user", "{input}!"), ("model.num_layers", 2), ("new_key", 1), ("loss._component_", "x.y"),
-])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer.weight_decay", 0.02),
+        ("seed", 9),
+        ("dataset.user", "{input}!"),
+        ("model.num_layers", 2),
+        ("new_key", 1),
+        ("loss._component_", "x.y"),
+    ],
+)
 @pytest.mark.parametrize("position", [0, 2])
 def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, position: int) -> None:
     runs = _trained()
@@ -213,10 +250,20 @@ def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, pos
 
 
 @pytest.mark.usefixtures("stamped_once")
-@pytest.mark.parametrize(("key", "value"), [
-    ("optimizer.lr", 0.5), ("model.lora_rank", 5), ("model.lora_alpha", 1), ("batch_size", 33), ("dataset.rows", 1), ("dtype", "bf16"),
-    ("checkpointer.checkpoint_dir", "models/other"), ("model.apply_lora_to_mlp", False), ("lr_scheduler.num_warmup_steps", 0),
-])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer.lr", 0.5),
+        ("model.lora_rank", 5),
+        ("model.lora_alpha", 1),
+        ("batch_size", 33),
+        ("dataset.rows", 1),
+        ("dtype", "bf16"),
+        ("checkpointer.checkpoint_dir", "models/other"),
+        ("model.apply_lora_to_mlp", False),
+        ("lr_scheduler.num_warmup_steps", 0),
+    ],
+)
 def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
     run = _trained()[1]
     config: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
@@ -295,14 +342,32 @@ def test_a_generated_file_that_is_gone_comes_back() -> None:
 
 
 @pytest.mark.usefixtures("experiment")
-@pytest.mark.parametrize(("factors", "bad", "reason"), [
-    ("{model: [tiny-instruct, tiny-instrcut]}", "tiny-instrcut", "there is no folder models/tiny-instrcut. Did you mean 'tiny-instruct'?"),
-    ("{train_size: [64, 6400]}", "n6400", "train_size: is 6400, but the split has 2000 training rows"),
-    ("{mix: {a: {lr: 0.1}, b: {optimizer.wight_decay: 0.1}}}", "mix-b", "optimizer.wight_decay: unknown torchtune key. Did you mean 'weight_decay'?"),
-    ("{mix: {a: {lr: 0.1}, b: {optimiser.weight_decay: 0.1}}}", "mix-b", "torchtune's config has no section 'optimiser'. Did you mean 'optimizer'?"),
-])
+@pytest.mark.parametrize(
+    ("factors", "bad", "reason"),
+    [
+        (
+            "{model: [tiny-instruct, tiny-instrcut]}",
+            "tiny-instrcut",
+            "there is no folder models/tiny-instrcut. Did you mean 'tiny-instruct'?",
+        ),
+        ("{train_size: [64, 6400]}", "n6400", "train_size: is 6400, but the split has 2000 training rows"),
+        (
+            "{mix: {a: {lr: 0.1}, b: {optimizer.wight_decay: 0.1}}}",
+            "mix-b",
+            "optimizer.wight_decay: unknown torchtune key. Did you mean 'weight_decay'?",
+        ),
+        (
+            "{mix: {a: {lr: 0.1}, b: {optimiser.weight_decay: 0.1}}}",
+            "mix-b",
+            "torchtune's config has no section 'optimiser'. Did you mean 'optimizer'?",
+        ),
+    ],
+)
 def test_a_mistake_of_one_run_leaves_that_run_unstamped_and_the_others_usable(
-    factors: str, bad: str, reason: str, capsys: pytest.CaptureFixture[str],
+    factors: str,
+    bad: str,
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if "model" in factors:
         _edit("model: tiny-instruct, ", "")
@@ -329,20 +394,26 @@ def test_a_torchtune_key_reaches_the_config_and_null_removes_it() -> None:
 
 
 HOSTILE = [
-    "$(touch pwned) {input}", "`touch pwned` {input}", "\"'; touch pwned; # {input}", "${{oc.env:HOME}} {input}", "\\${{x}} {input}",
-    '"""\nimport os #{input}', "a\\n{input}\\",
+    "$(touch pwned) {input}",
+    "`touch pwned` {input}",
+    "\"'; touch pwned; # {input}",
+    "${{oc.env:HOME}} {input}",
+    "\\${{x}} {input}",
+    '"""\nimport os #{input}',
+    "a\\n{input}\\",
 ]
 
 
 @pytest.mark.usefixtures("experiment")
 @pytest.mark.parametrize("prompt", HOSTILE)
 def test_a_hostile_prompt_is_text_in_every_file_and_executes_nowhere(prompt: str) -> None:
-    _set_factors("{'wording': {'$(touch pwned)': {prompt.user: %s, prompt.system: %s}}}" % (json.dumps(prompt), json.dumps(prompt)))
+    _set_factors(json.dumps({"wording": {"$(touch pwned)": {"prompt.user": prompt, "prompt.system": prompt}}}))
     assert stamp_stage.main([]) == 0
     (run,) = _trained()
     config = _config(run["run"])
     assert (config["dataset"]["user"], config["dataset"]["system"]) == (prompt, prompt)
-    assert check_read_back(run, OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)) == []  # type: ignore[arg-type]
+    loaded: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
+    assert check_read_back(run, loaded) == []
     tree = ast.parse(paths.RunPaths(run["run"]).eval_py.read_text(encoding="utf-8"))
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert texts.count(prompt) == 2
@@ -359,7 +430,9 @@ def test_a_job_script_is_safe_for_the_shell(root: str, stage: str, tmp_path: Pat
     script.write_text(job_script(Site(device="cpu"), root=Path(root), stage=stage, run="r4_lr1e-4"), encoding="utf-8")
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     assert f"\ncd {shlex.quote(root)}\n" in script.read_text(encoding="utf-8")
-    checked = subprocess.run([str(ENVIRONMENT / "bin" / "shellcheck"), "--severity=warning", str(script)], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [str(ENVIRONMENT / "bin" / "shellcheck"), "--severity=warning", str(script)], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
 
 
@@ -380,7 +453,14 @@ def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped
     text = eval_text(run)
     assert text == (stamped_once / "runs" / run["run"] / "eval.py").read_text()
     constants = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
-    assert {f"data/splits/{run['split']}/test.jsonl", "{input}", run["run"], "models/tiny-instruct", f"runs/{run['run']}/checkpoint", "fp32"} <= constants
+    assert {
+        f"data/splits/{run['split']}/test.jsonl",
+        "{input}",
+        run["run"],
+        "models/tiny-instruct",
+        f"runs/{run['run']}/checkpoint",
+        "fp32",
+    } <= constants
 
 
 @pytest.mark.usefixtures("stamped_once")

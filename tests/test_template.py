@@ -1,5 +1,6 @@
 """The template, baked: a folder that stands by itself, or one message and nothing written."""
 
+import importlib
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from conftest import ENVIRONMENT, REPOSITORY, Bake
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
-
 from ftexp.planning import planned_runs
 from ftexp.spec import read_experiment
 from ftexp.yamlfile import load_yaml
@@ -69,7 +69,14 @@ def test_the_baked_folder_holds_exactly_these_files(bake: Bake) -> None:
     scripts = {f"scripts/{name}" for name in _names_in_git("scripts")}
     template = _names_in_git("{{cookiecutter.experiment_name}}") - {"scripts"}
     model = {f"data/models/tiny-instruct/{name}" for name in _names_in_git("data/models/tiny-instruct")}
-    written = {"experiment.yaml", "site.yaml", "template.json", "runs.csv", "data/raw/words.json", *(f"runs/{run}/run.yaml" for run in DEMO_RUNS)}
+    written = {
+        "experiment.yaml",
+        "site.yaml",
+        "template.json",
+        "runs.csv",
+        "data/raw/words.json",
+        *(f"runs/{run}/run.yaml" for run in DEMO_RUNS),
+    }
     assert _files(folder) == scripts | template | model | written
     assert {"Makefile", "README.md", "requirements.txt", ".gitignore", ".dvcignore"} <= template
     assert not [path for path in folder.rglob("*") if path.is_symlink()]
@@ -91,7 +98,9 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
     for name in TEMPLATE_PARTS:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, template / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*_cache", "scowl"))
+            shutil.copytree(
+                source, template / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*_cache", "scowl")
+            )
         else:
             shutil.copy(source, template / name)
     stale = template / "scripts" / "ftexp" / "__pycache__"
@@ -107,16 +116,26 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     plan = _plan(folder)
     assert plan.returncode == 0, plan.stderr
-    assert "8 runs (2 lora_rank x 2 lr x 2 seed) and 1 controls" in plan.stdout
+    assert "8 runs (2 lora_rank x 2 lr x 2 seed) and 1 control\n" in plan.stdout
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived(bake: Bake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived(
+    bake: Bake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = bake(factors="{lora_rank: [4, 16], lr: [1e-4, 1e-3]}")
     plan = _plan(folder).stdout
     for text in (
-        "4 runs (2 lora_rank x 2 lr) and 1 controls", "varies: lora_rank: 4, 16", "varies: lr: 0.0001, 0.001", "model=tiny-instruct", "batch_size=32",
-        "r16_lr1e-3", "effective_batch", "warmup_steps", "lora_alpha", "disk:",
+        "4 runs (2 lora_rank x 2 lr) and 1 control",
+        "varies: lora_rank: 4, 16",
+        "varies: lr: 0.0001, 0.001",
+        "model=tiny-instruct",
+        "batch_size=32",
+        "r16_lr1e-3",
+        "effective_batch",
+        "warmup_steps",
+        "lora_alpha",
+        "disk:",
     ):
         assert text in plan
     monkeypatch.chdir(folder)
@@ -132,29 +151,53 @@ def test_the_hook_plans_a_hundred_runs(bake: Bake) -> None:
 def test_a_relative_data_path_is_relative_to_the_callers_folder(tmp_path: Path) -> None:
     caller = tmp_path / "caller"
     _write_words(caller / "my data")
-    result = _bake_by_command(REPOSITORY, caller, "data=my data/words.jsonl:word:capital", "experiment_name=mine", "factors={lr: [1e-4]}")
+    result = _bake_by_command(
+        REPOSITORY, caller, "data=my data/words.jsonl:word:capital", "experiment_name=mine", "factors={lr: [1e-4]}"
+    )
     assert result.returncode == 0, result.stderr
     folder = caller / "out" / "mine"
     assert (folder / "data/raw/words.jsonl").read_bytes() == (caller / "my data/words.jsonl").read_bytes()
     shutil.rmtree(caller / "my data")
     assert _plan(folder).returncode == 0
     experiment = read_experiment(folder / "experiment.yaml")
-    assert (experiment.data["source"], experiment.data["input"], experiment.data["output"]) == ("data/raw/words.jsonl", "word", "capital")
+    assert (experiment.data["source"], experiment.data["input"], experiment.data["output"]) == (
+        "data/raw/words.jsonl",
+        "word",
+        "capital",
+    )
 
 
-@pytest.mark.parametrize("question", [
-    "Does 'it' matter?", 'Say "no": #1?', "50 % of {x}, or [y] & *z", "yes", "3e-4", "ünï — ツ", "a: b", "back\\slash", "- dash", "'''\"\"\"",
-])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Does 'it' matter?",
+        'Say "no": #1?',
+        "50 % of {x}, or [y] & *z",
+        "yes",
+        "3e-4",
+        "ünï — ツ",
+        "a: b",
+        "back\\slash",
+        "- dash",
+        "'''\"\"\"",
+    ],
+)
 def test_a_question_reads_back_as_it_was_asked(question: str, bake: Bake) -> None:
     assert read_experiment(bake(question=question, factors="{lr: [1e-4]}") / "experiment.yaml").question == question
 
 
-def test_a_design_is_stamped_from_a_file_with_its_comments_and_its_data(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_design_is_stamped_from_a_file_with_its_comments_and_its_data(
+    bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _write_words(tmp_path / "old")
     (tmp_path / "old" / "experiment.yaml").write_text(DESIGN)
     monkeypatch.chdir(tmp_path)
     folder = bake(design="old/experiment.yaml", experiment_name="newer")
-    wanted = DESIGN.replace("experiment: other", "experiment: newer").replace("words.jsonl", "data/raw/words.jsonl").replace("few.j", "data/raw/few.j")
+    wanted = (
+        DESIGN.replace("experiment: other", "experiment: newer")
+        .replace("words.jsonl", "data/raw/words.jsonl")
+        .replace("few.j", "data/raw/few.j")
+    )
     assert (folder / "experiment.yaml").read_text() == wanted
     assert _files(folder / "data/raw") == {"words.jsonl", "few.jsonl"}
     shutil.rmtree(tmp_path / "old")
@@ -175,7 +218,9 @@ def test_a_model_of_the_sites_folder_is_named_as_it_is(name: str, bake: Bake) ->
     assert not (folder / "data/models").exists()
 
 
-def test_a_model_given_by_its_path_points_the_site_at_its_folder(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_given_by_its_path_points_the_site_at_its_folder(
+    bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = tmp_path / "all models" / "mine"
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
@@ -188,8 +233,10 @@ def test_a_model_given_by_its_path_points_the_site_at_its_folder(bake: Bake, tmp
 
 
 BAD_ANSWERS: list[tuple[dict[str, str], str]] = [
-    *(({"experiment_name": name}, "experiment_name: must be a name of letters") for name in
-      ("../x", "a b", "-x", "", ".", "..", ".hidden", "x" * 300, "a/b", "/tmp/x", "naïve", "a\nb", "$(id)", "~")),
+    *(
+        ({"experiment_name": name}, "experiment_name: must be a name of letters")
+        for name in ("../x", "a b", "-x", "", ".", "..", ".hidden", "x" * 300, "a/b", "/tmp/x", "naïve", "a\nb", "$(id)", "~")
+    ),
     ({"question": " "}, "experiment.yaml: question: must be a sentence"),
     ({"factors": "{lora_rank: [4"}, "factors: line 1, column"),
     ({"factors": "lora_rank"}, "factors: must be a mapping such as {lora_rank: [4, 16]"),
@@ -202,7 +249,10 @@ BAD_ANSWERS: list[tuple[dict[str, str], str]] = [
     ({"data": "x" * 300}, "data: there is no file 'xxx"),
     ({"data": "~nobody-of-this-name/x.json"}, "data: there is no file '~nobody"),
     ({"data": ""}, "data: there is no file ''"),
-    ({"data": "words.jsonl"}, "data: words.jsonl has no column 'input' and 'output'; it has word, capital. Write data=words.jsonl:INPUT_COLUMN"),
+    (
+        {"data": "words.jsonl"},
+        "data: words.jsonl has no column 'input' and 'output'; it has word, capital. Write data=words.jsonl:INPUT_COLUMN",
+    ),
     ({"data": "words.jsonl:word"}, "data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN"),
     ({"data": "words.jsonl:word:capitals"}, "data: words.jsonl has no column 'capitals'"),
     ({"data": "empty.json"}, "data: empty.json has no rows"),
@@ -230,7 +280,12 @@ def _bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "caller"
     _write_words(folder)
     for name, content in {
-        "empty.json": b"[]", "broken.json": b"[{", "broken.parquet": b"PAR1", "text.txt": b"", "bytes": b"\xff", "bad-site.yaml": b"modles: x\n",
+        "empty.json": b"[]",
+        "broken.json": b"[{",
+        "broken.parquet": b"PAR1",
+        "text.txt": b"",
+        "bytes": b"\xff",
+        "bad-site.yaml": b"modles: x\n",
         "design.yaml": DESIGN.replace("source: words.jsonl,", "source: gone.json,").encode(),
         "bad-design.yaml": DESIGN.replace("lora_rank: [4, 8]", "lr: [0]").encode(),
     }.items():
@@ -239,13 +294,19 @@ def _bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_bad_files")
-@pytest.mark.parametrize(("answers", "message"), BAD_ANSWERS, ids=[f"{k}={v[:20]!r}" for answers, _ in BAD_ANSWERS for k, v in [list(answers.items())[-1]]])
-def test_a_bad_answer_ends_in_one_message_before_anything_is_written(answers: dict[str, str], message: str, bake: Bake, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    BAD_ANSWERS,
+    ids=[f"{k}={v[:20]!r}" for answers, _ in BAD_ANSWERS for k, v in [list(answers.items())[-1]]],
+)
+def test_a_bad_answer_ends_in_one_message_before_anything_is_written(
+    answers: dict[str, str], message: str, bake: Bake, tmp_path: Path
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(FailedHookException) as error:
         bake(**answers)
     assert str(error.value).startswith("nothing was written\n") and message in str(error.value), error.value
-    assert len(str(error.value).splitlines()) == 2
+    assert len(str(error.value).splitlines()) == 2  # "nothing was written", and the message
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -286,8 +347,22 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 """
 FORBIDDEN = (
-    "torch", "torchtune", "torchao", "transformers", "tokenizers", "pandas", "numpy", "inspect_ai", "dvc", "omegaconf", "pyarrow", "pydantic",
-    "jinja2", "cookiecutter", "requests", "datasets",
+    "torch",
+    "torchtune",
+    "torchao",
+    "transformers",
+    "tokenizers",
+    "pandas",
+    "numpy",
+    "inspect_ai",
+    "dvc",
+    "omegaconf",
+    "pyarrow",
+    "pydantic",
+    "jinja2",
+    "cookiecutter",
+    "requests",
+    "datasets",
 )
 
 
@@ -320,8 +395,10 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("place", ["outside", "inside", "ignored"])
-def test_setup_makes_a_repository_only_where_there_is_none(place: str, bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import set_up
+def test_setup_makes_a_repository_only_where_there_is_none(
+    place: str, bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up: Any = importlib.import_module("set_up")
 
     (tmp_path / "baked").mkdir()
     if place != "outside":

@@ -8,24 +8,26 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from omegaconf import OmegaConf
-from torchtune import config as torchtune_config
-
 from ftexp import paths
 from ftexp.errors import UserError
 from ftexp.splits import read_items
-from ftexp.torchtune_config import escape_interpolation
+from ftexp.torchtune_config import escape_interpolation, training_config
 from ftexp.training.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
 from ftexp.training.dataset import IGNORED_LABEL, PromptedRows
 from ftexp.training.metric_logger import CsvLogger
 from ftexp.training.resume import epoch_dirs, finished_epochs
 from ftexp.training.schedule import cosine_with_warmup
 from ftexp.training.tokenizer import ChatTokenizer
+from ftexp.yamlfile import dump_yaml
+from omegaconf import OmegaConf
 from tiny_models import DATE, TinyExperiment, make_experiment, make_tiny_model, read_train_csv, set_up_recipe, train
+from torchtune import config as torchtune_config
 
 # 14 training rows in batches of 2, two of which make a step: 3 steps an epoch, and a tail of 2 rows.
 EPOCHS, STEPS_PER_EPOCH, EFFECTIVE_BATCH = 3, 3, 4
 STEPS = EPOCHS * STEPS_PER_EPOCH
+
+Products = tuple[bytes, list[tuple[str, ...]]]
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +45,18 @@ def experiment(made: TinyExperiment, monkeypatch: pytest.MonkeyPatch) -> TinyExp
     return made
 
 
-def products(output_dir: Path) -> tuple[bytes, list[tuple[str, ...]]]:
+def products(output_dir: Path) -> Products:
     """What a training gives, the clock aside: the last epoch's adapter, and the rows of train.csv."""
     return (output_dir / f"epoch_{EPOCHS - 1}" / ADAPTER_FILE).read_bytes(), read_train_csv(output_dir / "train.csv")
 
 
-def train_into(experiment: TinyExperiment, output_dir: Path, run: str = "s1", **changes: Any) -> tuple[bytes, list[tuple[str, ...]]]:
+def train_into(experiment: TinyExperiment, output_dir: Path, run: str = "s1", **changes: Any) -> Products:
     train(experiment.config(run, output_dir=str(output_dir), **changes))
     return products(output_dir)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(made: TinyExperiment, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[tuple[str, ...]]]:
+def uninterrupted(made: TinyExperiment, tmp_path_factory: pytest.TempPathFactory) -> Products:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made.root)
         return train_into(made, tmp_path_factory.mktemp("uninterrupted"))
@@ -82,13 +84,13 @@ def test_first_batch_and_initial_lora_a_differ_between_seeds(experiment: TinyExp
 
 
 def test_same_seed_gives_same_bytes(
-    experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     assert train_into(experiment, tmp_path) == uninterrupted
 
 
 def test_another_seed_gives_other_weights(
-    experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     assert train_into(experiment, tmp_path, run="s2")[0] != uninterrupted[0]
 
@@ -112,7 +114,7 @@ def test_every_epoch_has_an_order_of_its_own(experiment: TinyExperiment, tmp_pat
 
 
 def test_number_of_threads_changes_no_byte(
-    experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     assert torch.get_num_threads() == 1
     torch.set_num_threads(2)
@@ -166,7 +168,7 @@ KILLS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
 
 @pytest.mark.parametrize("when", KILLS)
 def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrupted_one(
-    when: str, experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    when: str, experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     kill, finished = KILLS[when]
     assert kill_and_resume(experiment, tmp_path, kill) == finished
@@ -174,7 +176,7 @@ def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrup
 
 
 def test_a_training_killed_twice_ends_like_an_uninterrupted_one(
-    experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         kill_before("_save_state", 2, patch)
@@ -244,7 +246,7 @@ def test_the_rate_at_every_step_after_a_resume_is_that_of_an_uninterrupted_train
     assert whole[:4] == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
-def test_train_csv_has_one_row_per_step_and_says_of_which_epoch(uninterrupted: tuple[bytes, list[tuple[str, ...]]]) -> None:
+def test_train_csv_has_one_row_per_step_and_says_of_which_epoch(uninterrupted: Products) -> None:
     rows = uninterrupted[1]
     assert [(int(step), int(epoch)) for step, epoch, _, _ in rows] == [(n + 1, n // STEPS_PER_EPOCH + 1) for n in range(STEPS)]
     assert all(float(loss) > 0 for _, _, loss, _ in rows)
@@ -252,7 +254,7 @@ def test_train_csv_has_one_row_per_step_and_says_of_which_epoch(uninterrupted: t
 
 
 def test_a_kill_while_the_metric_logger_begins_again_loses_no_row(
-    experiment: TinyExperiment, uninterrupted: tuple[bytes, list[tuple[str, ...]]], tmp_path: Path
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:
     """Opening train.csv for writing empties it; a kill right then must not leave it empty."""
     with pytest.MonkeyPatch.context() as patch:
@@ -302,7 +304,8 @@ def make_dataset(file: Path, model_dir: Path, **changes: Any) -> PromptedRows:
 
 def test_a_row_longer_than_max_seq_len_is_an_error_that_counts_such_rows(tmp_path: Path, model_dir: Path) -> None:
     file = write_items(tmp_path, ["a", "bbbb", "cccc"])
-    longest = max(len(row["tokens"]) for row in make_dataset(file, model_dir))
+    longest = len(make_dataset(write_items(tmp_path, ["cccc"]), model_dir)[0]["tokens"])
+    write_items(tmp_path, ["a", "bbbb", "cccc"])
     assert len(make_dataset(file, model_dir, max_seq_len=longest)) == 3
     with pytest.raises(UserError, match=rf"max_seq_len: 2 of 3 rows are longer than {longest - 1} tokens \(longest {longest}\)"):
         make_dataset(file, model_dir, max_seq_len=longest - 1)
@@ -322,18 +325,16 @@ def test_completion_loss_trains_the_answer_and_its_end_and_full_loss_every_token
 
 
 TEXTS = [
-    "${output_dir}/x ${epochs} ${oc.env:HOME} ${nothing}", r"\${a} \\${b} \\\${c} end\\", r"back\slash \n \\ C:\new", "braces {{ }} {{x}}",
-    "what is ???", "日本 ünï 🙂 \u2028 é", "line\nbreak\ttab  two blanks", "- yes: no # comment 'quotes' \"double\"", "1e-3", "null", "~",
-    "${unclosed", "$ {input} $$", "%s %(x)s",
+    "${output_dir}/x ${epochs} ${oc.env:HOME} ${nothing}", "in ${output_dir}", "${output_dir}/profiling",
+    "${unclosed", "$ {input} $$",
+    r"\${a} \\${b} \\\${c} end\\", r"back\slash \n \\ C:\new", "braces {{ }} {{x}}", "what is ???", "%s %(x)s",
+    "日本 ünï 🙂 \u2028 é", "line\nbreak\ttab  two blanks", "- yes: no # comment 'quotes' \"double\"", "1e-3", "null", "~",
 ]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_texts_reach_the_data_set_unchanged(text: str, experiment: TinyExperiment) -> None:
     """As system prompt and in the user's turn, through YAML and torchtune's own `instantiate`."""
-    from ftexp.torchtune_config import training_config
-    from ftexp.yamlfile import dump_yaml
-
     user = text.replace("{", "{{").replace("}", "}}") + " {input}"
     run = experiment.document("s1")
     run["prompt"] = {**run["prompt"], "system": text, "user": user}
@@ -355,8 +356,6 @@ def test_references_of_the_config_itself_still_resolve(experiment: TinyExperimen
 @pytest.mark.parametrize("kind", ["lora_finetune_single_device", "full_finetune_single_device"])
 def test_every_text_of_the_config_is_resolved_by_torchtune_without_an_error(kind: str, experiment: TinyExperiment) -> None:
     """No reference of the shipped config was lost with the escaping."""
-    from ftexp.torchtune_config import training_config
-
     run = experiment.document("s1")
     run["settings"]["recipe"] = kind
     resolved = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(training_config(run)), resolve=True))

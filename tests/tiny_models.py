@@ -12,24 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import split as split_stage
 import torch
 import yaml
-from omegaconf import DictConfig, OmegaConf
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import BPE
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-
-import split as split_stage
 from ftexp import paths
 from ftexp.planning import make_plan, run_document, write_plan
 from ftexp.site import read_site
 from ftexp.stamping import generate_files, write_generated
 from ftexp.torchtune_config import shipped_configs_dir
+from omegaconf import DictConfig, OmegaConf
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers.models import BPE
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 SCRIPTS = Path(split_stage.__file__).resolve().parent
 DATE = "2001-02-03"
 BOS = "<|begin_of_text|>"
-WORDS = [f"{first}{second}" for first in ("apple", "brick", "chalk", "drum", "eel", "fig") for second in ("s", "pot", "wire", "öl")]
+WORDS = [first + second for first in ("apple", "brick", "chalk", "drum", "eel", "fig") for second in ("s", "pot", "wire", "öl")]
 # For texts that go wrong easily: outer blanks (templates trim), other scripts, line ends, braces, template words.
 ROWS = [{"input": word, "output": word.title()} for word in (*WORDS, " blanks ", "twö\nlines", "日本", "{braces} {{ x }}")]
 
@@ -59,7 +66,8 @@ _TOKENIZERS: dict[str | None, tuple[tuple[str, ...], str | None, str, str | None
     None: (_LLAMA3_TOKENS[:2], BOS, "<|end_of_text|>", None, None),
 }
 _ROPE_SCALING = {
-    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
 }
 
 
@@ -86,8 +94,8 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
 
 def _end_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """As Llama 3's instruct models: the end of a text too, where that is another token than the end of a turn."""
-    ids = {tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids([t for t in ("<|end_of_text|>",) if t in tokenizer.get_vocab()])}
-    return sorted(ids)
+    ends = (tokenizer.eos_token, "<|end_of_text|>")
+    return sorted(number for token, number in tokenizer.get_vocab().items() if token in ends)
 
 
 def _tokenizer(template: str | None) -> PreTrainedTokenizerFast:
@@ -101,13 +109,15 @@ def _tokenizer(template: str | None) -> PreTrainedTokenizerFast:
         backend.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
         )
-    # Llama 3's own tokenizer_config.json asks for this cleaning up too; it turns "a ." into "a.".
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=bos, eos_token=eos, pad_token=pad, clean_up_tokenization_spaces=True)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token=bos, eos_token=eos, pad_token=pad,
+        clean_up_tokenization_spaces=True,  # as Llama 3's own; it turns "a ." into "a."
+    )
     tokenizer.chat_template = text
     return tokenizer
 
 
-def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> torch.nn.Module:
+def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     shape = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384, "initializer_range": 0.15,
@@ -146,7 +156,8 @@ class TinyExperiment:
 
     def document(self, run: str | None = None) -> dict[str, Any]:
         """A run's run.yaml."""
-        document: dict[str, Any] = yaml.safe_load((self.root / paths.RunPaths(run or self.run).run_yaml).read_text(encoding="utf-8"))
+        path = self.root / paths.RunPaths(run or self.run).run_yaml
+        document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         return document
 
 
@@ -165,7 +176,8 @@ def make_experiment(root: Path, model_family: str, template: str | None, **overr
         shutil.copytree(SCRIPTS, "scripts", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         Path("data/raw").mkdir(parents=True)
         Path("data/raw/rows.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
-        Path("experiment.yaml").write_text(yaml.safe_dump(_experiment(overrides), allow_unicode=True, sort_keys=False), encoding="utf-8")
+        text = yaml.safe_dump(_experiment(overrides), allow_unicode=True, sort_keys=False)
+        Path("experiment.yaml").write_text(text, encoding="utf-8")
         Path("site.yaml").write_text("backend: local\nmodels: models\ndevice: cpu\n", encoding="utf-8")
         return TinyExperiment(root, _stamp())
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.errors import Findings, UserError
+from ftexp.factors import Level
+from ftexp.sections import check_sources
 from ftexp.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
-from ftexp.spec import Experiment, Level, check_sources
+from ftexp.spec import Experiment
 
 ID_LIMIT = 120
 

@@ -64,7 +64,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     """
     name = answers["experiment_name"]
     if not NAME_PATTERN.fullmatch(name):
-        raise UserError(f"experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, at most 80, got '{name}'. Choose another.")
+        raise UserError(f"experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, at most 80, got {name!r}. Choose another.")
     site_path = _site_path(answers["site"], template_dir)
     read_site(site_path)
     model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
@@ -192,7 +192,7 @@ def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
 
 def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
     """The scalar nodes under a path of keys."""
-    nodes: list[yaml.Node] = [yaml.compose(text, Loader=yaml.SafeLoader)]
+    nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
     for key in key_path:
         nodes = [value for node in nodes if isinstance(node, yaml.MappingNode) for name, value in node.value if name.value == key]
     return [node for node in nodes if isinstance(node, yaml.ScalarNode) and node.value not in ("", "null", "~")]
@@ -202,6 +202,7 @@ def _source_nodes(text: str) -> list[yaml.ScalarNode]:
     """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
     found = [node for key in _SOURCE_KEYS for node in _nodes(text, ("data", key))]
     root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode), "the document was checked before"
     factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
     for factor in factors:
         for _, levels in factor.value:

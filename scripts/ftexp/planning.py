@@ -13,7 +13,8 @@ from ftexp import paths
 from ftexp.design import Run, derive_steps, expand, reject_all_failed
 from ftexp.errors import Findings, UserError
 from ftexp.filesystem import write_if_changed
-from ftexp.spec import Experiment, placeholders, read_experiment
+from ftexp.sections import placeholders
+from ftexp.spec import Experiment, read_experiment
 from ftexp.splits import PARTS, Split, make_split, split_name
 from ftexp.yamlfile import load_yaml, write_yaml
 

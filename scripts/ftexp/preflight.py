@@ -69,34 +69,32 @@ def check_files(config: DictConfig) -> list[str]:
 def check_differences(runs: list[dict[str, Any]], configs: dict[str, DictConfig]) -> list[tuple[str, str]]:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
-    Runs are compared with the first one. Two runs that differ from it only in allowed keys, each with the value
-    that `check_read_back` found right, differ from each other only there too.
+    Runs of one model and recipe are compared with the first of them; on these two, everything depends. Two runs that differ
+    from the first only in allowed keys, each with the value that `check_read_back` found right, differ from each other
+    only there too.
     """
-    if not runs:
-        return []
-    first = runs[0]
-    flat_first = _flat(configs[first["run"]])
+    factors = read_experiment(paths.EXPERIMENT_YAML).factors
+    firsts: dict[tuple[str, str], dict[str, Any]] = {}
     messages = []
-    for run in runs[1:]:
-        flat = _flat(configs[run["run"]])
-        differing = {key for key in {*flat, *flat_first} if flat.get(key) != flat_first.get(key)}
-        for key in sorted(differing - _allowed_differences(first, run)):
-            messages.append((run["run"], f"finetune.yaml: {key}: differs from run {first['run']} ({flat.get(key)!r}, there {flat_first.get(key)!r}), though no factor declares it"))
+    for run in runs:
+        first = firsts.setdefault((run["settings"]["model"], run["settings"]["recipe"]), run)
+        varied = {
+            name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
+            for level in levels for name in level.sets
+        }
+        ours, theirs = _flat(configs[run["run"]]), _flat(configs[first["run"]])
+        differing = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
+        for key in sorted(differing - _allowed_differences(first, run, varied)):
+            values = f"{ours.get(key)!r}, there {theirs.get(key)!r}"
+            messages.append((run["run"], f"finetune.yaml: {key}: differs from run {first['run']} ({values}), though no factor declares it"))
     return messages
 
 
-def _allowed_differences(first: dict[str, Any], run: dict[str, Any]) -> set[str]:
+def _allowed_differences(first: dict[str, Any], run: dict[str, Any], varied: set[str]) -> set[str]:
     """Keys that may differ: those of the settings that the two runs' levels set, and those that follow."""
-    experiment = read_experiment(paths.EXPERIMENT_YAML)
-    varied = {
-        name for factor, levels in experiment.factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
-        for level in levels for name in level.sets
-    }
     allowed = {"output_dir", "checkpointer.output_dir", "metric_logger.output_dir", "profiler.output_dir"}
     for name in varied | _derived_from(varied):
         allowed |= set(config_keys_of(run, name, None)) | set(config_keys_of(first, name, None))
-    if varied & {"model", "recipe"}:
-        allowed |= {key for config in (first, run) for key in _flat(_read_config(config))}
     return allowed
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ftexp import spec
+from ftexp import sections
 from ftexp.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
 
 _INTRODUCTION = """\
@@ -40,10 +40,10 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
     "data.validation": ("a file", "optional, beside data.train and data.test"),
     "data.test": ("a file", "see data.train"),
-    "data.split.train": ("a share", f"default: {spec.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
-    "data.split.validation": ("a share", f"default: {spec.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it"),
-    "data.split.test": ("a share", f"default: {spec.DEFAULT_SPLIT['test']}"),
-    "data.split.seed": ("a whole number", f"default: {spec.DEFAULT_SPLIT['seed']}; not the seed of a run"),
+    "data.split.train": ("a share", f"default: {sections.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
+    "data.split.validation": ("a share", f"default: {sections.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it"),
+    "data.split.test": ("a share", f"default: {sections.DEFAULT_SPLIT['test']}"),
+    "data.split.seed": ("a whole number", f"default: {sections.DEFAULT_SPLIT['seed']}; not the seed of a run"),
     "data.split.stratify": ("a column", "its values have the same shares in every part"),
     "data.split.group": ("a column", "rows with the same value stay in one part"),
     "data.input": ("a column", "default: input"),
@@ -55,7 +55,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "design": ("factorial", "the only one for now"),
     "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
-    "evaluation.scorer": (" or ".join(spec.SCORERS), "string equality after stripping outer white space, case-sensitive"),
+    "evaluation.scorer": (" or ".join(sections.SCORERS), "string equality after stripping outer white space, case-sensitive"),
     "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
     "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from ftexp.errors import UserError
 from ftexp.filesystem import sha256_json
-from ftexp.spec import DEFAULT_SPLIT
+from ftexp.sections import DEFAULT_SPLIT
 from ftexp.tables import Row, load_rows
 
 PARTS = ("train", "validation", "test")

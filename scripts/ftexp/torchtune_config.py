@@ -4,6 +4,7 @@ A config starts from the one that torchtune ships for this recipe and the neares
 on the model comes from its folder (config.json, index, tokenizer files), never from a table of names.
 """
 
+import copy
 import functools
 import importlib.util
 import inspect
@@ -118,9 +119,10 @@ def _shipped_config(recipe: str, family: str, shape: dict[str, Any]) -> dict[str
         raise UserError(f"experiment.yaml: recipe: torchtune ships no config of {recipe} for {folder.name}.")
     size = parameter_count(shape)
     path = min(choices, key=lambda p: abs(_labelled_size(p.stem) - size))
-    return _read_as_torchtune(path)
+    return copy.deepcopy(_read_as_torchtune(path))
 
 
+@functools.cache
 def _read_as_torchtune(path: Path) -> dict[str, Any]:
     """A YAML file as torchtune reads it: by OmegaConf, for which `True` is a boolean."""
     from omegaconf import OmegaConf

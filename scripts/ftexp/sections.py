@@ -1,0 +1,159 @@
+"""The sections of experiment.yaml but the factors, checked: data, split, prompt, controls, evaluation.
+
+Only the standard library and PyYAML are imported here, because the cookiecutter hook runs this code too.
+"""
+
+import datetime
+import re
+import string
+from typing import Any
+
+from ftexp.errors import Findings
+from ftexp.settings import check_setting
+
+DATA_KEYS = ("source", "train", "validation", "test", "split", "input", "output")
+SPLIT_KEYS = ("train", "validation", "test", "seed", "stratify", "group")
+PROMPT_KEYS = ("system", "user", "date")
+EVALUATION_KEYS = ("scorer", "max_tokens")
+SCORERS = ("exact",)
+DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
+
+
+def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[str, Any]:
+    """The section `key` of the document; an empty one where it is absent or no mapping."""
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(k, str) for k in value):
+        found.add(key, f"must be a mapping with words as keys, got {value!r}")
+        return {}
+    return value
+
+
+def check_keys(found: Findings, prefix: str, section: dict[Any, Any], known: tuple[str, ...]) -> None:
+    """Every key of a section is a known one."""
+    for key in section:
+        if key not in known:
+            found.unknown(f"{prefix}{key}", known)
+
+
+def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The data section with its defaults; also used for the same section with a named level applied."""
+    check_keys(found, f"{prefix}.", data, DATA_KEYS)
+    complete = {key: data.get(key) for key in DATA_KEYS}
+    complete["input"] = data.get("input", "input")
+    complete["output"] = data.get("output", "output")
+    for key in ("source", "train", "validation", "test", "input", "output"):
+        value = complete[key]
+        if value is not None and not (isinstance(value, str) and value):
+            found.add(f"{prefix}.{key}", f"must be a text, got {value!r}")
+            complete[key] = None
+    complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
+    return complete
+
+
+def check_sources(found: Findings, data: dict[str, Any]) -> None:
+    """A run's data comes from one source that is split, or from sources that are split already."""
+    if data["source"] and (data["train"] or data["test"] or data["validation"]):
+        found.add("data", "has both source and train/validation/test", "Keep one: a source is split by us, the others are not.")
+    elif not data["source"] and data["split"]:
+        found.add("data.split", "stands beside train and test, which are split already", "Remove it.")
+    elif not data["source"] and not (data["train"] and data["test"]):
+        found.add("data.source", "is missing", "Name a file, or both data.train and data.test.")
+
+
+def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
+    """A split section with its defaults; None where there is none."""
+    if split is None:
+        return None
+    if not isinstance(split, dict):
+        found.add(key, f"must be a mapping such as {{train: 0.8, validation: 0.1, test: 0.1, seed: 0}}, got {split!r}")
+        return None
+    check_keys(found, f"{key}.", split, SPLIT_KEYS)
+    complete = complete_split(split)
+    shares = [complete[part] for part in ("train", "validation", "test")]
+    if not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
+        found.add(key, f"train, validation and test must be shares from 0 to 1, got {shares}")
+    elif abs(sum(shares) - 1) > 1e-9:
+        found.add(key, f"train, validation and test must add up to 1, got {sum(shares):g}")
+    if not isinstance(complete["seed"], int) or isinstance(complete["seed"], bool):
+        found.add(f"{key}.seed", f"must be a whole number, got {complete['seed']!r}")
+    for name in ("stratify", "group"):
+        if complete[name] is not None and not isinstance(complete[name], str):
+            found.add(f"{key}.{name}", f"must be the name of a column, got {complete[name]!r}")
+    if complete["stratify"] and complete["group"]:
+        found.add(key, "has both stratify and group", "Keep one.")
+    return complete
+
+
+def complete_split(split: dict[str, Any]) -> dict[str, Any]:
+    """A split section with its defaults; validation is optional, so that `{train: 0.9, test: 0.1}` adds up."""
+    return {name: split.get(name, DEFAULT_SPLIT[name] if name != "validation" else 0.0) for name in SPLIT_KEYS}
+
+
+def check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:
+    """The prompt section with its defaults."""
+    check_keys(found, "prompt.", prompt, PROMPT_KEYS)
+    complete = {"system": prompt.get("system"), "user": prompt.get("user", "{input}"), "date": prompt.get("date", "2026-01-01")}
+    if isinstance(complete["date"], datetime.date):
+        complete["date"] = complete["date"].isoformat()
+    for key, value in complete.items():
+        check_prompt_value(found, f"prompt.{key}", key, value)
+    return complete
+
+
+def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> None:
+    """Check one of prompt's keys: system, user or date."""
+    if key == "user":
+        if not isinstance(value, str):
+            found.add(where, f"must be a text, got {value!r}")
+        else:
+            _check_placeholders(found, where, value)
+    elif key == "system" and value is not None and not isinstance(value, str):
+        found.add(where, f"must be a text, or null for no system turn, got {value!r}")
+    elif key == "date" and not (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        found.add(where, f"must be a date such as 2026-01-01, got {value!r}")
+
+
+def placeholders(template: str) -> list[str]:
+    """The column names in a prompt, in order; `{{` and `}}` stand for braces.
+
+    Raises:
+        ValueError: If braces do not match.
+    """
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
+
+def _check_placeholders(found: Findings, where: str, template: str) -> None:
+    try:
+        fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        found.add(where, f"has braces that do not match ({error})", "Write {{ and }} for braces that are text.")
+        return
+    for name, form, conversion in fields:
+        if not name or form or conversion or re.search(r"[.\[\]]", name) or name.isdigit():
+            found.add(where, f"has braces around something that is no column's name, got {template!r}", "Write {{ and }} for braces that are text.")
+            return
+    if not fields:
+        found.add(where, f"names no column, so every prompt would be the same, got {template!r}", "Put {input} where the input goes.")
+
+
+def check_controls(found: Findings, controls: dict[str, Any]) -> bool:
+    """Whether the design has controls."""
+    check_keys(found, "controls.", controls, ("base",))
+    base = controls.get("base", True)
+    if not isinstance(base, bool):
+        found.add("controls.base", f"must be true or false, got {base!r}")
+    return bool(base)
+
+
+def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The evaluation section with its defaults."""
+    check_keys(found, "evaluation.", evaluation, EVALUATION_KEYS)
+    complete = {"scorer": evaluation.get("scorer", "exact"), "max_tokens": evaluation.get("max_tokens", 64)}
+    if complete["scorer"] not in SCORERS:
+        found.add("evaluation.scorer", f"must be one of {', '.join(SCORERS)}, got {complete['scorer']!r}")
+    problem = check_setting("batch_size", complete["max_tokens"])
+    if problem:
+        found.add("evaluation.max_tokens", problem)
+    return complete
