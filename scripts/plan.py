@@ -11,7 +11,8 @@ from ftexp import paths
 from ftexp.design import Run
 from ftexp.design_text import design_in_words
 from ftexp.errors import run_command
-from ftexp.planning import folders_not_in_design, make_plan, runs_table, write_plan
+from ftexp.generated import write_generated
+from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
 from ftexp.run_disk import adapter_megabytes
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     """Plan, write, show; 1 where a run has a problem of its own."""
     paths.require_experiment()
     experiment, runs = make_plan()
-    write_plan(experiment, runs)
+    write_generated(plan_files(experiment, runs))
     print(describe(experiment, runs))
     return 1 if any(run.problems for run in runs) else 0
 

@@ -12,10 +12,11 @@ from ftexp import paths
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_json, write_json
-from ftexp.planning import folders_not_in_design, make_plan, run_document, write_plan
+from ftexp.generated import read_known_hashes, write_generated
+from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
 from ftexp.site import read_site
 from ftexp.splits import source_paths
-from ftexp.stamping import generate_files, read_known_hashes, write_generated
+from ftexp.stamping import generate_files
 
 
 def main(arguments: list[str]) -> int:
@@ -30,8 +31,7 @@ def main(arguments: list[str]) -> int:
     stamped = generate_files(documents, site)
     for run, document in zip(runs, documents, strict=True):
         run.problems = document["problems"]
-    changed = write_generated(stamped.files)
-    changed = write_plan(experiment, runs) + changed
+    changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     _report(changed, stamped.refused, [run.id for run in runs])
     if stamped.refused:
         return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 def _freshness(sources: list[str], models: list[str]) -> str:
     """A hash of what the generated files follow from, and of themselves; contents where small, else size and time."""
-    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.RUNS_CSV]
+    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML]
     code = sorted(Path(__file__).parent.rglob("*.py"))
     generated = [Path(name) for name in read_known_hashes()]
     return sha256_json({

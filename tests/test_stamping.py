@@ -262,6 +262,11 @@ def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, pos
         ("checkpointer.checkpoint_dir", "models/other"),
         ("model.apply_lora_to_mlp", False),
         ("lr_scheduler.num_warmup_steps", 0),
+        ("dataset.user", "{input}!"),
+        ("dataset.system", "Be brief."),
+        ("dataset.file", "data/splits/other/train.jsonl"),
+        ("dataset.output_column", "input"),
+        ("tokenizer.date", "2025-12-31"),
     ],
 )
 def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
@@ -316,7 +321,7 @@ def test_a_run_no_longer_in_the_design_is_kept_and_named(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("stamped")
-@pytest.mark.parametrize("name", ["finetune.yaml", "eval.py", "dvc.yaml", "finetune.slurm"])
+@pytest.mark.parametrize("name", ["run.yaml", "finetune.yaml", "eval.py", "dvc.yaml", "finetune.slurm"])
 def test_a_generated_file_that_was_edited_by_hand_is_named_and_kept(name: str) -> None:
     path = Path("runs/r4_lr1e-3") / name
     path.write_text(path.read_text() + "# mine\n")

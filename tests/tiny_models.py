@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 import split as split_stage
+import stamp as stamp_stage
 import torch
 import yaml
 from ftexp import paths
-from ftexp.planning import make_plan, run_document, write_plan
-from ftexp.site import read_site
-from ftexp.stamping import generate_files, write_generated
+from ftexp.planning import planned_runs
 from ftexp.torchtune_config import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
@@ -198,14 +197,9 @@ def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stamp() -> list[str]:
-    experiment, runs = make_plan()
-    documents = [run_document(experiment, run) for run in runs]
-    stamped = generate_files(documents, read_site(paths.SITE_YAML))
-    assert not stamped.refused
-    write_plan(experiment, runs)
-    write_generated(stamped.files)
-    split_stage.main([])
-    return [run.id for run in runs]
+    assert stamp_stage.main([]) == 0, "a run cannot be stamped"
+    assert split_stage.main([]) == 0
+    return [run["run"] for run in planned_runs()]
 
 
 def set_up_recipe(config: DictConfig) -> Any:

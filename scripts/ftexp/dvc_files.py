@@ -128,13 +128,23 @@ def _is_recorded(lock: Path, stage: str, output: Path) -> bool:
 
 def _locked(lock: Path, stage: str) -> dict[str, str | None]:
     """MD5 by path of what DVC's lock says of a stage, and under `code` the version of our code; empty where it says nothing."""
-    if not lock.is_file():
-        return {}
-    entry = load_yaml(lock, str(lock)).get("stages", {}).get(stage, {})
+    entry = _read_lock(lock).get(stage, {})
     known = {item["path"]: item.get("md5") for kind in ("deps", "outs") for item in entry.get(kind, [])}
     for value in entry.get("params", {}).get(str(paths.CODE_JSON), {}).values():
         known["code"] = value
     return known
+
+
+def _read_lock(lock: Path) -> dict[str, Any]:
+    """The stages of a lock of DVC's. One that a kill left half written goes: DVC could not read it, and writes it anew."""
+    if not lock.is_file():
+        return {}
+    try:
+        stages: dict[str, Any] = load_yaml(lock, str(lock))["stages"]
+    except (UserError, TypeError, KeyError):
+        lock.unlink()
+        return {}
+    return stages
 
 
 def _md5(path: Path) -> str:

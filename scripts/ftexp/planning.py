@@ -16,7 +16,7 @@ from ftexp.filesystem import write_if_changed
 from ftexp.sections import placeholders
 from ftexp.spec import Experiment, read_experiment
 from ftexp.splits import PARTS, Split, make_split, split_name
-from ftexp.yamlfile import load_yaml, write_yaml
+from ftexp.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
@@ -78,14 +78,15 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
     found.raise_if_any()
 
 
+def plan_files(experiment: Experiment, runs: list[Run]) -> dict[Path, str]:
+    """The text of runs.csv and of every run's run.yaml."""
+    files = {paths.RunPaths(run.id).run_yaml: HEADER + dump_yaml(run_document(experiment, run)) for run in runs}
+    return {paths.RUNS_CSV: runs_table(experiment, runs), **files}
+
+
 def write_plan(experiment: Experiment, runs: list[Run]) -> list[Path]:
-    """Write runs.csv and runs/<id>/run.yaml; return what changed."""
-    changed = [paths.RUNS_CSV] if write_if_changed(paths.RUNS_CSV, runs_table(experiment, runs)) else []
-    for run in runs:
-        path = paths.RunPaths(run.id).run_yaml
-        if write_yaml(path, run_document(experiment, run), HEADER):
-            changed.append(path)
-    return changed
+    """Write a new experiment's plan; return what changed."""
+    return [path for path, text in plan_files(experiment, runs).items() if write_if_changed(path, text)]
 
 
 def run_document(experiment: Experiment, run: Run) -> dict[str, Any]:

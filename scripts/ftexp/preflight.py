@@ -51,12 +51,19 @@ def check_read_back(run: dict[str, Any], config: DictConfig) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
     plain = OmegaConf.to_container(config, resolve=True)
-    for name, wanted in {**run["settings"], **run["overrides"]}.items():
+    for name, wanted in _declared(run).items():
         for key, expected in config_keys_of(run, name, wanted).items():
             found = value_in_config(plain, key)
             if found != expected:
                 messages.append(f"finetune.yaml: {key}: is {found!r}, but {name} was declared as {expected!r}")
     return messages
+
+
+def _declared(run: dict[str, Any]) -> dict[str, Any]:
+    """Everything of a run.yaml that training depends on, by the names that experiment.yaml gives it."""
+    prompt = {f"prompt.{key}": value for key, value in run["prompt"].items()}
+    columns = {f"data.{key}": run["data"][key] for key in ("input", "output")}
+    return {**run["settings"], **prompt, **columns, "data.split": run["split"], **run["overrides"]}
 
 
 def check_files(config: DictConfig) -> list[str]:

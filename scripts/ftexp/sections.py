@@ -111,6 +111,8 @@ def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> Non
             _check_placeholders(found, where, value)
     elif key == "system" and value is not None and not isinstance(value, str):
         found.add(where, f"must be a text, or null for no system turn, got {value!r}")
+    elif value == "???":
+        found.add(where, "cannot be '???', which torchtune's configs read as a missing value", "Write something else.")
     elif key == "date" and not (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         found.add(where, f"must be a date such as 2026-01-01, got {value!r}")
 

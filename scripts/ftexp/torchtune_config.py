@@ -58,8 +58,8 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     config["dataset"] = _dataset_section(run)
     config |= _schedule_and_logging(run, config)
     for key, value in run["overrides"].items():
-        _override(config, key, value)
-    return escape_interpolation(config)  # type: ignore[no-any-return]
+        _override(config, key, escape_interpolation(value))
+    return config
 
 
 def read_model_config(model_dir: Path) -> dict[str, Any]:
@@ -221,10 +221,10 @@ def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:
     return {
         "_component_": "ftexp.training.dataset.PromptedRows",
         "file": str(paths.split_dir(run["split"]) / "train.jsonl"),
-        "system": prompt["system"],
-        "user": prompt["user"],
-        "input_column": data["input"],
-        "output_column": data["output"],
+        "system": escape_interpolation(prompt["system"]),
+        "user": escape_interpolation(prompt["user"]),
+        "input_column": escape_interpolation(data["input"]),
+        "output_column": escape_interpolation(data["output"]),
         "loss": settings["loss"],
         "rows": run["steps"]["train_rows"],
         "seed": settings["seed"],
@@ -312,12 +312,10 @@ def _component_parameters(dotpath: str) -> list[str]:
 
 
 def escape_interpolation(value: Any) -> Any:
-    """Escape `${` in texts of ours, which OmegaConf would read as a reference; `${output_dir}` is one."""
-    if isinstance(value, dict):
-        return {key: escape_interpolation(item) for key, item in value.items()}
+    """Escape `${` in a text of the user's, which OmegaConf would read as a reference to another key."""
     if isinstance(value, list):
         return [escape_interpolation(item) for item in value]
-    if isinstance(value, str) and not value.startswith("${output_dir}"):
+    if isinstance(value, str):
         return re.sub(r"(\\*)\$\{", lambda match: 2 * match[1] + "\\${", value)
     return value
 
@@ -357,8 +355,10 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
     if name.startswith("prompt."):
         part = name.partition(".")[2]
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
+    if name in ("data.input", "data.output"):
+        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run['split']}/train.jsonl"}
     if name.startswith("data."):
-        return {"dataset.file": value, "dataset.input_column": value, "dataset.output_column": value}
+        return {"dataset.file": f"data/splits/{run['split']}/train.jsonl"}
     return table.get(name, {name: value})
 
 

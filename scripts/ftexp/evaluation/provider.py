@@ -9,8 +9,16 @@ from typing import Any
 
 import anyio
 from inspect_ai.model import (
-    ChatCompletionChoice, ChatMessage, ChatMessageAssistant, GenerateConfig, Model, ModelAPI, ModelOutput, ModelUsage,
-    get_model, modelapi,
+    ChatCompletionChoice,
+    ChatMessage,
+    ChatMessageAssistant,
+    GenerateConfig,
+    Model,
+    ModelAPI,
+    ModelOutput,
+    ModelUsage,
+    get_model,
+    modelapi,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
