@@ -85,7 +85,7 @@ def make_environment(locks, pip_args):
         print("setup: making .venv with %s" % python, file=sys.stderr)
         subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
     print("setup: installing the lock into .venv (about 2 GB, some minutes)", file=sys.stderr)
-    command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "--quiet"]
+    command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "-qq"]
     command += [word for lock in locks for word in ("-r", str(lock))] + shlex.split(pip_args)
     if subprocess.call(command) != 0:
         stop("setup: pip could not install the lock. Its message is above; pip_args in site.yaml passes an index or a proxy.")

@@ -50,7 +50,8 @@ def check_config(config: DictConfig) -> list[str]:
 def check_read_back(run: dict[str, Any], config: DictConfig) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
-    plain = OmegaConf.to_container(config, resolve=True)
+    resolved_once = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    plain = OmegaConf.to_container(resolved_once, resolve=True)  # twice, as torchtune's `instantiate` does
     for name, wanted in _declared(run).items():
         for key, expected in config_keys_of(run, name, wanted).items():
             found = value_in_config(plain, key)

@@ -316,7 +316,8 @@ def escape_interpolation(value: Any) -> Any:
     if isinstance(value, list):
         return [escape_interpolation(item) for item in value]
     if isinstance(value, str):
-        return re.sub(r"(\\*)\$\{", lambda match: 2 * match[1] + "\\${", value)
+        # Twice: torchtune 0.6.1's `instantiate` resolves a section twice; n backslashes become 2n + 1 each time.
+        return re.sub(r"(\\*)\$\{", lambda match: 4 * match[1] + r"\\\${", value)
     return value
 
 
