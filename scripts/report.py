@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> int:
     if not _is_current(key):
         _build(all_facts, key)
     _show(len(runs))
-    if "DVC_ROOT" not in os.environ:  # DVC sets it for what it runs itself, and holds its lock then (3.67, stage/run.py)
+    # DVC sets DVC_ROOT for what it runs itself, and holds that repository's lock then (3.67, stage/run.py).
+    if Path(os.environ.get("DVC_ROOT", "/")).resolve() != Path.cwd():
         record_report(runs)
     return 0
 
