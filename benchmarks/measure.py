@@ -24,17 +24,20 @@ def main() -> None:
     """Print every figure."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        show("cookiecutter, 100 runs planned by the hook (limit 3 s)", [seconds(lambda n=n: bake(root / str(n))) for n in range(REPEATS)])
+        bakes = [seconds(lambda n=n: bake(root / str(n))) for n in range(REPEATS)]
+        show("cookiecutter, 100 runs planned by the hook (limit 3 s)", bakes)
         folder = root / "0" / "bench"
         (folder / "models").symlink_to("data/models")
         show("make plan, 100 runs", [seconds(lambda: run(folder, "plan.py")) for _ in range(REPEATS)])
-        show("make stamp, 100 runs, from nothing", [seconds(lambda n=n: first_stamp(root / str(n) / "bench")) for n in range(REPEATS)])
+        first_stamps = [seconds(lambda n=n: first_stamp(root / str(n) / "bench")) for n in range(REPEATS)]
+        show("make stamp, 100 runs, from nothing", first_stamps)
         show("make stamp, 100 runs, nothing changed", [seconds(lambda: run(folder, "stamp.py")) for _ in range(REPEATS)])
 
 
 def bake(out: Path) -> None:
     """The command, as a person types it."""
-    command = [BIN / "cookiecutter", TEMPLATE, "--no-input", "--default-config", "-o", out, "experiment_name=bench", f"factors={FACTORS}"]
+    answers = ["experiment_name=bench", f"factors={FACTORS}"]
+    command = [BIN / "cookiecutter", TEMPLATE, "--no-input", "--default-config", "-o", out, *answers]
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
 

@@ -129,7 +129,7 @@ def draw_example(
     instruction = draw.choice(list(TASKS))
     text = draw_text(draw, forbidden)
     prompt = tokenizer.encode(render_prompt(tokenizer, instruction + text))
-    answer = tokenizer.encode(TASKS[instruction](text)) + [tokenizer.eos_token_id]
+    answer = [*tokenizer.encode(TASKS[instruction](text)), tokenizer.eos_token_id]
     return prompt + answer, [-100] * len(prompt) + answer
 
 

@@ -7,6 +7,7 @@ Command: make merge RUN=<id> (python scripts/merge.py RUN)
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from ftexp import paths
 from ftexp.errors import UserError, run_command, suggestion
@@ -38,7 +39,8 @@ def _merge(settings: dict[str, str], places: paths.RunPaths, target: Path) -> No
     from ftexp.evaluation.tuned_model import load_model
 
     base_dir = paths.model_dir(settings["model"])
-    model = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu")
+    # Any: a PeftModel can merge, and a PreTrainedModel, as which it is typed, cannot.
+    model: Any = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu")
     whole = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     aside = places.scratch_dir("merge")
     shutil.rmtree(aside, ignore_errors=True)

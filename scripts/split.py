@@ -51,7 +51,7 @@ def _is_current(name: str, inputs: dict[str, Any], hashes: FileHashes) -> bool:
 def _write_split(name: str, data: dict[str, Any], inputs: dict[str, Any]) -> None:
     split = make_split(data)
     folder = paths.split_dir(name)
-    texts = {part: "".join(json.dumps(item, ensure_ascii=False, default=str) + "\n" for item in split.rows[part]) for part in PARTS}
+    texts = {part: _json_lines(split.rows[part]) for part in PARTS}
     for part, text in texts.items():
         write_if_changed(folder / f"{part}.jsonl", text)
     sizes = {part: len(split.rows[part]) for part in PARTS}
@@ -63,6 +63,10 @@ def _write_split(name: str, data: dict[str, Any], inputs: dict[str, Any]) -> Non
     outcome = ", ".join(f"{count} {part}" for part, count in sizes.items()) + f" ({removed} repeated inputs removed)"
     print(f"split: {name}: {outcome}", file=sys.stderr)
     record_event(f"split {name}", outcome)
+
+
+def _json_lines(items: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(item, ensure_ascii=False, default=str) + "\n" for item in items)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,8 @@ def test_naming_sets_the_abbreviation() -> None:
 def test_every_kind_of_factor_has_a_readable_id() -> None:
     text = (
         MODEL
-        + "factors: {lora_modules: [[q, v]], loss: [full], optimizer.weight_decay: [0.1], compile: [true], corpus: {small: {lr: 1.0}}, max_seq_len: [null]}"
+        + "factors: {lora_modules: [[q, v]], loss: [full], optimizer.weight_decay: [0.1], compile: [true], "
+        "corpus: {small: {lr: 1.0}}, max_seq_len: [null]}"
     )
     assert _ids(text) == ["q+v_full_weight_decay-0.1_compile-true_corpus-small_lnone".replace("weight_decay", "weight-decay")]
 

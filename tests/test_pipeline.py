@@ -106,9 +106,8 @@ def test_dvc_repro_has_nothing_to_do_after_make_all(finished: Path) -> None:
 
 
 def test_nothing_committed_holds_a_machines_path(finished: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "--others", "--cached", "--exclude-standard"], cwd=finished, capture_output=True, text=True, check=True
-    ).stdout.split()
+    command = ["git", "ls-files", "--others", "--cached", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout.split()
     guilty = [name for name in listed if str(finished).encode() in (finished / name).read_bytes()]
     assert "runs/r2_s1/finetune.yaml" in listed and not guilty
 
@@ -119,9 +118,11 @@ def test_after_a_new_level_dvc_repro_runs_only_the_new_runs_and_the_report(copy:
     make(copy, "repro")
     after, table = times(copy), results(copy)
     assert list(table) == ["base", *RUNS, "r8_s1"] and table["r8_s1"]["eval_status"] == "done"
-    old = [name for name in before if name.startswith("runs/") and name.endswith(("train.json", "eval.json", ".safetensors", ".eval"))]
+    products = ("train.json", "eval.json", ".safetensors", ".eval")
+    old = [name for name in before if name.startswith("runs/") and name.endswith(products)]
     assert len(old) == 10 and all(before[name] == after[name] for name in old)
-    assert "up to date" in subprocess.run([".venv/bin/dvc", "status"], cwd=copy, capture_output=True, text=True, check=True).stdout
+    status = subprocess.run([".venv/bin/dvc", "status"], cwd=copy, capture_output=True, text=True, check=True)
+    assert "up to date" in status.stdout
 
 
 def test_a_removed_run_is_kept_and_not_reported(copy: Path) -> None:
@@ -147,7 +148,10 @@ def test_what_changes_no_number_makes_nothing_stale(copy: Path) -> None:
     [
         (lambda f: edit(f / "experiment.yaml", "lr: 3.0e-3", "lr: 1.0e-3"), "train", "finetune.yaml"),
         (lambda f: edit(f / "experiment.yaml", "max_tokens: 16", "max_tokens: 17"), "eval", "eval.py"),
-        (lambda f: edit(f / "scripts/ftexp/training/dataset.py", "IGNORED_LABEL = -100", "IGNORED_LABEL = -100 + 0"), "train", "the code"),
+        (
+            lambda f: edit(f / "scripts/ftexp/training/dataset.py", "IGNORED_LABEL = -100", "IGNORED_LABEL = -100 + 0"),
+            "train", "the code",
+        ),
         (lambda f: edit(f / "data/models/tiny-instruct/config.json", "{", "{ "), "train", "the base model"),
     ],
 )
@@ -286,8 +290,8 @@ def test_merged_weights_give_the_logits_of_base_and_adapter(copy: Path) -> None:
 
 def test_make_lists_the_targets_in_the_order_of_the_pipeline(fresh: Path) -> None:
     listed = [line.split()[1] for line in make(fresh).stdout.splitlines() if line.startswith("make ")]
-    wanted = ["help", "setup", "plan", "stamp", "split", "validate", "submit", "status", "eval", "wait", "report", "all", "repro", "merge"]
-    assert listed == wanted
+    before_training = ["help", "setup", "plan", "stamp", "split", "validate"]
+    assert listed == [*before_training, "submit", "status", "eval", "wait", "report", "all", "repro", "merge"]
 
 
 def test_the_demo_answers_its_question() -> None:

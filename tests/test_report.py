@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import report
 import split as split_stage
 from ftexp import paths, state

@@ -382,8 +382,9 @@ def test_the_hook_needs_nothing_but_yaml(bake: Bake, tmp_path: Path) -> None:
 
 def test_parquet_where_pyarrow_is_absent_says_what_to_do(tmp_path: Path) -> None:
     code = BLOCKER.format(names=FORBIDDEN) + (
-        f"sys.path.insert(0, {str(REPOSITORY / 'scripts')!r})\nfrom pathlib import Path\nfrom ftexp.new_experiment import complete_answers\n"
-        "from ftexp.errors import UserError\nPath('x.parquet').write_bytes(b'PAR1')\n"
+        f"sys.path.insert(0, {str(REPOSITORY / 'scripts')!r})\nfrom pathlib import Path\n"
+        "from ftexp.new_experiment import complete_answers\nfrom ftexp.errors import UserError\n"
+        "Path('x.parquet').write_bytes(b'PAR1')\n"
         "try:\n    complete_answers({**ANSWERS, 'data': 'x.parquet'}, Path(ROOT))\nexcept UserError as error:\n    print(error)\n"
     )
     answers = {k: v for k, v in json.loads((REPOSITORY / "cookiecutter.json").read_text()).items() if not k.startswith("_")}

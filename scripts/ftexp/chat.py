@@ -55,7 +55,9 @@ class Chat:
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise UserError(f"{self._dir}: has no usable tokenizer: {str(error).splitlines()[0]}. Copy the model again, whole.") from error
+            raise UserError(
+                f"{self._dir}: has no usable tokenizer: {str(error).splitlines()[0]}. Copy the model again, whole."
+            ) from error
         self._date = datetime.date.fromisoformat(date)
         self.stop_ids = self._find_stop_ids()
         pad = self.tokenizer.pad_token_id
@@ -70,7 +72,9 @@ class Chat:
         if self.tokenizer.eos_token_id is not None:
             ids.add(self.tokenizer.eos_token_id)
         if not ids:
-            raise UserError(f"{self._dir}: names no end token (eos_token), so generation would never stop. Set it in tokenizer_config.json.")
+            raise UserError(
+                f"{self._dir}: names no end token (eos_token), so generation would never stop. Set it in tokenizer_config.json."
+            )
         return frozenset(ids)
 
     @property
@@ -134,7 +138,10 @@ class Chat:
 
     def _plain(self, messages: list[Message]) -> str:
         if len(messages) != 1 or messages[0]["role"] != "user":
-            raise UserError(f"experiment.yaml: prompt.system: {self._dir} has no chat template, so there is no place for a system turn. Set it to null.")
+            raise UserError(
+                f"experiment.yaml: prompt.system: {self._dir} has no chat template, so there is no place for a system turn. "
+                "Set it to null."
+            )
         return messages[0]["content"]
 
     def _render(self, messages: list[Message], *, is_prompt: bool) -> str:
@@ -146,5 +153,8 @@ class Chat:
                 date_string=self._date.strftime("%d %b %Y"), strftime_now=self._date.strftime,
             )
         except TemplateError as error:
-            raise UserError(f"{self._dir}: chat_template: cannot render this prompt: {error}. Change the prompt section of experiment.yaml.") from error
+            raise UserError(
+                f"{self._dir}: chat_template: cannot render this prompt: {error}. "
+                "Change the prompt section of experiment.yaml."
+            ) from error
         return str(text)

@@ -47,8 +47,8 @@ def expand(experiment: Experiment) -> list[Run]:
         UserError: If two runs would have one id, or a run's data section is incomplete.
     """
     controls = _controls(experiment) if experiment.has_controls else []
-    combinations = itertools.product(*experiment.factors.values())
-    trained = [_make_run(experiment, "trained", dict(zip(experiment.factors, combination, strict=True))) for combination in combinations]
+    cells = [dict(zip(experiment.factors, levels, strict=True)) for levels in itertools.product(*experiment.factors.values())]
+    trained = [_make_run(experiment, "trained", cell) for cell in cells]
     runs = controls + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
@@ -83,7 +83,7 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
 
 
 def _controls(experiment: Experiment) -> list[Run]:
-    """One untuned run per distinct (model, precision, prompt, test set); its id holds the levels that concern it, and no other."""
+    """One untuned run per distinct (model, precision, prompt, test set); its id holds the levels that concern it only."""
     factors = {name: levels for name, levels in experiment.factors.items() if any(map(_concerns_control, levels))}
     controls: dict[str, Run] = {}
     for combination in itertools.product(*factors.values()):
@@ -97,7 +97,8 @@ def _controls(experiment: Experiment) -> list[Run]:
 
 def _concerns_control(level: Level) -> bool:
     return any(
-        name in CONTROL_SETTINGS or name.startswith("prompt.") or (name.startswith("data.") and name not in ("data.train", "data.validation"))
+        name in CONTROL_SETTINGS or name.startswith("prompt.")
+        or (name.startswith("data.") and name not in ("data.train", "data.validation"))
         for name in level.sets
     )
 
@@ -153,14 +154,15 @@ def number_text(value: float) -> str:
 def _check_ids(runs: list[Run]) -> None:
     seen: dict[str, Run] = {}
     found = Findings("experiment.yaml")
+    advice = "Use named levels, or set naming."
     for run in runs:
         other = seen.setdefault(run.id.lower(), run)
         if other is not run:
-            found.add("factors", f"two runs would share the folder '{run.id}': {other.levels} and {run.levels}", "Use named levels, or set naming.")
+            found.add("factors", f"two runs would share the folder '{run.id}': {other.levels} and {run.levels}", advice)
         if len(run.id) > ID_LIMIT:
-            found.add("factors", f"the run id '{run.id[:60]}...' is longer than {ID_LIMIT} characters", "Use named levels, or set naming.")
+            found.add("factors", f"the run id '{run.id[:60]}...' is longer than {ID_LIMIT} characters", advice)
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]*", run.id) or run.id.endswith("."):
-            found.add("factors", f"the run id '{run.id}' must begin with a letter or digit", "Use named levels, or set naming.")
+            found.add("factors", f"the run id '{run.id}' must begin with a letter or digit", advice)
     found.raise_if_any()
 
 

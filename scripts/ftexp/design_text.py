@@ -24,12 +24,14 @@ def naming_in_words(experiment: Experiment) -> str:
     """What a run's id is made of, with the first level of every factor as the example."""
     if not experiment.factors:
         return "There is one run, `run`."
-    parts = [f"`{abbreviation(experiment, name)}{level_text(levels[0].label)}` is {name} {cell(levels[0].label)}" for name, levels in experiment.factors.items()]
+    firsts = {name: levels[0].label for name, levels in experiment.factors.items()}
+    parts = [f"`{abbreviation(experiment, name)}{level_text(label)}` is {name} {cell(label)}" for name, label in firsts.items()]
     return f"Here {', '.join(parts)}."
 
 
 def _constants(experiment: Experiment, run: Run) -> dict[str, Any]:
     """Settings that are the same in all runs: declared ones and defaults, not derived ones."""
     varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
-    settings = {name: run.settings[name] for name in SETTINGS if name not in varied and name not in ("lora_alpha", "warmup_steps")}
+    left_out = {*varied, "lora_alpha", "warmup_steps"}
+    settings = {name: run.settings[name] for name in SETTINGS if name not in left_out}
     return {name: value for name, value in {**settings, **experiment.constants}.items() if value is not None}

@@ -95,9 +95,8 @@ def tested_python():
     """A Python whose version the lock was tested with: the one that runs this, else one on the path."""
     if sys.version_info[:2] in TESTED_PYTHONS:
         return sys.executable
-    for version in tested():
-        found = shutil.which("python" + version)
-        if found:
-            return found
-    stop("Python %s is needed (the lock was tested with it); this is %d.%d. Install it, then: make setup PYTHON=python%s"
-         % (" or ".join(tested()), sys.version_info[0], sys.version_info[1], tested()[0]))
+    found = next(filter(None, (shutil.which("python" + version) for version in tested())), None)
+    if found is None:
+        stop("Python %s is needed (the lock was tested with it); this is %d.%d. Install it, then: make setup PYTHON=python%s"
+             % (" or ".join(tested()), sys.version_info[0], sys.version_info[1], tested()[0]))
+    return found

@@ -14,8 +14,8 @@ from ftexp.settings import SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torc
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
 RESERVED_FACTORS = (
-    "run", "kind", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps", "train_status", "eval_status", "reason",
-    "task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss",
+    "run", "kind", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps", "train_status", "eval_status",
+    "reason", "task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss",
 )
 
 
@@ -48,12 +48,13 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
 
 def _check_repeats(found: Findings, key: str, levels: list[Any]) -> None:
     for index, level in enumerate(levels):
-        if any(level == other and type(level) is type(other) or _same_number(level, other) for other in levels[:index]):
+        if any((level == other and type(level) is type(other)) or _same_number(level, other) for other in levels[:index]):
             found.add(key, f"has the level {level!r} twice", "Remove one.")
 
 
 def _same_number(a: Any, b: Any) -> bool:
-    return isinstance(a, int | float) and isinstance(b, int | float) and not isinstance(a, bool) and not isinstance(b, bool) and a == b
+    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
+    return are_numbers and bool(a == b)
 
 
 def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> list[Level]:

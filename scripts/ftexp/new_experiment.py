@@ -64,7 +64,10 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     """
     name = answers["experiment_name"]
     if not NAME_PATTERN.fullmatch(name):
-        raise UserError(f"experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, at most 80, got {name!r}. Choose another.")
+        raise UserError(
+            "experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, "
+            f"at most 80, got {name!r}. Choose another."
+        )
     site_path = _site_path(answers["site"], template_dir)
     read_site(site_path)
     model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
@@ -85,11 +88,13 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     file, column_in, column_out = _data_answer(answers["data"], template_dir)
     factors = parse_yaml(answers["factors"], "factors")
     if not isinstance(factors, dict):
-        raise UserError(f"factors: must be a mapping such as {{lora_rank: [4, 16], lr: [1e-4, 1e-3]}}, got '{answers['factors']}'.")
+        example = "{lora_rank: [4, 16], lr: [1e-4, 1e-3]}"
+        raise UserError(f"factors: must be a mapping such as {example}, got '{answers['factors']}'.")
     folder = _model_folder(answers["model"])
     model = folder.name if folder else answers["model"]
     is_tiny = model == DEMO_MODEL
-    constants = {"model": model, "epochs": 2 if is_tiny else 1, "batch_size": 32 if is_tiny else 8, "dtype": "fp32" if is_tiny else "bf16"}
+    sizes = {"epochs": 2, "batch_size": 32, "dtype": "fp32"} if is_tiny else {"epochs": 1, "batch_size": 8, "dtype": "bf16"}
+    constants = {"model": model, **sizes}
     lines = "".join(f"  {_scalar(key)}: {_scalar(value)}\n" for key, value in factors.items())
     text = _TEMPLATE.format(
         name=_scalar(answers["experiment_name"]), question=_scalar(answers["question"]), source=_scalar(f"data/raw/{file.name}"),
@@ -101,13 +106,16 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
 
 def _is_set_by(factors: dict[Any, Any], name: str) -> bool:
     """Whether a factor, or a level of a named one, sets `name`."""
-    levels = [level for factor in factors.values() if isinstance(factor, dict) for level in factor.values() if isinstance(level, dict)]
+    named = [factor for factor in factors.values() if isinstance(factor, dict)]
+    levels = [level for factor in named for level in factor.values() if isinstance(level, dict)]
     return name in factors or any(name in level for level in levels)
 
 
 def _scalar(value: Any) -> str:
     """A value as YAML on one line."""
-    return " ".join(dump_yaml(value, flow=True).replace("\n...", "").split("\n")).strip() if not isinstance(value, str) else _text(value)
+    if isinstance(value, str):
+        return _text(value)
+    return " ".join(dump_yaml(value, flow=True).replace("\n...", "").split("\n")).strip()
 
 
 def _text(value: str) -> str:
@@ -164,7 +172,8 @@ def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list
     defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
     twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
     if twice:
-        raise UserError(f"design: {answers['design']} says {', '.join(twice)} already. Leave the answer{'s' if len(twice) > 1 else ''} out.")
+        plural = "s" if len(twice) > 1 else ""
+        raise UserError(f"design: {answers['design']} says {', '.join(twice)} already. Leave the answer{plural} out.")
     path = _existing_file(answers["design"], "design")
     check_experiment(load_yaml(path), path.name)
     text = path.read_text(encoding="utf-8")

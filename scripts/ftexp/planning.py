@@ -74,7 +74,8 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
             if name != "input" and name not in rows[0]:
                 found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
             elif name != "input" and not all(name in row for row in rows):
-                found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", "Fill it in, or leave it out of the prompt.")
+                advice = "Fill it in, or leave it out of the prompt."
+                found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
     found.raise_if_any()
 
 

@@ -24,8 +24,8 @@ def check_runs(runs: list[dict[str, Any]], errors: Errors) -> list[dict[str, Any
         if run["kind"] == "trained":
             config = configs[run["run"]]
             errors[run["run"]] += [*check_config(config), *check_read_back(run, config), *check_files(config)]
-    for run, message in check_differences([r for r in runs if r["kind"] == "trained"], configs):
-        errors[run].append(message)
+    for name, message in check_differences([run for run in runs if run["kind"] == "trained"], configs):
+        errors[name].append(message)
     return _check_tokens(runs, errors)
 
 
@@ -93,8 +93,8 @@ def check_differences(runs: list[dict[str, Any]], configs: dict[str, DictConfig]
         ours, theirs = _flat(configs[run["run"]]), _flat(configs[first["run"]])
         differing = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
         for key in sorted(differing - _allowed_differences(first, run, varied)):
-            values = f"{ours.get(key)!r}, there {theirs.get(key)!r}"
-            messages.append((run["run"], f"finetune.yaml: {key}: differs from run {first['run']} ({values}), though no factor declares it"))
+            what = f"differs from run {first['run']} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
+            messages.append((run["run"], f"finetune.yaml: {key}: {what}"))
     return messages
 
 
@@ -111,13 +111,14 @@ def _derived_from(varied: set[str]) -> set[str]:
     derived = set()
     if "lora_rank" in varied:
         derived.add("lora_alpha")
-    if varied & {"epochs", "batch_size", "gradient_accumulation_steps", "train_size"} or any(n.startswith("data.") for n in varied):
+    step_settings = {"epochs", "batch_size", "gradient_accumulation_steps", "train_size"}
+    if varied & step_settings or any(name.startswith("data.") for name in varied):
         derived |= {"warmup_steps", "steps"}
     return derived
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
+    plain: Any = OmegaConf.to_container(config, resolve=False) if isinstance(config, DictConfig) else config
     flat: dict[str, Any] = {}
     for key, value in plain.items():
         if isinstance(value, dict):
@@ -186,7 +187,8 @@ def _check_answers(run: dict[str, Any], chat: Chat, items: list[dict[str, Any]])
     most = run["evaluation"]["max_tokens"]
     longest = max(len(chat.answer_ids(_messages(run, item), str(item["row"][run["data"]["output"]]))) for item in items)
     if longest > most:
-        return [f"experiment.yaml: evaluation.max_tokens: is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"]
+        what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
+        return [f"experiment.yaml: evaluation.max_tokens: {what}"]
     return []
 
 

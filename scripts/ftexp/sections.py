@@ -134,10 +134,12 @@ def _check_placeholders(found: Findings, where: str, template: str) -> None:
         return
     for name, form, conversion in fields:
         if not name or form or conversion or re.search(r"[.\[\]]", name) or name.isdigit():
-            found.add(where, f"has braces around something that is no column's name, got {template!r}", "Write {{ and }} for braces that are text.")
+            what = f"has braces around something that is no column's name, got {template!r}"
+            found.add(where, what, "Write {{ and }} for braces that are text.")
             return
     if not fields:
-        found.add(where, f"names no column, so every prompt would be the same, got {template!r}", "Put {input} where the input goes.")
+        what = f"names no column, so every prompt would be the same, got {template!r}"
+        found.add(where, what, "Put {input} where the input goes.")
 
 
 def check_controls(found: Findings, controls: dict[str, Any]) -> bool:

@@ -61,7 +61,9 @@ def _folder_name(value: Any) -> bool:
     if not isinstance(value, str) or not value:
         return False
     parts = value.split("/")
-    return len(parts) <= 2 and all(part and len(part) <= 96 and part.isprintable() and not part.startswith((".", "-", "~")) for part in parts)
+    return len(parts) <= 2 and all(
+        part and len(part) <= 96 and part.isprintable() and not part.startswith((".", "-", "~")) for part in parts
+    )
 
 
 def _lora_modules(value: Any) -> bool:

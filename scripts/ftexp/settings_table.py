@@ -41,7 +41,9 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.validation": ("a file", "optional, beside data.train and data.test"),
     "data.test": ("a file", "see data.train"),
     "data.split.train": ("a share", f"default: {sections.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
-    "data.split.validation": ("a share", f"default: {sections.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it"),
+    "data.split.validation": (
+        "a share", f"default: {sections.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it",
+    ),
     "data.split.test": ("a share", f"default: {sections.DEFAULT_SPLIT['test']}"),
     "data.split.seed": ("a whole number", f"default: {sections.DEFAULT_SPLIT['seed']}; not the seed of a run"),
     "data.split.stratify": ("a column", "its values have the same shares in every part"),

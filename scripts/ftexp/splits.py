@@ -144,7 +144,9 @@ def _check_columns(data: dict[str, Any], part: str, rows: list[Row]) -> None:
                     f"Its columns: {', '.join(map(str, row))}."
                 )
             if row[column] is None or (key == "output" and not str(row[column]).strip()):
-                raise UserError(f"{file}: {part} row {number}: column '{column}' is empty, got {row[column]!r}. Fill it or remove the row.")
+                raise UserError(
+                    f"{file}: {part} row {number}: column '{column}' is empty, got {row[column]!r}. Fill it or remove the row."
+                )
 
 
 def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[str, int]:

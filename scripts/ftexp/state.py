@@ -158,7 +158,8 @@ class Work:
         Raises:
             Missing: If an input is not there yet.
         """
-        facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split"))}
+        test_file = self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")
+        facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
         facts["task"] = self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp"))
         facts["model"] = self.model_files(run["settings"]["model"])
         if run["kind"] == "trained":

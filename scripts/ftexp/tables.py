@@ -47,8 +47,10 @@ def _read_json(path: Path) -> Any:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not readable as JSON: {error.msg}.") from error
-    if isinstance(content, dict) and not ("train" in content and "test" in content and set(content) <= {"train", "validation", "test"}):
-        raise UserError(f"{path}: a JSON mapping must have the keys train and test (and perhaps validation), got {', '.join(content)}.")
+    if isinstance(content, dict) and not {"train", "test"} <= set(content) <= {"train", "validation", "test"}:
+        raise UserError(
+            f"{path}: a JSON mapping must have the keys train and test (and perhaps validation), got {', '.join(content)}."
+        )
     return content
 
 
@@ -82,9 +84,10 @@ def _read_parquet(path: Path) -> list[Row]:
     import pyarrow.parquet as parquet
 
     try:
-        return parquet.read_table(path).to_pylist()  # type: ignore[no-any-return]
+        rows: list[Row] = parquet.read_table(path).to_pylist()
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not readable as parquet: {str(error).splitlines()[0]}.") from error
+    return rows
 
 
 _READERS = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}

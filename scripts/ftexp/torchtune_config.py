@@ -103,7 +103,8 @@ def _family(shape: dict[str, Any], model_dir: Path) -> str:
         return "qwen2"
     if shape.get("attention_bias") or shape.get("mlp_bias"):
         raise UserError(f"{file}: attention_bias and mlp_bias must be false: torchtune's Llama has no biases.")
-    if scaling and ((scaling.get("rope_type") or scaling.get("type")) != "llama3" or any(scaling.get(k) != v for k, v in _LLAMA3_ROPE.items())):
+    rope_type = scaling and (scaling.get("rope_type") or scaling.get("type"))
+    if scaling and (rope_type != "llama3" or any(scaling.get(k) != v for k, v in _LLAMA3_ROPE.items())):
         raise UserError(f"{file}: rope_scaling: torchtune knows only Llama 3.1's ({_LLAMA3_ROPE}), got {scaling}.")
     if shape.get("tie_word_embeddings"):
         return "llama3_2"
@@ -141,7 +142,9 @@ def shipped_configs_dir() -> Path:
 
 
 def _labelled_size(stem: str) -> float:
-    number, unit = re.match(r"([\d.]+)([MB])_", stem).groups()  # type: ignore[union-attr]
+    match = re.match(r"([\d.]+)([MB])_", stem)
+    assert match is not None
+    number, unit = match.groups()
     return float(number) * _SIZE_UNITS[unit]
 
 
@@ -278,7 +281,8 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
     section = config
     for parent in parents:
         if not isinstance(section.get(parent), dict):
-            raise UserError(f"experiment.yaml: {key}: torchtune's config has no section '{parent}'. {suggestion(parent, _sections(section))}")
+            advice = suggestion(parent, _sections(section))
+            raise UserError(f"experiment.yaml: {key}: torchtune's config has no section '{parent}'. {advice}")
         section = section[parent]
     known = {*section, *_parameters(section)}
     if last not in known:
@@ -328,6 +332,7 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
     """
     lora = is_lora(run["settings"]["recipe"])
     modules = value if isinstance(value, list) else []
+    rows = {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]}
     table: dict[str, dict[str, Any]] = {
         "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
         "lr": {"optimizer.lr": value},
@@ -339,15 +344,16 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
         "seed": {"seed": value, "dataset.seed": value},
         "loss": {"dataset.loss": value},
         "dtype": {"dtype": value},
-        "train_size": {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]},
-        "steps": {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]},
+        "train_size": rows,
+        "steps": rows,
         "recipe": {},
     }
     if lora:
         table["lora_rank"] = {"model.lora_rank": value}
         table["lora_alpha"] = {"model.lora_alpha": value}
+        attention = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
         table["lora_modules"] = {
-            "model.lora_attn_modules": [{"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}[m] for m in ("q", "k", "v", "o") if m in modules],
+            "model.lora_attn_modules": [component for short, component in attention.items() if short in modules],
             "model.apply_lora_to_mlp": "mlp" in modules,
             "model.apply_lora_to_output": "output" in modules,
         }

@@ -25,9 +25,7 @@ _RESOLVERS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with the resolvers above; a repeated key is an error."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    """SafeLoader with the resolvers above only; a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -45,6 +43,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1's, which PyYAML would copy from SafeLoader
 for _tag, _pattern, _first in _RESOLVERS:
     _Loader.add_implicit_resolver(_tag, _pattern, _first)
     _Dumper.add_implicit_resolver(_tag, _pattern, _first)
@@ -81,7 +80,7 @@ def parse_yaml(text: str, name: str) -> Any:
         UserError: If the text is not YAML.
     """
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader=_Loader)  # a SafeLoader
         # A ValueError where an alias holds itself, or a text holds half a character (`\ud83d`), which no file can.
         json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode("utf-8")
         return value

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
@@ -49,14 +49,16 @@ def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: 
         raise UserError(f"{checkpoint_dir}: there is no checkpoint. Train the run first: `make submit`.")
     is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
     weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
-    model = AutoModelForCausalLM.from_pretrained(weights_dir, dtype=DTYPES[dtype], local_files_only=True)
+    # Any: a PeftModel passes everything on to the model inside it, which its type does not say.
+    model: Any = AutoModelForCausalLM.from_pretrained(weights_dir, dtype=DTYPES[dtype], local_files_only=True)
     if is_adapter:
         from peft import PeftModel
 
+        assert checkpoint_dir is not None
         model = PeftModel.from_pretrained(model, checkpoint_dir, autocast_adapter_dtype=False)
     model.to(device)
     model.eval()
-    return model  # type: ignore[no-any-return]
+    return cast(PreTrainedModel, model)
 
 
 def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_tokens: int) -> list[Answer]:
@@ -69,8 +71,9 @@ def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_t
     width = max(map(len, prompts))
     ids = torch.tensor([[chat.pad_id] * (width - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    generator: Any = model  # Any: `generate` comes from a mixin of the causal models, which PreTrainedModel does not name
     with torch.inference_mode():
-        output = model.generate(
+        output = generator.generate(
             input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens), use_model_defaults=False
         )
     return [_answer(chat, row) for row in output[:, width:].tolist()]

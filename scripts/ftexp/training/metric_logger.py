@@ -51,13 +51,14 @@ class CsvLogger(MetricLoggerInterface):
     def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
         """Write the row of a step; the recipe counts `step` from 1 again after a resume."""
         total = self._steps_before + step
+        speed = f"{float(payload['tokens_per_second_per_gpu']):.1f}" if "tokens_per_second_per_gpu" in payload else ""
         memory = payload.get("peak_memory_alloc")
         row = {
             "step": total,
             "epoch": (total - 1) // self._steps_per_epoch + 1,
             "loss": _number(payload.get("loss")),
             "lr": _number(payload.get("lr")),
-            "tokens_per_s": f"{float(payload['tokens_per_second_per_gpu']):.1f}" if "tokens_per_second_per_gpu" in payload else "",
+            "tokens_per_s": speed,
             "peak_gb": f"{float(memory):.3f}" if memory is not None else "",
         }
         self._writer.writerow([row[name] for name in COLUMNS])

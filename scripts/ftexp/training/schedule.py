@@ -12,9 +12,10 @@ def cosine_with_warmup(optimizer: Optimizer, num_warmup_steps: int, num_training
     state knows how many steps were taken. `last_epoch`, which the recipe passes, is therefore not used.
     """
     done = steps_taken(optimizer)
-    return get_cosine_schedule_with_warmup(
+    schedule: LRScheduler = get_cosine_schedule_with_warmup(
         optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_training_steps, last_epoch=done - 1
     )
+    return schedule
 
 
 def steps_taken(optimizer: Optimizer) -> int:
