@@ -109,7 +109,7 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
         (cache / "x").write_text("")
     result = _bake_by_command(template, tmp_path, "experiment_name=mine")
     assert result.returncode == 0, result.stderr
-    assert "mine: 8 runs and 1 controls are planned.\nNext: cd mine && make setup plan, then make all" in result.stdout
+    assert "mine: planned: 8 runs and 1 control.\nNext: cd mine && make setup plan, then make all" in result.stdout
     shutil.rmtree(template)
     folder = tmp_path / "out" / "mine"
     assert not [name for name in _files(folder) if "cache" in name]

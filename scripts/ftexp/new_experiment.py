@@ -287,6 +287,7 @@ def fill_experiment(completed: dict[str, Any]) -> str:
     experiment, runs = make_plan()
     write_plan(experiment, runs)
     trained = sum(run.kind == "trained" for run in runs)
-    lines = [f"{experiment.name}: {trained} runs and {len(runs) - trained} controls are planned."]
+    controls = len(runs) - trained
+    lines = [f"{experiment.name}: planned: {trained} runs and {controls} control{'' if controls == 1 else 's'}."]
     lines += [f"  {run.id}: not usable: {problem}" for run in runs for problem in run.problems]
     return "\n".join([*lines, f"Next: cd {Path.cwd().name} && make setup plan, then make all"])
