@@ -80,6 +80,7 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
     path = paths.RunPaths(run["run"]).job(stage)
     write_json(path, job)
     try:
+        _require_device()
         scratch = _prepare_scratch(run["run"], stage, inputs)
         if stage == "train":
             _train(run, scratch)
@@ -125,6 +126,14 @@ def _train(run: dict[str, Any], scratch: Path) -> None:
     if code != 0:
         raise StageFailed(_describe_exit(code))
     publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
+
+
+def _require_device() -> None:
+    """A GPU that site.yaml asks for is there; torchtune would go on without one."""
+    import torch
+
+    if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
+        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run it where there is one")
 
 
 def _device_override() -> list[str]:

@@ -15,7 +15,7 @@ from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import FileHashes, read_json, sha256_text, write_if_changed, write_json
 from ftexp.planning import planned_runs
-from ftexp.splits import PARTS, make_split, source_paths
+from ftexp.splits import PARTS, make_split, split_inputs
 
 
 def main(arguments: list[str]) -> int:
@@ -32,8 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
-    sources = {str(path): hashes.of(path) for path in source_paths(data) if path.is_file()}
-    return {"data": data, "sources": sources, "code": code_versions()["split"]}
+    return {**split_inputs(data, hashes), "code": code_versions()["split"]}
 
 
 def _is_current(name: str, inputs: dict[str, Any], hashes: FileHashes) -> bool:

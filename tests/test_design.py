@@ -219,7 +219,7 @@ def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[s
         ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows"),
         (
             {"batch_size": 64, "gradient_accumulation_steps": 2},
-            "batch_size: 128 rows a step, but there are only 100 training rows",
+            "batch_size: 128 rows a step, but there are only 100 training rows; lower batch_size",
         ),
         ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps"),
     ],

@@ -163,6 +163,62 @@ def test_what_changes_a_number_makes_it_stale(copy: Path, change: Callable[[Path
     assert all(row[2] == "stale" and reason in row[4] for row in concerned), concerned
 
 
+def test_a_changed_data_file_is_noticed_until_it_is_split_again(copy: Path) -> None:
+    raw = copy / "data/raw/words.json"
+    raw.write_text(json.dumps(json.loads(raw.read_text(encoding="utf-8"))[:-10]), encoding="utf-8")
+    assert statuses(copy) == {"waiting"}
+    refused = make(copy, "submit", check=False)
+    assert refused.returncode != 0 and "make split" in refused.stderr
+
+
+def test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_by_it(copy: Path, tmp_path: Path) -> None:
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", "add", "-A"], cwd=copy, check=True)
+    subprocess.run(["git", *identity, "commit", "-qm", "results"], cwd=copy, check=True)
+    clone = tmp_path / "a clone"
+    subprocess.run(["git", "clone", "-q", str(copy), str(clone)], check=True)
+    make(clone, "setup", f"VENV={VENV}")
+    make(clone, "split", "validate")
+    changed = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    assert {line[3:] for line in changed.splitlines()} <= {"events.jsonl", "preflight.json"}, changed
+
+
+def test_what_git_brings_back_is_not_an_edit_by_hand(copy: Path) -> None:
+    path = copy / "experiment.yaml"
+    before = path.read_text(encoding="utf-8")
+    old = (copy / "runs/r2_s1/run.yaml").read_text(encoding="utf-8")
+    edit(path, "max_tokens: 16", "max_tokens: 17")
+    make(copy, "stamp")
+    path.write_text(before.replace("max_tokens: 16", "max_tokens: 18"), encoding="utf-8")
+    (copy / "runs/r2_s1/run.yaml").write_text(old, encoding="utf-8")
+    make(copy, "stamp")
+
+
+def test_without_an_environment_make_says_what_to_do(fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    (folder / ".venv").unlink()
+    made = make(folder, "plan", check=False)
+    assert made.returncode != 0 and "make setup" in made.stderr
+
+
+def test_another_folder_of_models_needs_setup(fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    edit(folder / "site.yaml", "models: data/models", "models: /nowhere")
+    made = make(folder, "validate", check=False)
+    assert made.returncode != 0 and "site.yaml: models" in made.stderr and "make setup" in made.stderr
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(fresh: Path, tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    folder = _copy(fresh, tmp_path)
+    edit(folder / "site.yaml", "device: auto", "device: cuda")
+    made = make(folder, "split", "validate", "submit", check=False)
+    assert made.returncode != 0 and "finds no GPU" in made.stderr
+
+
 def statuses(folder: Path) -> set[str]:
     rows = [line.split() for line in make(folder, "status").stdout.splitlines()]
     return {row[2] for row in rows if len(row) > 2 and row[1] in ("train", "eval")}

@@ -180,7 +180,7 @@ def derive_steps(run: Run, rows: int) -> None:
     per_epoch = size // effective
     steps = per_epoch * run.settings["epochs"]
     if per_epoch == 0:
-        run.problems.append(f"batch_size: {effective} rows a step, but there are only {size} training rows")
+        run.problems.append(f"batch_size: {effective} rows a step, but there are only {size} training rows; lower batch_size")
         return
     if run.settings["warmup_steps"] is None:
         run.settings["warmup_steps"] = min(100, steps // 10)

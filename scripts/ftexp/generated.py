@@ -25,13 +25,11 @@ def write_generated(files: dict[Path, str]) -> list[Path]:
         ))
     hashes = {str(path): sha256_text(text) for path, text in files.items()}
     _remember({**known, **{name: sorted({*known.get(name, []), digest}) for name, digest in hashes.items()}})
-    changed = [path for path, text in files.items() if write_if_changed(path, text)]
-    _remember({**known, **{name: [digest] for name, digest in hashes.items()}})
-    return changed
+    return [path for path, text in files.items() if write_if_changed(path, text)]
 
 
 def read_known_hashes() -> dict[str, list[str]]:
-    """Per generated file the hashes of what we wrote there last; empty in a fresh clone."""
+    """Per generated file the hashes of all that we ever wrote there, so that git may bring back any of it; empty in a clone."""
     return dict(read_json(paths.STAMP_JSON)["files"]) if paths.STAMP_JSON.is_file() else {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.errors import UserError
-from ftexp.filesystem import sha256_json
+from ftexp.filesystem import FileHashes, sha256_json
 from ftexp.sections import DEFAULT_SPLIT
 from ftexp.tables import Row, load_rows
 
@@ -170,6 +170,11 @@ def _with_ids(rows: list[Row]) -> list[dict[str, Any]]:
         seen[digest] += 1
         items.append({"item": digest if seen[digest] == 1 else f"{digest}-{seen[digest]}", "row": row})
     return items
+
+
+def split_inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
+    """What a split is made from: the data section and the hash of every source that is there."""
+    return {"data": data, "sources": {str(path): hashes.of(path) for path in source_paths(data) if path.is_file()}}
 
 
 def read_items(path: Path) -> list[dict[str, Any]]:

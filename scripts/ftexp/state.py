@@ -11,6 +11,7 @@ from ftexp.code_version import code_versions
 from ftexp.errors import UserError
 from ftexp.filesystem import FileHashes, read_json, sha256_json
 from ftexp.run_lock import is_running
+from ftexp.splits import split_inputs
 from ftexp.torchtune_config import weight_files
 from ftexp.yamlfile import load_yaml
 
@@ -45,6 +46,7 @@ class Work:
     def __init__(self) -> None:
         self.hashes = FileHashes(paths.HASHES_JSON)
         self._models: dict[str, dict[str, str]] = {}
+        self._splits: dict[str, bool] = {}
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -103,6 +105,7 @@ class Work:
         return sha256_json(self.inputs(run, stage))
 
     def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        self._require_current_split(run)
         return {
             "config": sha256_json(load_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp"))),
             "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "train.jsonl", "make split")),
@@ -111,6 +114,7 @@ class Work:
         }
 
     def _eval_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        self._require_current_split(run)
         return {
             "task": self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp")),
             "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")),
@@ -147,6 +151,16 @@ class Work:
                 raise Missing(str(error)) from error
         return self._models[model]
 
+    def _require_current_split(self, run: dict[str, Any]) -> None:
+        """The split is of the data as it is now."""
+        name = run["split"]
+        if name not in self._splits:
+            path = self._there(paths.split_dir(name) / "split.json", "make split")
+            made = (_read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
+            self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run["data"], self.hashes).items())
+        if not self._splits[name]:
+            raise Missing(f"the data changed since {paths.split_dir(name)} was made: `make split`")
+
     def _there(self, path: Path, target: str) -> Path:
         if not path.is_file():
             raise Missing(f"{path} is missing: `{target}`")
@@ -159,6 +173,7 @@ class Work:
             Missing: If an input is not there yet.
         """
         test_file = self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")
+        self._require_current_split(run)
         facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
         facts["task"] = self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp"))
         facts["model"] = self.model_files(run["settings"]["model"])
