@@ -133,7 +133,7 @@ def _require_device() -> None:
     import torch
 
     if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
-        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run it where there is one")
+        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
 
 
 def _device_override() -> list[str]:
