@@ -53,6 +53,11 @@ class Work:
         """Versions of the code, per part."""
         return code_versions()
 
+    @cached_property
+    def _preflights(self) -> dict[str, Any]:
+        """What preflight.json says of each run, as it was when first asked."""
+        return dict(read_preflight()["runs"])
+
     def state(self, run: dict[str, Any], stage: str) -> State:
         """Status of `stage` of the run whose run.yaml is `run`."""
         if run["problems"]:
@@ -63,14 +68,15 @@ class Work:
             inputs = self.inputs(run, stage)
         except Missing as missing:
             return State("waiting", str(missing))
-        if self.is_done(run["run"], stage, inputs):
-            return State("done")
         manifest = read_manifest(run["run"], stage)
-        if manifest is None or not self._has_outputs(manifest):
-            return self._unfinished(run["run"], stage, inputs)
+        is_whole = manifest is not None and self._has_outputs(manifest)
+        if manifest is not None and is_whole and manifest["inputs"] == inputs:
+            return State("done")
+        unfinished = self._unfinished(run["run"], stage, inputs)
+        if manifest is None or not is_whole or unfinished.status == "failed":
+            return unfinished
         changed = [_INPUT_WORDS[key] for key in inputs if manifest["inputs"].get(key) != inputs[key]]
-        failed = self._unfinished(run["run"], stage, inputs)
-        return failed if failed.status == "failed" else State("stale", f"changed: {', '.join(changed)}")
+        return State("stale", f"changed: {', '.join(changed)}")
 
     def is_done(self, run: str, stage: str, inputs: dict[str, Any]) -> bool:
         """Whether a whole manifest vouches for exactly these inputs, and its outputs are there, unchanged."""
@@ -99,10 +105,6 @@ class Work:
             Missing: If an input is not there yet.
         """
         return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
-
-    def input_hash(self, run: dict[str, Any], stage: str) -> str:
-        """One hash of `inputs`."""
-        return sha256_json(self.inputs(run, stage))
 
     def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
         self._require_current_split(run)
@@ -187,7 +189,7 @@ class Work:
             current = self.preflight_hash(run)
         except Missing as missing:
             return State("waiting", str(missing))
-        entry = read_preflight()["runs"].get(run["run"])
+        entry = self._preflights.get(run["run"])
         if entry is None:
             return State("waiting", "not validated yet: `make validate`")
         if entry["hash"] != current:

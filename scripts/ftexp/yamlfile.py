@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from ftexp.errors import UserError
-from ftexp.filesystem import write_if_changed
 
 _FLOAT = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|nan)$")
 _RESOLVERS = (
@@ -94,8 +93,3 @@ def parse_yaml(text: str, name: str) -> Any:
 def dump_yaml(value: Any, *, flow: bool | None = False) -> str:
     """YAML text in the order given, one key a line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=110)
-
-
-def write_yaml(path: Path, value: Any, header: str = "") -> bool:
-    """Write `value` below the comment `header`; return whether the bytes changed."""
-    return write_if_changed(path, header + dump_yaml(value))
