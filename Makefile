@@ -1,14 +1,14 @@
 # ftexp: `make` lists the targets. Stage targets are forwarded to the experiment EXP (default: the demo).
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench plan stamp split validate submit status eval wait report repro all
 
 PYTHON ?= python3
 EXP ?= demo/capitalization
-stages := plan stamp split validate submit status eval wait report repro all
+stages := plan stamp split validate submit status eval wait cancel report repro all
+.PHONY: help setup demo test test-slurm lint bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 
 help:      ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "make <stage>   $(stages), in EXP=$(EXP)"
 
 setup: .venv/ready ## make .venv from the lock
@@ -23,7 +23,10 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
 test: setup ## run the tests, the demo's path among them
-	@.venv/bin/python -m pytest tests
+	@.venv/bin/python -m pytest tests -m "not slurm"
+
+test-slurm: setup ## the tests on real Slurm daemons, which they start and stop (packages: see README; as root)
+	@.venv/bin/python -m pytest tests -m slurm
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check scripts hooks tests data benchmarks
@@ -33,4 +36,4 @@ bench: setup ## measure what is claimed to be fast
 	@.venv/bin/python benchmarks/measure.py
 
 $(stages):
-	@$(MAKE) --no-print-directory -C $(EXP) $@ $(if $(JOBS),JOBS=$(JOBS))
+	@$(MAKE) --no-print-directory -C $(EXP) $@

@@ -1,19 +1,20 @@
-"""Evaluates what is trained and not evaluated yet, and the controls.
+"""Evaluates what is trained and not evaluated yet, and the controls; on Slurm, after each run's own training.
 
-Reads runs.csv, runs/*/{run.yaml, eval.py, checkpoint/}, preflight.json, the test splits, the base models.
+Reads runs.csv, runs/*/{run.yaml, eval.py, checkpoint/}, site.yaml, preflight.json, the test splits, the base models.
 Writes runs/<id>/{eval/*.eval, eval.json, eval.job.json, eval.log}, by each run's eval.slurm.
-Command: make eval [JOBS=n] (python scripts/evaluate.py [n])
+Command: make eval [ONLY=<pattern>] [DRY=1] [YES=1] [JOBS=n] (python scripts/evaluate.py, these in the environment)
 """
 
 from ftexp import paths
+from ftexp.backends import run_stage
 from ftexp.errors import run_command
-from ftexp.work_list import parse_jobs, run_stage
+from ftexp.options import read_options
 
 
 def main(arguments: list[str]) -> int:
     """Evaluate; 1 where a run failed or was refused."""
     paths.require_experiment()
-    return run_stage("eval", parse_jobs(arguments))
+    return run_stage("eval", read_options())
 
 
 if __name__ == "__main__":

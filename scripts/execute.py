@@ -8,29 +8,20 @@ Command: python scripts/execute.py train|eval RUN [--log] [RUN ...] (bash runs/<
 
 import os
 import shutil
-import signal
-import socket
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ftexp import paths
+from ftexp import claims, job_record, paths, slurm
 from ftexp.errors import UserError, run_command
-from ftexp.eval_file import task_name
-from ftexp.filesystem import log_to, read_json, sha256_json, write_json
+from ftexp.filesystem import log_to, sha256_json, write_json
+from ftexp.interruption import when_told_to_stop
 from ftexp.planning import read_run
-from ftexp.publishing import publish_checkpoint, replace_dir, write_manifest
+from ftexp.publishing import write_manifest
 from ftexp.run_lock import take_lock
+from ftexp.stages import StageFailed, evaluate, require_device, resumable_epochs, train
 from ftexp.state import STAGES, Missing, Work
-from ftexp.torchtune_config import is_lora
-
-MANY = 100_000
-
-
-class StageFailed(Exception):
-    """A stage ended without its product; the text is the reason."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,9 +32,13 @@ def main(arguments: list[str]) -> int:
         return 2
     paths.require_experiment()
     code = 0
-    for run in runs:
-        with log_to(paths.RunPaths(run).log(stage)) if "--log" in arguments else nullcontext():
-            code = max(code, _run_or_say_why(stage, run))
+    try:
+        for run in runs:
+            with log_to(paths.RunPaths(run).log(stage)) if "--log" in arguments else nullcontext():
+                code = max(code, _run_or_say_why(stage, run))
+    finally:
+        if "FTEXP_CACHE" in os.environ:
+            shutil.rmtree(os.environ["FTEXP_CACHE"], ignore_errors=True)
     return code
 
 
@@ -58,47 +53,100 @@ def _run_or_say_why(stage: str, run: str) -> int:
 
 def _run_one(stage: str, name: str) -> int:
     run = read_run(name)
+    if not _is_own_claim(name, stage):
+        return 0
     with take_lock(name, stage):
         work = Work()
         try:
             inputs = work.inputs(run, stage)
+            submitted_for = work.submission_hash(run, stage)
         except Missing as missing:
             raise UserError(f"runs/{name}: {stage} cannot begin: {missing}.") from missing
         if work.is_done(name, stage, inputs):
             print(f"{name}: {stage} is done already", file=sys.stderr)
             return 0
         work.hashes.save()
+        _require_unchanged(name, submitted_for)
         return _run_stage(run, stage, inputs)
 
 
+def _is_own_claim(run: str, stage: str) -> bool:
+    """Whether this job is still the one that the stage was given to; a person's own call always is."""
+    own = os.environ.get("FTEXP_SUBMISSION")
+    claim = claims.read_claim(run, stage)
+    if own is None or (claim is not None and claim.submission == own):
+        return True
+    print(f"runs/{run}: {stage} was given to another job; nothing is left to do for {slurm.own_job_id()}", file=sys.stderr)
+    return False
+
+
+def _require_unchanged(run: str, submitted_for: str) -> None:
+    """The inputs are those that the job was submitted for.
+
+    Raises:
+        UserError: If they changed while it waited.
+    """
+    if os.environ.get("FTEXP_INPUT_HASH", submitted_for) != submitted_for:
+        raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
+
+
 def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
-    """Run the stage between two job records, so that an end of any kind leaves a trace."""
-    job = {
-        "state": "running", "input_hash": sha256_json(inputs), "host": socket.gethostname(), "pid": os.getpid(),
-        "started": round(time.time(), 1),
-    }
-    path = paths.RunPaths(run["run"]).job(stage)
-    write_json(path, job)
-    try:
-        _require_device()
-        scratch = _prepare_scratch(run["run"], stage, inputs)
-        if stage == "train":
-            _train(run, scratch)
-        else:
-            _evaluate(run, scratch)
-        write_manifest(run["run"], stage, inputs)
-    except (StageFailed, UserError) as failure:
-        _end(path, job, "failed", str(failure))
-        print(f"runs/{run['run']}: {stage} failed: {failure}", file=sys.stderr)
-        return 1
-    _end(path, job, "done", "")
+    """Run the stage between two records, so that an end of any kind leaves a trace."""
+    name = run["run"]
+    record = job_record.begin(name, stage, sha256_json(inputs))
+    epochs_before = resumable_epochs(run, stage)
+    with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
+        try:
+            _require_tries_left()
+            require_device()
+            scratch = _prepare_scratch(name, stage, inputs)
+            (train if stage == "train" else evaluate)(run, scratch)
+            write_manifest(name, stage, inputs)
+        except (StageFailed, UserError) as failure:
+            job_record.end(name, stage, record, "failed", str(failure))
+            print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            job_record.end(name, stage, record, "failed", f"{error.strerror}: {error.filename}")
+            raise
+        job_record.end(name, stage, record, "done")
     shutil.rmtree(scratch)
     return 0
 
 
-def _end(path: Path, job: dict[str, Any], state: str, reason: str) -> None:
-    seconds = round(time.time() - job["started"], 1)
-    write_json(path, {**job, "state": state, "reason": reason, "seconds": seconds})
+def _stop(run: dict[str, Any], stage: str, record: dict[str, Any], epochs_before: int | None) -> int:
+    """Told to stop: warned of the walltime (then `epochs_before` this try are given), or ended by Slurm (None)."""
+    name = run["run"]
+    if epochs_before is None:
+        job_record.end(name, stage, record, "stopped", "was stopped by Slurm (cancelled, preempted or requeued)")
+        return 143
+    reached = f"reached its walltime of {os.environ.get('FTEXP_TIME_MIN')} min"
+    epochs = resumable_epochs(run, stage)
+    if epochs <= epochs_before:
+        what = "before an epoch was finished" if stage == "train" else "before it had finished"
+        job_record.end(name, stage, record, "failed", f"{reached} {what}. Raise {stage}.time_min in site.yaml")
+        return 1
+    if slurm.restarts() + 1 >= _tries():
+        reason = f"{reached} in epoch {epochs + 1} of {run['settings']['epochs']}, in the last of {_tries()} tries"
+        job_record.end(name, stage, record, "failed", f"{reason}. Raise train.time_min or tries in site.yaml")
+        return 1
+    job_record.end(name, stage, record, "stopped", f"{reached}; goes on after epoch {epochs}")
+    try:
+        slurm.requeue(slurm.own_job_id() or "")
+    except slurm.NoAnswer as error:
+        job_record.end(name, stage, record, "failed", f"{reached}, and could not be requeued ({error})")
+        return 1
+    return 0
+
+
+def _tries() -> int:
+    return int(os.environ.get("FTEXP_TRIES", "1"))
+
+
+def _require_tries_left() -> None:
+    """Slurm may requeue a job for ever; a node or a model that kills it would cost as long."""
+    if slurm.own_job_id() and slurm.restarts() >= _tries():
+        raise StageFailed(f"Slurm started it {slurm.restarts() + 1} times, and site.yaml allows {_tries()} tries; see its log")
 
 
 def _prepare_scratch(run: str, stage: str, inputs: dict[str, Any]) -> Path:
@@ -111,64 +159,6 @@ def _prepare_scratch(run: str, stage: str, inputs: dict[str, Any]) -> Path:
     scratch.mkdir(parents=True, exist_ok=True)
     write_json(stamp, digest)
     return scratch
-
-
-def _train(run: dict[str, Any], scratch: Path) -> None:
-    from ftexp.training.process import run_recipe
-    from ftexp.training.resume import epoch_dirs, finished_epochs
-
-    settings, places = run["settings"], paths.RunPaths(run["run"])
-    finished = finished_epochs(scratch) if is_lora(settings["recipe"]) else 0
-    if finished:
-        print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", file=sys.stderr)
-    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
-    code = run_recipe(settings["recipe"], places.finetune_yaml, overrides)
-    if code != 0:
-        raise StageFailed(_describe_exit(code))
-    publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
-
-
-def _require_device() -> None:
-    """A GPU that site.yaml asks for is there; torchtune would go on without one."""
-    import torch
-
-    if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
-        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
-
-
-def _device_override() -> list[str]:
-    device = os.environ.get("FTEXP_DEVICE", "auto")
-    return [] if device == "auto" else [f"device={device}"]
-
-
-def _describe_exit(code: int) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"torchtune ended with exit status {code}; see its log"
-
-
-def _evaluate(run: dict[str, Any], scratch: Path) -> None:
-    """Run the run's eval.py and publish its log, if its status is success and no sample is missing."""
-    from inspect_ai import eval as inspect_eval
-
-    places = paths.RunPaths(run["run"])
-    logs = inspect_eval(
-        str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,
-        fail_on_error=True, log_realtime=False, score_display=False,
-    )
-    log = logs[0]
-    if log.status != "success" or log.results is None:
-        raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {log.error.message}" if log.error else ""))
-    wanted = read_json(paths.split_dir(run["split"]) / "split.json")["rows"]["test"]
-    if log.results.completed_samples != wanted:
-        raise StageFailed(f"{log.results.completed_samples} of {wanted} test rows were evaluated")
-    published = scratch / "published"
-    shutil.rmtree(published, ignore_errors=True)
-    published.mkdir()
-    shutil.copy2(log.location, published / f"{task_name(run)}.eval")
-    places.manifest("eval").unlink(missing_ok=True)
-    replace_dir(published, places.eval_dir)
 
 
 if __name__ == "__main__":

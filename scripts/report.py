@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import paths
-from ftexp.dvc_files import record_report
+from ftexp.dvc_files import record_finished, record_report
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_file, sha256_json, write_if_changed, write_json
+from ftexp.job_record import read_job
 from ftexp.planning import folders_not_in_design, planned_runs
 from ftexp.report_page import TEMPLATE_PATH, missing, render_page, shown_table, status_counts
 from ftexp.results import (
@@ -31,7 +32,7 @@ from ftexp.results import (
     results_rows,
 )
 from ftexp.spec import read_experiment
-from ftexp.state import Work, read_job, stages_of
+from ftexp.state import Work, stages_of
 from ftexp.text_table import text_table
 
 MEMORY_JSON = Path(".scratch/report.json")
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     """Report; 0 even where something is missing, which is said on stderr."""
     paths.require_experiment()
     runs = planned_runs()
-    work = Work()
+    work = Work.of_site()
     all_facts = collect_states(work, runs)
     work.hashes.save()
     write_if_changed(paths.TIMINGS_CSV, csv_text(TIMING_COLUMNS, timing_rows(runs)))
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
     _show(len(runs))
     # DVC sets DVC_ROOT for what it runs itself, and holds that repository's lock then (3.67, stage/run.py).
     if Path(os.environ.get("DVC_ROOT", "/")).resolve() != Path.cwd():
+        record_finished(work, runs)  # on a cluster, what ended since a command last looked
         record_report(runs)
     return 0
 

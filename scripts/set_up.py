@@ -1,6 +1,6 @@
 """Makes an experiment ready to run: environment, link to the models, git, dvc, stamp. Never commits. Call it again at will.
 
-Reads site.yaml (venv, pip_args, models) and requirements.txt. Writes .venv, models, .git and .dvc where they are missing.
+Reads site.yaml (venv, conda, pip_args, models) and requirements.txt. Writes .venv, models, .git and .dvc where they are missing.
 Runs under any Python 3.8 or newer with the standard library only; the environment needs a Python the lock was tested with.
 Command: make setup [VENV=<an existing environment>] (python scripts/set_up.py [folder])
          python scripts/set_up.py --only-environment LOCK ... makes .venv alone, in the template's own folder.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftexp.environment import VENV, link_environment, make_environment, stop
+from ftexp.environment import VENV, conda_environment, link_environment, make_environment, stop
 
 LOCK = Path("requirements.txt")
 
@@ -26,6 +26,8 @@ def main(arguments):
     named = arguments[0] if arguments and arguments[0] else site_value("venv")
     if named:
         link_environment(Path(named).expanduser(), LOCK)
+    elif site_value("conda"):
+        link_environment(conda_environment(site_value("conda")), LOCK)
     else:
         make_environment([LOCK], site_value("pip_args") or "")
     link_models(Path(site_value("models") or "data/models").expanduser())

@@ -13,7 +13,8 @@ from ftexp import paths
 from ftexp.code_version import code_versions
 from ftexp.errors import run_command
 from ftexp.events import record_event
-from ftexp.filesystem import FileHashes, read_json, sha256_text, write_if_changed, write_json
+from ftexp.filesystem import read_json, sha256_text, write_if_changed, write_json
+from ftexp.memories import FileHashes
 from ftexp.planning import planned_runs
 from ftexp.splits import PARTS, make_split, split_inputs
 

@@ -1,6 +1,6 @@
 """Brings every generated file up to date with experiment.yaml, site.yaml and the scripts; instant where nothing changed.
 
-Reads experiment.yaml, site.yaml, the data, the models' config.json. Writes runs.csv, code.json, dvc.yaml and
+Reads experiment.yaml, site.yaml, job.slurm.template, the data, the models' config.json. Writes runs.csv, code.json, dvc.yaml and
 runs/<id>/{run.yaml, finetune.yaml, finetune.slurm, eval.py, eval.slurm, dvc.yaml}.
 Command: make stamp (python scripts/stamp.py)
 """
@@ -52,7 +52,7 @@ def _require_link(site: Site) -> None:
 
 def _freshness(sources: list[str], models: list[str]) -> str:
     """A hash of what the generated files follow from, and of themselves; contents where small, else size and time."""
-    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML]
+    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.JOB_TEMPLATE]
     code = sorted(Path(__file__).parent.rglob("*.py"))
     generated = [Path(name) for name in read_known_hashes()]
     return sha256_json({

@@ -1,36 +1,44 @@
-"""Every run and stage with its status, why, and how long it took; with --wait, until nothing runs any more.
+"""Every run and stage with its status, job, time and why; with --wait, comes back when nothing is under way any more.
 
 Reads runs.csv, runs/*/, preflight.json. Writes nothing.
 Command: make status, make wait (python scripts/status.py [--wait])
 """
 
+import sys
 import time
 from typing import Any
 
 from ftexp import paths
+from ftexp.backends import wait
 from ftexp.errors import run_command
+from ftexp.job_record import read_job
+from ftexp.options import Options, read_options
 from ftexp.planning import folders_not_in_design, planned_runs
-from ftexp.state import STAGES, Work, read_job, stages_of
+from ftexp.state import Work, stages_of
+from ftexp.status_words import State
 from ftexp.text_table import text_table
-from ftexp.work_list import wait_for_running
 
 
 def main(arguments: list[str]) -> int:
     """Print the table, or wait."""
     paths.require_experiment()
-    runs = planned_runs()
     if arguments == ["--wait"]:
-        for stage in STAGES:
-            wait_for_running(runs, stage)
-        return 0
-    work = Work()
-    rows = [_row(work, run, stage) for run in runs for stage in stages_of(run)]
+        return wait()
+    runs, options, work = planned_runs(), read_options(), Work.of_site()
+    options.require_picked([run["run"] for run in runs])
+    rows = _rows(work, runs, options)
     work.hashes.save()
-    print(text_table(("run", "stage", "status", "seconds", "reason"), rows))
+    print(text_table(("run", "stage", "status", "job", "time", "reason"), rows))
+    if work.queue and work.queue.silence:
+        print(f"\nSlurm does not answer ({work.queue.silence}); its jobs are shown as last known", file=sys.stderr)
     extra = folders_not_in_design([run["run"] for run in runs])
     if extra:
         print(f"\nnot in the design (kept, not reported): {', '.join(extra)}")
     return 0
+
+
+def _rows(work: Work, runs: list[dict[str, Any]], options: Options) -> list[tuple[str, ...]]:
+    return [_row(work, run, stage) for run in runs if options.picks(run["run"]) for stage in stages_of(run)]
 
 
 def _row(work: Work, run: dict[str, Any], stage: str) -> tuple[str, ...]:
@@ -38,16 +46,20 @@ def _row(work: Work, run: dict[str, Any], stage: str) -> tuple[str, ...]:
     reason = state.reason
     if stage == "train" and state.status in ("ready", "stale") and work.preflight(run).status != "done":
         reason = "; ".join(filter(None, [reason, work.preflight(run).reason]))
-    return run["run"], stage, state.status, _seconds(run["run"], stage, state.status), reason
+    record = read_job(run["run"], stage)
+    job = state.job or str((record or {}).get("job_id", ""))
+    return run["run"], stage, state.status, job, state.elapsed or _time(record, state), reason
 
 
-def _seconds(run: str, stage: str, status: str) -> str:
-    job = read_job(run, stage)
-    if job is None:
+def _time(record: dict[str, Any] | None, state: State) -> str:
+    """Hours, minutes and seconds of the job that runs or that ended."""
+    if record is None or state.status not in ("running", "done", "failed", "stale"):
         return ""
-    if status == "running":
-        return f"{time.time() - job['started']:.0f}"
-    return f"{job['seconds']:.0f}" if "seconds" in job and status in ("done", "failed", "stale") else ""
+    seconds = time.time() - record["started"] if state.status == "running" else record.get("seconds")
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 if __name__ == "__main__":

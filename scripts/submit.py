@@ -1,19 +1,20 @@
-"""Trains what is not done: ready, stale or failed runs whose split and preflight are current and green.
+"""Trains what is not done, or submits it to Slurm: ready, stale or failed runs whose split and preflight are current and green.
 
-Reads runs.csv, runs/*/{run.yaml, finetune.yaml}, preflight.json, the splits, the base models.
+Reads runs.csv, runs/*/{run.yaml, finetune.yaml}, site.yaml, preflight.json, the splits, the base models.
 Writes runs/<id>/{checkpoint/, train.csv, train.json, train.job.json, train.log}, by each run's finetune.slurm.
-Command: make submit [JOBS=n] (python scripts/submit.py [n])
+Command: make submit [ONLY=<pattern>] [DRY=1] [YES=1] [JOBS=n] (python scripts/submit.py, these in the environment)
 """
 
 from ftexp import paths
+from ftexp.backends import run_stage
 from ftexp.errors import run_command
-from ftexp.work_list import parse_jobs, run_stage
+from ftexp.options import read_options
 
 
 def main(arguments: list[str]) -> int:
     """Train; 1 where a run failed or was refused."""
     paths.require_experiment()
-    return run_stage("train", parse_jobs(arguments))
+    return run_stage("train", read_options())
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_set_up_begins_on_any_python_with_the_standard_library_only() -> None:
         assert (
             not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")}
             - {"ftexp.environment"}
-            - {f"ftexp.environment.{f}" for f in ("VENV", "link_environment", "make_environment", "stop")}
+            - {f"ftexp.environment.{f}" for f in ("VENV", "conda_environment", "link_environment", "make_environment", "stop")}
         )
 
 

@@ -172,6 +172,7 @@ def make_experiment(root: Path, model_family: str, template: str | None, **overr
         root.mkdir(parents=True, exist_ok=True)
         patch.chdir(root)
         make_tiny_model(Path("models/tiny"), model_family, template, is_sharded=overrides.pop("is_sharded", False))
+        shutil.copy(SCRIPTS.parent / "{{cookiecutter.experiment_name}}" / paths.JOB_TEMPLATE, paths.JOB_TEMPLATE)
         shutil.copytree(SCRIPTS, "scripts", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         Path("data/raw").mkdir(parents=True)
         Path("data/raw/rows.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")

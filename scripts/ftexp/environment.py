@@ -52,6 +52,22 @@ def tested():
     return ["%d.%d" % version for version in TESTED_PYTHONS]
 
 
+def conda_environment(named):
+    """The folder of a conda environment, given by its name or its folder."""
+    if "/" in named:
+        return Path(named).expanduser()
+    try:
+        listed = subprocess.check_output(["conda", "env", "list"], text=True)
+    except (OSError, subprocess.CalledProcessError):
+        stop("site.yaml: conda: is %s, and `conda env list` does not answer here. Load conda's module first, or give the folder."
+             % named)
+    lines = [line.split() for line in listed.splitlines() if not line.startswith("#")]
+    found = [words[-1] for words in lines if len(words) > 1 and words[0] == named]
+    if not found:
+        stop("site.yaml: conda: there is no environment '%s'. Those there are: %s" % (named, ", ".join(w[0] for w in lines if w)))
+    return Path(found[0])
+
+
 def link_environment(environment, lock):
     """Use an existing environment, if it satisfies the lock."""
     found = probe(environment, [lock])

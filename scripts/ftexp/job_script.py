@@ -1,28 +1,189 @@
-"""The bash text of a run's job scripts: one renderer, pure, everything quoted.
+"""The bash and sbatch text of jobs: one renderer, pure, everything quoted.
 
-A local shell, `dvc repro` and a cluster execute the same script, from the experiment's root. Further runs, given as
-arguments, are done in the same process: what makes many short runs cheap.
+A run's script is the experiment's job.slurm.template, which a lab may edit, filled in. A local shell, `dvc repro` and Slurm
+execute the same script, from the experiment's root. An array's script only looks up which run a task is, and executes that
+run's.
 """
 
+import re
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from ftexp.site import Site
+from ftexp.errors import UserError, suggestion
+from ftexp.site import Resources, Site
 
-_TEMPLATE = """#!/usr/bin/env bash
-# {title} of run {run}. Written by `make stamp` from site.yaml; git ignores it.
+_FIELD = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+# Fields of several lines, which stand on a line of their own and are not quoted again.
+_BLOCKS = ("sbatch", "guard", "environment", "offline")
+# What submit says on sbatch's command line, so that runs that differ only here go into one array.
+_SAID_BY_SUBMIT = ("--job-name", "--output", "--error", "--comment", "--array", "-J", "-o", "-e", "-a")
+
+_GUARD = """\
+if [ -z "${{SLURM_JOB_ID:-}}" ]; then
+  echo {message} >&2
+  exit 1
+fi"""
+
+_ARRAY = """\
+#!/usr/bin/env bash
+# Tasks of submission {submission}: each does the run that its line of the list names, by that run's own script.
+{directives}
+trap '' USR1
 set -euo pipefail
 cd {root}
-{setup}export FTEXP_DEVICE={device}
-export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-export PYTHONPATH="scripts${{PYTHONPATH:+:$PYTHONPATH}}"
-exec .venv/bin/python scripts/execute.py {stage} {run} "$@"
+IFS=$'\\t' read -r run input_hash < <(awk -F'\\t' -v task="$SLURM_ARRAY_TASK_ID" '$1 == task {{print $2 "\\t" $3}}' {list})
+if [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ]; then : >"runs/$run/{stage}.log"; fi
+exec >>"runs/$run/{stage}.log" 2>&1
+scontrol update "JobId=$SLURM_JOB_ID" "Comment=ftexp:{experiment}:$run:{stage}:$input_hash" ||
+  echo "Slurm did not take the job's comment; nothing depends on it"
+export FTEXP_SUBMISSION={submission} FTEXP_INPUT_HASH="$input_hash"
+exec bash "runs/$run/{script}"
 """
 
 
-def job_script(site: Site, *, root: Path, stage: str, run: str) -> str:
-    """The script of one stage (`train` or `eval`) of one run."""
-    return _TEMPLATE.format(
-        title="Training" if stage == "train" else "Evaluation", root=shlex.quote(str(root)), run=shlex.quote(run),
-        setup=site.setup.rstrip("\n") + "\n" if site.setup else "", device=shlex.quote(site.device), stage=stage,
+@dataclass(frozen=True)
+class ScriptFacts:
+    """What a run's script is about.
+
+    Attributes:
+        root: The experiment's folder, absolute.
+        stage: `train` or `eval`.
+        path: The script's own path, from the root.
+        processes: Processes that a distributed recipe starts; 1 for any other.
+    """
+
+    root: Path
+    stage: str
+    run: str
+    path: Path
+    resources: Resources
+    processes: int = 1
+
+
+def job_script(template: str, site: Site, facts: ScriptFacts, *, file: str = "job.slurm.template") -> str:
+    """The script of one stage of one run.
+
+    Raises:
+        UserError: If the template names a field that nobody sets, or quotes one; with every mistake at once.
+    """
+    fields = {**_fields(site, facts), **site.fields}
+    taken = sorted(set(site.fields) & set(_fields(site, facts)))
+    messages = [f"site.yaml: fields.{name}: ftexp fills this field itself. Choose another name." for name in taken]
+    lines: list[str] = []
+    for number, line in enumerate(template.splitlines(), start=1):
+        where = f"{file}: line {number}: "
+        names = _FIELD.findall(line)
+        unset = [name for name in names if fields.get(name) is None]
+        messages += [_about_unset(where, name, fields) for name in unset]
+        if unset or messages:
+            continue
+        if names and names[0] in _BLOCKS and line.strip() == _FIELD.search(line)[0]:  # type: ignore[index]
+            lines += fields[names[0]].splitlines()  # type: ignore[union-attr]
+        else:
+            messages += _misplaced(where, line)
+            lines.append(_fill(line, fields))
+    if messages:
+        raise UserError("\n".join(messages))
+    return "\n".join(lines) + "\n"
+
+
+def _fields(site: Site, facts: ScriptFacts) -> dict[str, str | None]:
+    """Every field that ftexp fills; None where the profile does not say."""
+    asked = facts.resources
+    return {
+        "title": "Training" if facts.stage == "train" else "Evaluation", "stage": facts.stage, "run": facts.run,
+        "root": str(facts.root), "device": site.device, "processes": str(facts.processes), "tries": str(site.tries),
+        "time_min": str(asked.time_min), "mem_gb": str(asked.mem_gb), "cpus": str(asked.cpus), "gpus": str(asked.gpus),
+        "account": site.account, "partition": site.partition, "constraint": site.constraint, "qos": site.qos,
+        "mail": site.mail, "warn_s": str(site.warn_s),
+        "sbatch": "\n".join(_directives(site, asked)), "guard": _guard(site, facts), "environment": _environment(site),
+        "offline": "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1" if site.offline else "",
+    }
+
+
+def _directives(site: Site, asked: Resources) -> list[str]:
+    if site.backend != "slurm":
+        return []
+    options: dict[str, object] = {
+        "--nodes": 1, "--ntasks": 1, "--cpus-per-task": asked.cpus, "--mem": f"{asked.mem_gb}G", "--time": asked.time_min,
+        "--gres": f"gpu:{asked.gpus}" if asked.gpus else None, "--account": site.account, "--partition": site.partition,
+        "--constraint": site.constraint, "--qos": site.qos, "--mail-user": site.mail,
+        "--mail-type": "END,FAIL" if site.mail else None, "--signal": f"B:USR1@{site.warn_s}" if site.warn_s else None,
+        "--open-mode": "append",
+    }
+    return [*(f"#SBATCH {name}={value}" for name, value in options.items() if value is not None), "#SBATCH --requeue"]
+
+
+def _guard(site: Site, facts: ScriptFacts) -> str:
+    """On a cluster nothing is computed on the login node."""
+    if site.backend != "slurm":
+        return ""
+    what = f"{facts.path}: is the script of a Slurm job, and this is none. Run: make {_TARGETS[facts.stage]}"
+    return _GUARD.format(message=shlex.quote(what))
+
+
+_TARGETS = {"train": "submit", "eval": "eval"}
+
+
+def _environment(site: Site) -> str:
+    lines = [f"module load {shlex.quote(module)}" for module in site.modules]
+    return "\n".join([*lines, *site.setup.splitlines()])
+
+
+def _about_unset(where: str, name: str, fields: Mapping[str, str | None]) -> str:
+    if name in fields:
+        return f"{where}names {{{{{name}}}}}, and site.yaml leaves {name} empty. Set it there, or take the line out."
+    cure = suggestion(name, fields)
+    return f"{where}names {{{{{name}}}}}, which nobody sets. {cure} A field of your own goes into site.yaml as fields.{name}."
+
+
+def _misplaced(where: str, line: str) -> list[str]:
+    """Fields that stand where quoting them would not protect the shell."""
+    messages = []
+    for match in _FIELD.finditer(line):
+        before = line[: match.start()]
+        if match[1] in _BLOCKS:
+            messages.append(f"{where}{match[0]} must stand on a line of its own.")
+        elif not line.startswith("#") and any(before.count(mark) % 2 for mark in "'\"`"):
+            messages.append(f"{where}{match[0]} stands in quotes, and is quoted when it is filled in. Take the quotes away.")
+    return messages
+
+
+def _fill(line: str, fields: Mapping[str, str | None]) -> str:
+    """A line with its fields; quoted for the shell, but in a comment, and so in `#SBATCH`, as it is."""
+    is_comment = line.startswith("#")
+    return _FIELD.sub(lambda match: str(fields[match[1]]) if is_comment else shlex.quote(str(fields[match[1]])), line)
+
+
+def shape(script: str) -> tuple[str, ...]:
+    """The `#SBATCH` lines of a script that decide what it asks for: runs of one shape can share an array."""
+    lines = [line.strip() for line in script.splitlines() if line.startswith("#SBATCH ")]
+    return tuple(line for line in lines if re.split(r"[ =]", line.removeprefix("#SBATCH ").strip())[0] not in _SAID_BY_SUBMIT)
+
+
+def array_script(
+    directives: tuple[str, ...], *, root: Path, submission: str, stage: str, experiment: str, list_path: Path, script: str
+) -> str:
+    """The script of an array: task n does the run in the line of `list_path` that begins with n.
+
+    Args:
+        list_path: Lines of task, run and input hash, parted by tabs; never changed once it is written.
+        script: Name of the script in a run's folder.
+    """
+    return _ARRAY.format(
+        submission=submission, directives="\n".join(directives), root=shlex.quote(str(root)), list=shlex.quote(str(list_path)),
+        stage=stage, experiment=experiment, script=script,
     )
+
+
+def task_ranges(tasks: list[int]) -> str:
+    """Numbers as sbatch's --array takes them: `0-3,7`."""
+    ranges: list[list[int]] = []
+    for task in sorted(tasks):
+        if ranges and task == ranges[-1][1] + 1:
+            ranges[-1][1] = task
+        else:
+            ranges.append([task, task])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)

@@ -1,26 +1,76 @@
-"""The local backend: runs job scripts with bash, some at a time, each on a GPU of its own where there are several."""
+"""The local backend: runs job scripts with bash, some at a time, each on GPUs of its own where there are several."""
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from ftexp import paths
+from ftexp.dvc_files import record_finished
+from ftexp.events import record_event
+from ftexp.gpus import gpu_ids
+from ftexp.options import Options
+from ftexp.planning import planned_runs
+from ftexp.progress import Progress
+from ftexp.run_lock import is_running
+from ftexp.site import Site
+from ftexp.state import STAGES, Work
+from ftexp.work_list import announce, work_list
 
 POLL_S = 0.5
+WAIT_POLL_S = 1.0
 MOST_ON_CPU = 4
 
 
-def gpu_ids() -> list[str]:
-    """The GPUs that may be used here, as CUDA_VISIBLE_DEVICES names them; asked of the driver, without torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name]
-    try:
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return []
-    return [str(number) for number, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+def run_stage(stage: str, site: Site, options: Options) -> int:
+    """Do what a stage has to do, on this machine; return 1 if a run failed or was refused."""
+    runs = planned_runs()
+    _wait_for_running(runs, stage)
+    work = Work()
+    listed = work_list(work, runs, stage, options)
+    work.hashes.save()
+    announce(listed, stage)
+    if options.is_dry:
+        print("\n".join(f"bash {paths.RunPaths(run).script(stage)}" for run in listed.to_do))
+        return 0
+    if listed.to_do:
+        show = Progress(stage, listed.to_do, len(listed.done)).show
+        run_jobs(stage, listed.to_do, options.jobs or site.jobs, show, gpus_per_run=max(1, site.resources(stage, 0).gpus))
+    after = Work()
+    failed = _failures(after, runs, stage, listed.to_do)
+    for run in listed.to_do:
+        record_event(f"{stage} {run}", f"failed: {failed[run]}" if run in failed else "done")
+    record_finished(after, runs)
+    for run, reason in failed.items():
+        log = paths.RunPaths(run).log(stage)
+        print(f"runs/{run}: {stage} failed: {reason} ({log}). The next call tries again.", file=sys.stderr)
+    return 1 if listed.refused or failed else 0
+
+
+def wait() -> int:
+    """Wait for jobs that an interrupted command left behind."""
+    runs = planned_runs()
+    for stage in STAGES:
+        _wait_for_running(runs, stage)
+    return 0
+
+
+def _failures(work: Work, runs: list[dict[str, Any]], stage: str, attempted: list[str]) -> dict[str, str]:
+    """Which of the runs that were attempted are not done, and why."""
+    states = {run["run"]: work.state(run, stage) for run in runs if run["run"] in set(attempted)}
+    return {run: state.reason or f"it is {state.status}" for run, state in states.items() if state.status != "done"}
+
+
+def _wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:
+    """Wait for jobs that an interrupted command left behind, rather than start them twice."""
+    told = False
+    while running := [run["run"] for run in runs if is_running(run["run"], stage)]:
+        if not told:
+            print(f"waiting for {len(running)} running: {', '.join(running)}", file=sys.stderr, flush=True)
+        told = True
+        time.sleep(WAIT_POLL_S)
 
 
 def available_cores() -> int:
@@ -28,19 +78,22 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run_jobs(stage: str, runs: list[str], slots: int | None, show: Callable[[], None]) -> None:
+def run_jobs(
+    stage: str, runs: list[str], slots: int | None, show: Callable[[], None], *, gpus_per_run: int = 1
+) -> None:
     """Run a stage of all runs, and come back when they have ended, well or not.
 
     The runs are dealt out to `slots` processes, each of which does its share one after another: the imports, longer
     than a short run, are paid once per process.
 
     Args:
-        slots: Runs at a time; None: one per GPU, or per core (at most 4) without one.
+        slots: Runs at a time; None: as many as there are GPUs for, or one per core (at most 4) without a GPU.
         show: Called twice a second, for progress.
     """
     gpus = gpu_ids()
-    count = min(len(runs), slots or len(gpus) or min(MOST_ON_CPU, available_cores()))
-    workers = [_start(stage, runs[slot::count], _environment(slot, count, gpus)) for slot in range(count)]
+    groups = [gpus[start : start + gpus_per_run] for start in range(0, len(gpus) - gpus_per_run + 1, gpus_per_run)] or [gpus]
+    count = min(len(runs), slots or (len(groups) if gpus else min(MOST_ON_CPU, available_cores())))
+    workers = [_start(stage, runs[slot::count], _environment(groups[slot % len(groups)], count)) for slot in range(count)]
     while any(worker.poll() is None for worker in workers):
         time.sleep(POLL_S)
         show()
@@ -52,11 +105,11 @@ def _start(stage: str, runs: list[str], environment: dict[str, str]) -> subproce
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 
 
-def _environment(slot: int, slots: int, gpus: list[str]) -> dict[str, str]:
+def _environment(gpus: list[str], slots: int) -> dict[str, str]:
     """Share out GPUs or cores; the number of threads changes no byte of a training (a test)."""
     environment = dict(os.environ)
     if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     else:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // slots)))
     return environment

@@ -64,6 +64,10 @@ class RunPaths:
         """What the job printed; not in git."""
         return self.dir / f"{stage}.log"
 
+    def claim(self, stage: str) -> Path:
+        """Who took the stage to Slurm."""
+        return CLAIMS_DIR / f"{self.run}.{stage}.json"
+
     def scratch_dir(self, stage: str) -> Path:
         """What an interrupted stage resumes from; it goes when the stage is done."""
         return Path(".scratch") / stage / self.run
@@ -71,6 +75,7 @@ class RunPaths:
 
 EXPERIMENT_YAML = Path("experiment.yaml")
 SITE_YAML = Path("site.yaml")
+JOB_TEMPLATE = Path("job.slurm.template")
 RUNS_CSV = Path("runs.csv")
 RUNS_DIR = Path("runs")
 MODELS_LINK = Path("models")
@@ -86,6 +91,10 @@ ROOT_DVC_YAML = Path("dvc.yaml")
 ROOT_DVC_LOCK = Path("dvc.lock")
 STAMP_JSON = Path(".scratch/stamp.json")
 HASHES_JSON = Path(".scratch/hashes.json")
+RUN_DOCUMENTS_JSON = Path(".scratch/runs.json")
+CLAIMS_DIR = Path(".scratch/claims")
+SUBMISSIONS_DIR = Path(".scratch/submissions")
+DEFERRED_JSON = Path(".scratch/deferred.json")
 TEMPLATE_JSON = Path("template.json")
 
 

@@ -13,6 +13,7 @@ from ftexp import paths
 from ftexp.design import Run, derive_steps, expand, reject_all_failed
 from ftexp.errors import Findings, UserError
 from ftexp.filesystem import write_if_changed
+from ftexp.memories import YamlMemory
 from ftexp.sections import placeholders
 from ftexp.spec import Experiment, read_experiment
 from ftexp.splits import PARTS, Split, make_split, split_name
@@ -133,7 +134,10 @@ def planned_runs() -> list[dict[str, Any]]:
         raise UserError(f"{paths.RUNS_CSV}: there is none yet. Run `make plan` first.")
     with paths.RUNS_CSV.open(encoding="utf-8", newline="") as file:
         ids = [row["run"] for row in csv.DictReader(file)]
-    return [read_run(run) for run in ids]
+    memory = YamlMemory(paths.RUN_DOCUMENTS_JSON)
+    runs = [memory.load(paths.RunPaths(run).run_yaml) for run in ids]
+    memory.save()
+    return runs
 
 
 def read_run(run: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from ftexp import paths
+from ftexp.job_record import read_job
 from ftexp.planning import read_run
-from ftexp.state import read_job
 
 LINE_EVERY_S = 5.0
 
@@ -45,17 +45,22 @@ class Progress:
         return record if record and record["started"] >= self._began - 1 else None
 
     def _describe(self, run: str, record: dict[str, Any]) -> str:
-        """A run at work: epoch, loss and time left of a training; of an evaluation, which is short, the elapsed time."""
-        elapsed = time.time() - record["started"]
-        path = paths.RunPaths(run).scratch_dir("train") / "train.csv"
-        if self._stage != "train" or not path.is_file():
-            return f"{run}: {elapsed:.0f} s"
-        fields = path.read_text(encoding="utf-8").splitlines()[-1].split(",")
-        if len(fields) < 3 or not fields[0].isdigit() or not fields[2]:
-            return f"{run}: starting, {elapsed:.0f} s"
-        plan = read_run(run)
-        left = elapsed * (plan["steps"]["steps"] - int(fields[0])) / int(fields[0])
-        return f"{run}: epoch {fields[1]}/{plan['settings']['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
+        """A run at work: how far a training is; of an evaluation, which is short, the elapsed time."""
+        said = describe_training(run, record) if self._stage == "train" else f"{time.time() - record['started']:.0f} s"
+        return f"{run}: {said}"
+
+
+def describe_training(run: str, record: dict[str, Any]) -> str:
+    """How far a training is that began as `record` says: epoch, loss, time left."""
+    elapsed = time.time() - record["started"]
+    path = paths.RunPaths(run).scratch_dir("train") / "train.csv"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    fields = lines[-1].split(",") if lines else []
+    if len(fields) < 3 or not fields[0].isdigit() or not fields[2]:
+        return f"starting, {elapsed:.0f} s"
+    plan = read_run(run)
+    left = elapsed * (plan["steps"]["steps"] - int(fields[0])) / int(fields[0])
+    return f"epoch {fields[1]}/{plan['settings']['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
 
 
 def _say(text: str) -> None:

@@ -15,7 +15,8 @@ from ftexp import paths
 from ftexp.design import Run, control_key
 from ftexp.eval_file import task_name
 from ftexp.inspect_logs import Item, UnusableLog, read_log
-from ftexp.state import State, Work
+from ftexp.state import Work
+from ftexp.status_words import State
 
 COLUMNS_BEFORE = ("run", "kind")
 COLUMNS_AFTER = (

@@ -4,7 +4,8 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.filesystem import read_json
-from ftexp.torchtune_config import is_lora, parameter_count
+from ftexp.model_folder import parameter_count
+from ftexp.torchtune_config import is_lora
 
 BYTES = {"fp32": 4, "bf16": 2}
 

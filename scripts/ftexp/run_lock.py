@@ -1,6 +1,8 @@
 """One job at a time per stage of a run: a lock that the system drops when its last holder dies, however it dies."""
 
+import errno
 import fcntl
+import sys
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +24,7 @@ def take_lock(run: str, stage: str) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise UserError(f"{paths.RunPaths(run).dir}: another job is at its {stage} stage. Wait for it: `make wait`.") from error
@@ -36,7 +38,21 @@ def is_running(run: str, stage: str) -> bool:
         return False
     with path.open("r") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock_file(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def lock_file(file: IO[str], operation: int) -> None:
+    """`flock`, on a file system that has locks; on one that has none (Lustre mounted so), on with a word about it.
+
+    Raises:
+        BlockingIOError: If another process holds it, and `operation` does not wait.
+    """
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        print(f"{file.name}: this file system has no locks; do not run two commands at once here", file=sys.stderr)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.errors import UserError
-from ftexp.filesystem import FileHashes, sha256_json
+from ftexp.filesystem import sha256_json
+from ftexp.memories import FileHashes
 from ftexp.sections import DEFAULT_SPLIT
 from ftexp.tables import Row, load_rows
 

@@ -9,9 +9,10 @@ from ftexp.code_version import code_versions
 from ftexp.dvc_files import root_pipeline, run_pipeline
 from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
-from ftexp.job_script import job_script
+from ftexp.job_script import ScriptFacts, job_script
+from ftexp.model_folder import model_parameters
 from ftexp.site import Site
-from ftexp.torchtune_config import training_config
+from ftexp.torchtune_config import is_distributed, training_config
 from ftexp.yamlfile import dump_yaml
 
 CONFIG_HEADER = (
@@ -29,20 +30,38 @@ class Stamped:
 
 
 def generate_files(runs: list[dict[str, Any]], site: Site) -> Stamped:
-    """The text of every generated file but runs.csv and run.yaml."""
+    """The text of every generated file but runs.csv and run.yaml.
+
+    Raises:
+        UserError: If the job template names a field that nobody sets.
+    """
     files: dict[Path, str] = {}
     refused: dict[str, str] = {run["run"]: "; ".join(run["problems"]) for run in runs if run["problems"]}
+    template = read_job_template()
     for run in runs:
         if run["problems"]:
             continue
         try:
-            files |= _run_files(run, site)
+            files |= _run_files(run)
         except UserError as error:
             refused[run["run"]] = str(error)
             run["problems"] = [str(error)]
+            continue
+        files |= _scripts(run, site, template)
     files[paths.ROOT_DVC_YAML] = root_pipeline(runs)
     files[paths.CODE_JSON] = _code_json()
     return Stamped(files, refused)
+
+
+def read_job_template() -> str:
+    """The experiment's template of job scripts.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    if not paths.JOB_TEMPLATE.is_file():
+        raise UserError(f"{paths.JOB_TEMPLATE}: is missing. Run `git checkout {paths.JOB_TEMPLATE}`, or copy the template's.")
+    return paths.JOB_TEMPLATE.read_text(encoding="utf-8")
 
 
 def _code_json() -> str:
@@ -51,18 +70,26 @@ def _code_json() -> str:
     return json.dumps(code_versions(), indent=1) + "\n"
 
 
-def _run_files(run: dict[str, Any], site: Site) -> dict[Path, str]:
+def _run_files(run: dict[str, Any]) -> dict[Path, str]:
+    """What a run's numbers follow from; nothing of the site."""
     places = paths.RunPaths(run["run"])
-    files = {places.eval_py: eval_text(run), places.script("eval"): _script(run, site, "eval")}
+    files = {places.eval_py: eval_text(run)}
     if run["kind"] == "trained":
         header = CONFIG_HEADER.format(run=run["run"], recipe=run["settings"]["recipe"])
         files[places.finetune_yaml] = header + dump_yaml(training_config(run))
-        files[places.script("train")] = _script(run, site, "train")
     else:
         training_config({**run, "overrides": {}, "steps": {"train_rows": 0, "steps_per_epoch": 1}})
     files[places.dvc_yaml] = run_pipeline(run)
     return files
 
 
-def _script(run: dict[str, Any], site: Site, stage: str) -> str:
-    return job_script(site, root=Path.cwd(), stage=stage, run=run["run"])
+def _scripts(run: dict[str, Any], site: Site, template: str) -> dict[Path, str]:
+    """A run's job scripts, which belong to the site."""
+    files = {}
+    for stage in ("train", "eval") if run["kind"] == "trained" else ("eval",):
+        path = paths.RunPaths(run["run"]).script(stage)
+        asked = site.resources(stage, model_parameters(run["settings"]["model"]))
+        processes = max(1, asked.gpus) if stage == "train" and is_distributed(run["settings"]["recipe"]) else 1
+        facts = ScriptFacts(Path.cwd(), stage, run["run"], path, asked, processes)
+        files[path] = job_script(template, site, facts)
+    return files

@@ -1,7 +1,5 @@
 """What makes a stage of a run stale, and in which status it is: the one place that says so."""
 
-import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,31 +7,22 @@ from typing import Any
 from ftexp import paths
 from ftexp.code_version import code_versions
 from ftexp.errors import UserError
-from ftexp.filesystem import FileHashes, read_json, sha256_json
+from ftexp.filesystem import sha256_json
+from ftexp.job_record import read_job, read_mapping
+from ftexp.memories import FileHashes
+from ftexp.model_folder import weight_files
 from ftexp.run_lock import is_running
+from ftexp.site import read_site
+from ftexp.slurm_queue import SlurmQueue
 from ftexp.splits import split_inputs
-from ftexp.torchtune_config import weight_files
-from ftexp.yamlfile import load_yaml
+from ftexp.status_words import State
 
 STAGES = ("train", "eval")
-WORK = ("ready", "stale", "failed")
 _MODEL_FILE_SUFFIXES = (".json", ".model", ".txt", ".jinja")
 _INPUT_WORDS = {
     "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
     "task": "eval.py", "checkpoint": "the checkpoint",
 }
-
-
-@dataclass(frozen=True)
-class State:
-    """Status of one stage of one run, and why.
-
-    Attributes:
-        status: waiting, ready, submitted, running, done, stale or failed.
-    """
-
-    status: str
-    reason: str = ""
 
 
 class Missing(Exception):
@@ -43,10 +32,18 @@ class Missing(Exception):
 class Work:
     """The state of an experiment's runs, from the files that are there now. One object per command."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: SlurmQueue | None = None) -> None:
+        """`queue` knows the jobs that were given to Slurm; without it only files are asked."""
+        self.queue = queue
         self.hashes = FileHashes(paths.HASHES_JSON)
         self._models: dict[str, dict[str, str]] = {}
         self._splits: dict[str, bool] = {}
+        self._states: dict[tuple[str, str], State] = {}
+
+    @classmethod
+    def of_site(cls) -> "Work":
+        """With Slurm's queue, where site.yaml names it."""
+        return cls(SlurmQueue() if read_site(paths.SITE_YAML).backend == "slurm" else None)
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -59,38 +56,53 @@ class Work:
         return dict(read_preflight()["runs"])
 
     def state(self, run: dict[str, Any], stage: str) -> State:
-        """Status of `stage` of the run whose run.yaml is `run`."""
+        """Status of `stage` of the run whose run.yaml is `run`, as it was when first asked."""
+        key = (run["run"], stage)
+        if key not in self._states:
+            self._states[key] = self._state(run, stage)
+        return self._states[key]
+
+    def _state(self, run: dict[str, Any], stage: str) -> State:
         if run["problems"]:
             return State("failed", "; ".join(run["problems"]))
-        if is_running(run["run"], stage):
-            return State("running")
+        under_way = self._under_way(run["run"], stage)
         try:
             inputs = self.inputs(run, stage)
         except Missing as missing:
-            return State("waiting", str(missing))
+            return under_way or State("waiting", str(missing))
         manifest = read_manifest(run["run"], stage)
         is_whole = manifest is not None and self._has_outputs(manifest)
         if manifest is not None and is_whole and manifest["inputs"] == inputs:
             return State("done")
-        unfinished = self._unfinished(run["run"], stage, inputs)
+        if under_way:
+            return under_way
+        unfinished = self._unfinished(run, stage, inputs)
         if manifest is None or not is_whole or unfinished.status == "failed":
             return unfinished
         changed = [_INPUT_WORDS[key] for key in inputs if manifest["inputs"].get(key) != inputs[key]]
         return State("stale", f"changed: {', '.join(changed)}")
+
+    def _under_way(self, run: str, stage: str) -> State | None:
+        """`submitted` or `running`, by Slurm's word or by the lock of a job."""
+        queued = self.queue.active(run, stage) if self.queue else None
+        return queued or (State("running") if is_running(run, stage) else None)
 
     def is_done(self, run: str, stage: str, inputs: dict[str, Any]) -> bool:
         """Whether a whole manifest vouches for exactly these inputs, and its outputs are there, unchanged."""
         manifest = read_manifest(run, stage)
         return manifest is not None and manifest["inputs"] == inputs and self._has_outputs(manifest)
 
-    def _unfinished(self, run: str, stage: str, inputs: dict[str, Any]) -> State:
-        job = read_job(run, stage)
+    def _unfinished(self, run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> State:
+        outcome = self.queue.outcome(run["run"], stage, self.submission_hash(run, stage)) if self.queue else None
+        if outcome:
+            return outcome
+        job = read_job(run["run"], stage)
         if job is None or job.get("input_hash") != sha256_json(inputs):
             return State("ready")
         if job["state"] == "failed":
             return State("failed", job["reason"])
-        if job["state"] == "running":
-            return State("ready", "was interrupted")
+        if job["state"] in ("running", "stopped"):
+            return State("ready", job.get("reason") or "was interrupted")
         return State("ready", "its files are gone or changed")
 
     def _has_outputs(self, manifest: dict[str, Any]) -> bool:
@@ -109,21 +121,34 @@ class Work:
     def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
         self._require_current_split(run)
         return {
-            "config": sha256_json(load_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp"))),
+            "config": self.hashes.of_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp")),
             "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "train.jsonl", "make split")),
             "model": self.model_files(run["settings"]["model"]),
             "code": self.code["training"],
         }
 
     def _eval_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        return {**self._eval_inputs_before_training(run), "checkpoint": self._checkpoint(run)}
+
+    def _eval_inputs_before_training(self, run: dict[str, Any]) -> dict[str, Any]:
         self._require_current_split(run)
         return {
             "task": self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp")),
             "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")),
             "model": self.model_files(run["settings"]["model"]),
-            "checkpoint": self._checkpoint(run),
             "code": self.code["evaluation"],
         }
+
+    def submission_hash(self, run: dict[str, Any], stage: str) -> str:
+        """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        if stage == "train":
+            return sha256_json(self._train_inputs(run))
+        training = self._train_inputs(run) if run["kind"] == "trained" else None
+        return sha256_json({**self._eval_inputs_before_training(run), "training": training})
 
     def _checkpoint(self, run: dict[str, Any]) -> dict[str, str] | None:
         if run["kind"] == "control":
@@ -158,7 +183,7 @@ class Work:
         name = run["split"]
         if name not in self._splits:
             path = self._there(paths.split_dir(name) / "split.json", "make split")
-            made = (_read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
+            made = (read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
             self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run["data"], self.hashes).items())
         if not self._splits[name]:
             raise Missing(f"the data changed since {paths.split_dir(name)} was made: `make split`")
@@ -206,25 +231,9 @@ def stages_of(run: dict[str, Any]) -> tuple[str, ...]:
 
 def read_manifest(run: str, stage: str) -> dict[str, Any] | None:
     """The manifest of a finished stage; None where there is none, or it is not whole."""
-    return _read_mapping(paths.RunPaths(run).manifest(stage), ("inputs", "outputs", "input_hash"))
-
-
-def read_job(run: str, stage: str) -> dict[str, Any] | None:
-    """The record of a stage's last job; None where there is none, or it is not whole."""
-    return _read_mapping(paths.RunPaths(run).job(stage), ("state", "input_hash"))
+    return read_mapping(paths.RunPaths(run).manifest(stage), ("inputs", "outputs", "input_hash"))
 
 
 def read_preflight() -> dict[str, Any]:
     """preflight.json; without runs where there is none, or it is not whole."""
-    return _read_mapping(paths.PREFLIGHT_JSON, ("runs",)) or {"runs": {}}
-
-
-def _read_mapping(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """A file that is cut short counts as absent: what it would say is not known."""
-    try:
-        content = read_json(path)
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(content, dict) or any(key not in content for key in keys):
-        return None
-    return content
+    return read_mapping(paths.PREFLIGHT_JSON, ("runs",)) or {"runs": {}}

@@ -8,14 +8,13 @@ import copy
 import functools
 import importlib.util
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from ftexp import paths
 from ftexp.errors import UserError, suggestion
-from ftexp.filesystem import read_json
+from ftexp.model_folder import parameter_count, read_model_config, weight_files
 
 # Suffix of the shipped configs of each recipe.
 _SUFFIXES = {
@@ -34,6 +33,11 @@ _SIZE_UNITS = {"M": 1e6, "B": 1e9}
 def is_lora(recipe: str) -> bool:
     """Whether a recipe trains LoRA matrices, so that its checkpoint is an adapter."""
     return recipe.startswith("lora_")
+
+
+def is_distributed(recipe: str) -> bool:
+    """Whether a recipe runs in several processes."""
+    return recipe.endswith("_distributed")
 
 
 def training_config(run: dict[str, Any]) -> dict[str, Any]:
@@ -59,26 +63,6 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     config |= _schedule_and_logging(run, config)
     for key, value in run["overrides"].items():
         _override(config, key, escape_interpolation(value))
-    return config
-
-
-def read_model_config(model_dir: Path) -> dict[str, Any]:
-    """config.json of a model folder in Hugging Face layout.
-
-    Raises:
-        UserError: If the folder or the file is not there or not readable.
-    """
-    if not model_dir.is_dir():
-        have = sorted(p.name for p in paths.MODELS_LINK.iterdir()) if paths.MODELS_LINK.is_dir() else []
-        cure = suggestion(model_dir.name, have) if have else "Run `make setup`, and check `models` in site.yaml."
-        raise UserError(f"experiment.yaml: model: there is no folder {model_dir}. {cure}")
-    path = model_dir / "config.json"
-    if not path.is_file():
-        raise UserError(f"{path}: is missing. A model folder needs config.json, tokenizer files and safetensors files.")
-    try:
-        config: dict[str, Any] = read_json(path)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not readable as JSON: {error.msg}.") from error
     return config
 
 
@@ -148,15 +132,6 @@ def _labelled_size(stem: str) -> float:
     return float(number) * _SIZE_UNITS[unit]
 
 
-def parameter_count(shape: dict[str, Any]) -> int:
-    """Parameters of a Llama or Qwen2 model, biases and norms left out (under 0.1 %)."""
-    dim, layers = shape["hidden_size"], shape["num_hidden_layers"]
-    kv_dim = dim * shape.get("num_key_value_heads", shape["num_attention_heads"]) // shape["num_attention_heads"]
-    per_layer = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
-    embeddings = shape["vocab_size"] * dim * (1 if shape.get("tie_word_embeddings") else 2)
-    return int(layers * per_layer + embeddings)
-
-
 def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
     """The component builder of the family with every dimension spelled out, and the LoRA arguments."""
     lora = is_lora(settings["recipe"])
@@ -199,24 +174,6 @@ def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
         "output_dir": "${output_dir}",
         "model_type": {"qwen2": "QWEN2", "llama3_2": "LLAMA3_2"}.get(family, "LLAMA3"),
     }
-
-
-def weight_files(model_dir: Path) -> list[str]:
-    """The safetensors files of a model folder, all of them there.
-
-    Raises:
-        UserError: If there are none, or a shard of the index is missing.
-    """
-    index = model_dir / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(read_json(index)["weight_map"].values()))
-        missing = [name for name in names if not (model_dir / name).is_file()]
-        if missing:
-            raise UserError(f"{index}: names files that are not there: {', '.join(missing)}. Copy the model again, whole.")
-        return names
-    if (model_dir / "model.safetensors").is_file():
-        return ["model.safetensors"]
-    raise UserError(f"{model_dir}: has neither model.safetensors nor model.safetensors.index.json. Copy the model again, whole.")
 
 
 def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,12 @@ _PRELOADED = (
 )
 
 
-def run_recipe(recipe: str, config_path: Path, overrides: list[str]) -> int:
+def run_recipe(recipe: str, config_path: Path, overrides: list[str], *, processes: int = 1) -> int:
     """Run a recipe of torchtune on a config.
 
     Args:
         overrides: `key=value` words, as on the command line of `tune run`.
+        processes: Processes that a distributed recipe starts on this machine.
 
     Returns:
         The exit status; negative, the number of the signal that ended it.

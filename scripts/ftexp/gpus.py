@@ -1,0 +1,22 @@
+"""The GPUs of this machine, asked of the driver, without torch."""
+
+import os
+import subprocess
+
+
+def gpu_ids() -> list[str]:
+    """The GPUs that may be used here, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    return [str(number) for number in range(len(gpu_names()))]
+
+
+def gpu_names() -> list[str]:
+    """The names of the GPUs that the driver shows; in a job those that it was given."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return []
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [line.split(": ", 1)[1].split(" (UUID")[0] for line in lines]

@@ -1,0 +1,61 @@
+"""The folder of a base model in Hugging Face layout: its shape, its size and its weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ftexp import paths
+from ftexp.errors import UserError, suggestion
+from ftexp.filesystem import read_json
+
+
+def read_model_config(model_dir: Path) -> dict[str, Any]:
+    """config.json of a model folder in Hugging Face layout.
+
+    Raises:
+        UserError: If the folder or the file is not there or not readable.
+    """
+    if not model_dir.is_dir():
+        have = sorted(p.name for p in paths.MODELS_LINK.iterdir()) if paths.MODELS_LINK.is_dir() else []
+        cure = suggestion(model_dir.name, have) if have else "Run `make setup`, and check `models` in site.yaml."
+        raise UserError(f"experiment.yaml: model: there is no folder {model_dir}. {cure}")
+    path = model_dir / "config.json"
+    if not path.is_file():
+        raise UserError(f"{path}: is missing. A model folder needs config.json, tokenizer files and safetensors files.")
+    try:
+        config: dict[str, Any] = read_json(path)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not readable as JSON: {error.msg}.") from error
+    return config
+
+
+def weight_files(model_dir: Path) -> list[str]:
+    """The safetensors files of a model folder, all of them there.
+
+    Raises:
+        UserError: If there are none, or a shard of the index is missing.
+    """
+    index = model_dir / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        missing = [name for name in names if not (model_dir / name).is_file()]
+        if missing:
+            raise UserError(f"{index}: names files that are not there: {', '.join(missing)}. Copy the model again, whole.")
+        return names
+    if (model_dir / "model.safetensors").is_file():
+        return ["model.safetensors"]
+    raise UserError(f"{model_dir}: has neither model.safetensors nor model.safetensors.index.json. Copy the model again, whole.")
+
+
+def parameter_count(shape: dict[str, Any]) -> int:
+    """Parameters of a Llama or Qwen2 model, biases and norms left out (under 0.1 %)."""
+    dim, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    kv_dim = dim * shape.get("num_key_value_heads", shape["num_attention_heads"]) // shape["num_attention_heads"]
+    per_layer = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
+    embeddings = shape["vocab_size"] * dim * (1 if shape.get("tie_word_embeddings") else 2)
+    return int(layers * per_layer + embeddings)
+
+
+def model_parameters(model: str) -> int:
+    """Parameters of a base model, by its name in models/."""
+    return parameter_count(read_model_config(paths.model_dir(model)))

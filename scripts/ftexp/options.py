@@ -1,0 +1,69 @@
+"""What a person says on make's command line: JOBS, ONLY, DRY, YES. Make hands them on in the environment, unread by any shell."""
+
+import fnmatch
+import os
+import sys
+from dataclasses import dataclass
+
+from ftexp.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a stage is to be submitted.
+
+    Attributes:
+        jobs: Runs at a time; None: as site.yaml says.
+        only: A pattern of run ids, such as `r16_*`; None: all.
+        names: The runs that are meant, by id; None: all.
+        is_dry: Show what would be done, and do nothing.
+        is_sure: Do not ask.
+    """
+
+    jobs: int | None = None
+    only: str | None = None
+    names: frozenset[str] | None = None
+    is_dry: bool = False
+    is_sure: bool = False
+
+    def picks(self, run: str) -> bool:
+        """Whether a run is meant."""
+        is_named = self.names is None or run in self.names
+        return is_named and (self.only is None or fnmatch.fnmatchcase(run, self.only))
+
+    def require_picked(self, runs: list[str]) -> None:
+        """Check that ONLY means any run.
+
+        Raises:
+            UserError: If it means none.
+        """
+        if self.only and not any(map(self.picks, runs)):
+            raise UserError(f"ONLY: no run's id matches '{self.only}'. Runs are {', '.join(runs[:5])}{', ...' * (len(runs) > 5)}")
+
+
+def read_options() -> Options:
+    """The options in the environment.
+
+    Raises:
+        UserError: If JOBS is no whole number above 0, or DRY or YES is neither 1 nor 0.
+    """
+    jobs = os.environ.get("JOBS", "")
+    if jobs and (not jobs.isdigit() or int(jobs) < 1):
+        raise UserError(f"JOBS: must be a whole number above 0, got '{jobs}'. For example: make submit JOBS=2")
+    only = os.environ.get("ONLY") or None
+    return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"))
+
+
+def _flag(name: str) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise UserError(f"{name}: must be 1 or 0, got '{value}'.")
+    return value == "1"
+
+
+def confirm(what: str, options: Options) -> bool:
+    """Ask before something is spent or ended; only on a terminal, and not with YES=1."""
+    if options.is_sure or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"{what} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

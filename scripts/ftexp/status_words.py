@@ -1,0 +1,23 @@
+"""The words for where a stage of a run stands."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class State:
+    """Status of one stage of one run, and why.
+
+    Attributes:
+        status: waiting, ready, submitted, running, done, stale or failed.
+        job: Slurm's id of the job that is under way, or was last; empty where there is none.
+        elapsed: How long that job has run, as Slurm shows it; empty unless it runs.
+    """
+
+    status: str
+    reason: str = ""
+    job: str = ""
+    elapsed: str = ""
+
+
+WORK = ("ready", "stale", "failed")
+UNDER_WAY = ("submitted", "running")
