@@ -53,7 +53,8 @@ def main(arguments: list[str]) -> int:
     _show(len(runs))
     # DVC sets DVC_ROOT for what it runs itself, and holds that repository's lock then (3.67, stage/run.py).
     if Path(os.environ.get("DVC_ROOT", "/")).resolve() != Path.cwd():
-        record_finished(work, runs)  # on a cluster, what ended since a command last looked
+        if work.queue:
+            record_finished(work, runs)  # jobs do not; what ended since a command last looked
         record_report(runs)
     return 0
 

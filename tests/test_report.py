@@ -105,6 +105,7 @@ def _enter_copy(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def plan(text: str) -> list[str]:
     """Plan the experiment, write what stands for stamp and split, and return the ids of its runs."""
     paths.EXPERIMENT_YAML.write_text(text)
+    paths.SITE_YAML.write_text("backend: local\n")
     planned, runs = make_plan()
     write_plan(planned, runs)
     for run in runs:

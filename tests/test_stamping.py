@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from ftexp.code_version import code_versions
 from ftexp.design import derive_steps, expand
 from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
-from ftexp.job_script import job_script
 from ftexp.planning import planned_runs, run_document
 from ftexp.preflight import check_differences, check_read_back
 from ftexp.site import Site
@@ -134,7 +132,7 @@ def test_the_same_experiment_elsewhere_has_the_same_bytes(stamped: Path, tmp_pat
     other = tmp_path / "else where"
     other.mkdir()
     shutil.copytree(stamped / "data", other / "data")
-    for name in ("experiment.yaml", "site.yaml", "models"):
+    for name in ("experiment.yaml", "site.yaml", "job.slurm.template", "models"):
         shutil.copy(stamped / name, other / name, follow_symlinks=False)
     monkeypatch.chdir(other)
     assert stamp_stage.main([]) == 0
@@ -432,31 +430,6 @@ def test_a_hostile_prompt_is_text_in_every_file_and_executes_nowhere(prompt: str
         assert "touch" not in script.read_text().replace(run["run"], "")
         assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     assert not list(Path().rglob("pwned"))
-
-
-@pytest.mark.parametrize("root", ["/tmp/plain", "/tmp/a b/'c'/\"d\"", "/tmp/$(touch pwned)`id`", "/tmp/é;x&y", "/tmp/new\nline"])
-@pytest.mark.parametrize("stage", ["train", "eval"])
-def test_a_job_script_is_safe_for_the_shell(root: str, stage: str, tmp_path: Path) -> None:
-    script = tmp_path / "job.sh"
-    script.write_text(job_script(Site(device="cpu"), root=Path(root), stage=stage, run="r4_lr1e-4"), encoding="utf-8")
-    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
-    assert f"\ncd {shlex.quote(root)}\n" in script.read_text(encoding="utf-8")
-    checked = subprocess.run(
-        [str(ENVIRONMENT / "bin" / "shellcheck"), "--severity=warning", str(script)], capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stdout
-
-
-def test_a_job_script_runs_its_setup_lines_and_enters_its_folder(tmp_path: Path) -> None:
-    root = tmp_path / "a 'quoted' \"folder\" $HOME"
-    python = root / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "$PWD|$*|$FTEXP_DEVICE|$PYTHONPATH|$SETUP|$HF_HUB_OFFLINE"\n')
-    python.chmod(0o755)
-    script = tmp_path / "job.sh"
-    script.write_text(job_script(Site(device="cuda", setup="export SETUP='a b'"), root=root, stage="train", run="r4"))
-    result = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True)
-    assert result.stdout == f"{root}|scripts/execute.py train r4|cuda|scripts|a b|1\n"
 
 
 def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped_once: Path) -> None:

@@ -262,7 +262,7 @@ BAD_ANSWERS: list[tuple[dict[str, str], str]] = [
     ({"data": "broken.parquet"}, "broken.parquet: not readable as parquet"),
     ({"data": "text.txt"}, "text.txt: must be one of .json, .jsonl, .csv, .parquet"),
     ({"site": "locla"}, "site: there is no profile 'locla'. Did you mean 'local'?"),
-    ({"site": "bad-site.yaml"}, "bad-site.yaml: modles: unknown key. Did you mean 'models'?"),
+    ({"site": "bad-site.yaml"}, "bad-site.yaml: acount: unknown key. Did you mean 'account'?"),
     ({"site": "bytes"}, "bytes: not UTF-8 text"),
     ({"model": "/no/such/model"}, "model: '/no/such/model' is no folder with a config.json"),
     ({"model": "../model"}, "model: '../model' is no folder with a config.json"),
@@ -287,7 +287,7 @@ def _bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "broken.parquet": b"PAR1",
         "text.txt": b"",
         "bytes": b"\xff",
-        "bad-site.yaml": b"modles: x\n",
+        "bad-site.yaml": b"acount: x\n",
         "design.yaml": DESIGN.replace("source: words.jsonl,", "source: gone.json,").encode(),
         "bad-design.yaml": DESIGN.replace("lora_rank: [4, 8]", "lr: [0]").encode(),
     }.items():
