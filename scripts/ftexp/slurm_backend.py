@@ -80,47 +80,49 @@ def make_plan(work: Work, runs: list[dict[str, Any]], listed: WorkList, stage: s
         plan.tasks.append(Task(name, work.submission_hash(by_id[name], stage)))
     for name, _ in list(listed.under_way):
         _plan_outdated(plan, work, by_id[name], listed, stage)
-    if stage == "eval":
-        deferred = read_deferred()["train"]
-        for name, why in list(listed.waiting):
-            _plan_after_training(plan, work, by_id[name], (name, why), listed, deferred)
+    for name, why in list(listed.waiting) if stage == "eval" else ():
+        _plan_after_training(plan, work, by_id[name], (name, why), listed)
     return plan
+
+
+def _is_outdated(work: Work, run: dict[str, Any], stage: str) -> bool:
+    """Whether the job that is under way was submitted for other inputs than the present ones."""
+    claim = claims.read_claim(run["run"], stage)
+    try:
+        return claim is not None and claim.input_hash != work.submission_hash(run, stage)
+    except Missing:
+        return False
 
 
 def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList, stage: str) -> None:
     """A job of former inputs: one that only waits is replaced, one that runs is let run, and followed by another."""
     name, state = run["run"], work.state(run, stage)
-    claim = claims.read_claim(name, stage)
-    try:
-        current = work.submission_hash(run, stage)
-    except Missing:
-        return
-    if claim is None or claim.input_hash == current or not state.job:
+    if not state.job or not _is_outdated(work, run, stage):
         return
     listed.under_way = [pair for pair in listed.under_way if pair[0] != name]
     if state.status == "submitted":
         plan.outdated.append(state.job)
-        plan.tasks.append(Task(name, current, _training_job(work, run) if stage == "eval" else None))
+        plan.tasks.append(Task(name, work.submission_hash(run, stage), _training_job(work, run) if stage == "eval" else None))
     else:
         plan.deferred[name] = f"job {state.job} runs, for inputs that have changed since; follows when it has ended"
 
 
 def _training_job(work: Work, run: dict[str, Any]) -> str | None:
+    """The job that trains a run now, for its present inputs."""
     training = work.state(run, "train") if run["kind"] == "trained" else None
-    return training.job if training and training.status in UNDER_WAY else None
+    is_current = training is not None and training.status in UNDER_WAY and not _is_outdated(work, run, "train")
+    return training.job or None if training and is_current else None
 
 
-def _plan_after_training(
-    plan: Plan, work: Work, run: dict[str, Any], pair: tuple[str, str], listed: WorkList, deferred: list[str]
-) -> None:
-    name, training = run["run"], work.state(run, "train")
-    if training.status in UNDER_WAY and training.job:
-        if work.preflight(run).status == "done":
-            plan.tasks.append(Task(name, work.submission_hash(run, "eval"), training.job))
-            listed.to_do.append(name)
-            listed.waiting.remove(pair)
-    elif name in deferred:
+def _plan_after_training(plan: Plan, work: Work, run: dict[str, Any], pair: tuple[str, str], listed: WorkList) -> None:
+    """An evaluation whose training is not over follows it: by a dependency on its job, or after it in the next call."""
+    name, job = run["run"], _training_job(work, run)
+    if name in read_deferred()["train"]:
         plan.deferred[name] = "its training is to be submitted first"
+        listed.waiting.remove(pair)
+    elif job and work.preflight(run).status == "done":
+        plan.tasks.append(Task(name, work.submission_hash(run, "eval"), job))
+        listed.to_do.append(name)
         listed.waiting.remove(pair)
 
 

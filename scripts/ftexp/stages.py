@@ -29,6 +29,7 @@ def require_device() -> None:
     """
     import torch
 
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asked otherwise, CUDA is of no use in a process forked from this one
     if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
         raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
 

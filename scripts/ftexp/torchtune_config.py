@@ -27,6 +27,11 @@ _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_pr
 _ACTIVATION = "silu"
 # Constants inside torchtune's Llama3ScaledRoPE.
 _LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+# How a distributed training's LoRA matrices begin, whatever the number of processes.
+_INITIAL_LORA = {
+    "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
+    "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
+}
 _SIZE_UNITS = {"M": 1e6, "B": 1e9}
 
 
@@ -59,6 +64,8 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
         "_component_": "ftexp.training.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
     }
     config["checkpointer"] = _checkpointer_section(family, model_dir)
+    if settings["recipe"] == "lora_finetune_distributed":
+        config["checkpointer"]["initial_lora"] = dict(_INITIAL_LORA)
     config["dataset"] = _dataset_section(run)
     config |= _schedule_and_logging(run, config)
     for key, value in run["overrides"].items():

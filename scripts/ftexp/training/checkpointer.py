@@ -1,5 +1,6 @@
 """The checkpointer component: a right export for every accepted model, and states that belong together."""
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torchtune import training
+from torchtune.modules.peft import get_lora_module_names
 from torchtune.training import FullModelHFCheckpointer, ModelType
 
+from ftexp.training.process import die_with_launcher
 from ftexp.training.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 
 # Names that torchtune gives: in PEFT form for others to load, and as trained, to resume from.
@@ -23,7 +26,7 @@ _STATE_KEYS = (
 
 
 class ResumableCheckpointer(FullModelHFCheckpointer):
-    """torchtune's checkpointer with three mistakes of 0.6.1 mended.
+    """torchtune's checkpointer with four mistakes of 0.6.1 mended.
 
     - The adapter of a Qwen2 model is exported as its matrices are: the stock export permutes q and k for RoPE,
       which Qwen2's weights never were.
@@ -31,18 +34,35 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
       folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
     - The state file is renamed into place when it is whole, and epochs older than the one it names go. The last
       epoch has no state: until it is published, the one before stays, to resume from.
+    - A distributed training's LoRA matrices begin the same whatever the number of processes: in the recipe each process
+      draws its share from a seed of its own, but what comes with the base weights replaces that.
     """
 
     def __init__(
         self, checkpoint_dir: str, checkpoint_files: list[str], model_type: str, output_dir: str,
-        recipe_checkpoint: str | None = None, should_load_recipe_state: bool = False,
+        recipe_checkpoint: str | None = None, should_load_recipe_state: bool = False, initial_lora: dict[str, Any] | None = None,
     ) -> None:
+        """Find the files.
+
+        Args:
+            initial_lora: Arguments of `draw_lora`, for LoRA matrices to be drawn here; None leaves that to the recipe.
+        """
+        die_with_launcher()  # here, because every process of a recipe builds a checkpointer, and before it trains
         epoch = finished_epochs(Path(output_dir)) - 1 if should_load_recipe_state else -1
         adapter = f"epoch_{epoch}/{TRAINED_ADAPTER_FILE}" if epoch >= 0 else None
         super().__init__(
             checkpoint_dir=checkpoint_dir, checkpoint_files=checkpoint_files, model_type=model_type, output_dir=output_dir,
             recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
         )
+        self._initial_lora = None if should_load_recipe_state else initial_lora
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """Load the base weights, and the state to resume from or the LoRA matrices to begin with."""
+        state: dict[str, Any] = super().load_checkpoint()
+        if self._initial_lora:
+            weights = state[training.MODEL_KEY]
+            weights |= draw_lora(weights, **self._initial_lora)
+        return state
 
     def save_checkpoint(
         self, state_dict: dict[str, Any], epoch: int, intermediate_checkpoint: bool = False, adapter_only: bool = False
@@ -83,6 +103,30 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
         aside = path.with_suffix(".tmp")
         save_file(weights, aside, metadata={"format": "pt"})
         os.replace(aside, path)
+
+
+def draw_lora(
+    base: dict[str, torch.Tensor], *, seed: int, rank: int, attention: list[str], mlp: bool, output: bool
+) -> dict[str, torch.Tensor]:
+    """Initial LoRA matrices as torchtune draws them (A uniform, B zero), by a generator of their own.
+
+    Args:
+        base: Weights [out, in] by name; those of LoRA's layers get matrices of shape [rank, in] and [out, rank].
+        attention: The layers of attention that get some, as torchtune names them.
+        mlp: Whether those of the MLP get some.
+        output: Whether the output layer gets some.
+    """
+    modules = get_lora_module_names(list(attention), mlp, output)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = {}
+    for name in sorted(base):
+        layer = name.removesuffix(".weight")
+        if layer != name and layer.rpartition(".")[2] in modules:
+            rows, columns = base[name].shape
+            matrix = torch.empty(rank, columns)
+            drawn[f"{layer}.lora_a.weight"] = torch.nn.init.kaiming_uniform_(matrix, a=math.sqrt(5), generator=generator)
+            drawn[f"{layer}.lora_b.weight"] = torch.zeros(rows, rank)
+    return drawn
 
 
 def unpermute(matrix: torch.Tensor, heads: int) -> torch.Tensor:

@@ -54,11 +54,15 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
 
 
 def tokenize_example(tokenizer: ChatTokenizer, messages: list[dict[str, str]], answer: str, loss: str) -> dict[str, list[int]]:
-    """Tokens and labels of one example; with `loss` completion only the answer is trained, its end token with it."""
+    """Tokens and labels of one example; with `loss` completion only the answer is trained, its end token with it.
+
+    No token predicts the first one, so it is never a label: the recipe counts labels before it shifts them, and would
+    weigh a process's share of a batch by a count that is too high.
+    """
     prompt_ids = tokenizer.prompt_ids(messages)
-    answer_ids = tokenizer.answer_ids(messages, answer)
-    masked = [IGNORED_LABEL] * len(prompt_ids) if loss == "completion" else prompt_ids
-    return {"tokens": prompt_ids + answer_ids, "labels": masked + answer_ids}
+    tokens = prompt_ids + tokenizer.answer_ids(messages, answer)
+    masked = max(1, len(prompt_ids)) if loss == "completion" else 1
+    return {"tokens": tokens, "labels": [IGNORED_LABEL] * masked + tokens[masked:]}
 
 
 def _refuse_long_rows(examples: list[dict[str, list[int]]], max_seq_len: int | None, file: str) -> None:

@@ -27,6 +27,7 @@ class CsvLogger(MetricLoggerInterface):
         self._path = Path(output_dir) / "train.csv"
         self._steps_per_epoch = steps_per_epoch
         self._steps_before = 0
+        self._offset: int | None = None
         self._file: Any = None
 
     def log_config(self, config: DictConfig) -> None:
@@ -49,8 +50,10 @@ class CsvLogger(MetricLoggerInterface):
         self.log_dict({name: data}, step)
 
     def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
-        """Write the row of a step; the recipe counts `step` from 1 again after a resume."""
-        total = self._steps_before + step
+        """Write the row of a step; after a resume some recipes count `step` from 1 again, and some go on."""
+        if self._offset is None:
+            self._offset = self._steps_before if step <= self._steps_before else 0
+        total = self._offset + step
         speed = f"{float(payload['tokens_per_second_per_gpu']):.1f}" if "tokens_per_second_per_gpu" in payload else ""
         memory = payload.get("peak_memory_alloc")
         row = {
