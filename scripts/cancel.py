@@ -41,7 +41,10 @@ def _run_of(job: slurm.Job) -> str:
     named = job.comment.split(":")[2]
     if not named.startswith("@"):
         return named
-    lines = claims.submission_path(named[1:], "list").read_text(encoding="utf-8").splitlines()
+    listed = claims.submission_path(named[1:], "list")
+    if not listed.is_file():
+        raise UserError(f"{listed}: is gone, so which run job {job.id} does is not known. Cancel without ONLY, or by scancel.")
+    lines = listed.read_text(encoding="utf-8").splitlines()
     return dict(line.split("\t")[:2] for line in lines)[job.id.split("_")[1]]
 
 

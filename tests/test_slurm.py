@@ -322,7 +322,7 @@ os.replace = dying
     assert (tmp_path / "died").exists() and (folder / f".scratch/train/{RUN}/epoch_1").is_dir()
     complete(folder, cluster, finished)
     assert "resuming after epoch 1 of 3" in log(folder)
-    tell("a kill between the adapter's and the optimizer's file", "kill -9 before epoch 2's recipe_state.pt is renamed into place",
+    tell("a kill between adapter and optimizer file", "kill -9 before epoch 2's recipe_state.pt is renamed into place",
          reason + "; resumed after epoch 1, of which both files are whole")
 
 
@@ -457,7 +457,8 @@ def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, folder: Pat
     path.write_bytes(content[: len(content) // 2])
     reason = status(folder, cluster)
     assert reason.startswith("ready") and not status(folder, cluster, "eval").startswith("done")
-    complete(folder, cluster, finished)
+    make(folder, cluster, "repro")
+    assert_complete(folder, cluster, finished)
     tell("a half-written checkpoint", "the adapter of a finished training cut in half", reason + "; trained again")
 
 

@@ -316,7 +316,7 @@ def test_a_split_with_too_few_rows_is_an_error(tmp_path: Path, model_dir: Path) 
         make_dataset(write_items(tmp_path, ["a", "b"]), model_dir, rows=3)
 
 
-def test_completion_loss_trains_the_answer_and_its_end_and_full_loss_every_token_that_another_predicts(tmp_path: Path, model_dir: Path) -> None:
+def test_completion_loss_trains_the_answer_and_its_end_and_full_loss_all_but_the_first(tmp_path: Path, model_dir: Path) -> None:
     file = write_items(tmp_path, ["a"])
     row, full = make_dataset(file, model_dir)[0], make_dataset(file, model_dir, loss="full")[0]
     trained = [token for token, label in zip(row["tokens"], row["labels"], strict=True) if label != IGNORED_LABEL]

@@ -62,7 +62,7 @@ def read_claim(run: str, stage: str) -> Claim | None:
     """The claim on a stage of a run; None where there is none, or it is not whole."""
     try:
         return Claim(**read_json(paths.RunPaths(run).claim(stage)))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -96,7 +96,7 @@ def job_id_of(submission: str) -> str | None:
     """The id that Slurm gave to a submission; None where that is not recorded."""
     try:
         return str(read_json(submission_path(submission, "json"))["job_id"])
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

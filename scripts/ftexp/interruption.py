@@ -22,7 +22,13 @@ def when_told_to_stop(stop: Callable[[bool], int]) -> Iterator[None]:
         yield
         return
 
+    owner = os.getpid()
+
     def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child, for whom this is not meant
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         _end_children()

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftexp.errors import UserError, suggestion
+from ftexp.shell_text import shell_contexts
 from ftexp.site import Resources, Site
 
 _FIELD = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+_BRACES = re.compile(r"\{\{([^{}\n]*)\}\}")
 # Fields of several lines, which stand on a line of their own and are not quoted again.
 _BLOCKS = ("sbatch", "guard", "environment", "offline")
 # What submit says on sbatch's command line, so that runs that differ only here go into one array.
@@ -68,25 +70,50 @@ def job_script(template: str, site: Site, facts: ScriptFacts, *, file: str = "jo
     Raises:
         UserError: If the template names a field that nobody sets, or quotes one; with every mistake at once.
     """
-    fields = {**_fields(site, facts), **site.fields}
-    taken = sorted(set(site.fields) & set(_fields(site, facts)))
+    own = _fields(site, facts)
+    fields = {**own, **site.fields}
+    taken = [name for name in site.fields if name in own]
     messages = [f"site.yaml: fields.{name}: ftexp fills this field itself. Choose another name." for name in taken]
-    lines: list[str] = []
-    for number, line in enumerate(template.splitlines(), start=1):
-        where = f"{file}: line {number}: "
-        names = _FIELD.findall(line)
-        unset = [name for name in names if fields.get(name) is None]
-        messages += [_about_unset(where, name, fields) for name in unset]
-        if unset or messages:
-            continue
-        if names and names[0] in _BLOCKS and line.strip() == _FIELD.search(line)[0]:  # type: ignore[index]
-            lines += fields[names[0]].splitlines()  # type: ignore[union-attr]
-        else:
-            messages += _misplaced(where, line)
-            lines.append(_fill(line, fields))
+    if not str(facts.root).isprintable():
+        messages.append(f"{str(facts.root)!r}: the experiment's folder has a line break or the like in its name. Rename it.")
+    messages += _mistakes(template, fields, file)
     if messages:
         raise UserError("\n".join(messages))
+    lines: list[str] = []
+    for line in template.splitlines():
+        block = _block_of(line)
+        lines += str(fields[block]).splitlines() if block else [_fill(line, fields)]
     return "\n".join(lines) + "\n"
+
+
+_CURES = {"quotes": "Take the quotes away.", "a here-document": "Use printf, or a variable."}
+
+
+def _block_of(line: str) -> str | None:
+    """The block that a line stands for."""
+    match = _FIELD.fullmatch(line.strip())
+    return match[1] if match and match[1] in _BLOCKS else None
+
+
+def _mistakes(template: str, fields: Mapping[str, str | None], file: str) -> list[str]:
+    """Fields that nobody sets, and fields that stand where quoting them would not protect the shell."""
+    contexts = shell_contexts(template)
+    messages = []
+    start = 0
+    for number, line in enumerate(template.splitlines(keepends=True), start=1):
+        where = f"{file}: line {number}: "
+        for match in _BRACES.finditer(line):
+            name, context = match[1].strip(), contexts[start + match.start()]
+            if not _FIELD.fullmatch(match[0]):
+                messages.append(f"{where}{match[0]} is no field: a name is of letters, digits and '_'.")
+            elif fields.get(name) is None:
+                messages.append(_about_unset(where, name, fields))
+            elif name in _BLOCKS and not _block_of(line):
+                messages.append(f"{where}{match[0]} must stand on a line of its own.")
+            elif context not in ("plain", "comment"):
+                messages.append(f"{where}{match[0]} stands in {context}, and is quoted when it is filled in. {_CURES[context]}")
+        start += len(line)
+    return messages
 
 
 def _fields(site: Site, facts: ScriptFacts) -> dict[str, str | None]:
@@ -139,18 +166,6 @@ def _about_unset(where: str, name: str, fields: Mapping[str, str | None]) -> str
     return f"{where}names {{{{{name}}}}}, which nobody sets. {cure} A field of your own goes into site.yaml as fields.{name}."
 
 
-def _misplaced(where: str, line: str) -> list[str]:
-    """Fields that stand where quoting them would not protect the shell."""
-    messages = []
-    for match in _FIELD.finditer(line):
-        before = line[: match.start()]
-        if match[1] in _BLOCKS:
-            messages.append(f"{where}{match[0]} must stand on a line of its own.")
-        elif not line.startswith("#") and any(before.count(mark) % 2 for mark in "'\"`"):
-            messages.append(f"{where}{match[0]} stands in quotes, and is quoted when it is filled in. Take the quotes away.")
-    return messages
-
-
 def _fill(line: str, fields: Mapping[str, str | None]) -> str:
     """A line with its fields; quoted for the shell, but in a comment, and so in `#SBATCH`, as it is."""
     is_comment = line.startswith("#")
@@ -158,9 +173,32 @@ def _fill(line: str, fields: Mapping[str, str | None]) -> str:
 
 
 def shape(script: str) -> tuple[str, ...]:
-    """The `#SBATCH` lines of a script that decide what it asks for: runs of one shape can share an array."""
-    lines = [line.strip() for line in script.splitlines() if line.startswith("#SBATCH ")]
-    return tuple(line for line in lines if re.split(r"[ =]", line.removeprefix("#SBATCH ").strip())[0] not in _SAID_BY_SUBMIT)
+    """The options of a script's `#SBATCH` lines that decide what it asks for: runs of one shape can share an array.
+
+    Like sbatch, it reads up to the first line that is a command.
+    """
+    found = []
+    for line in script.splitlines():
+        if line.strip() and not line.startswith("#"):
+            break
+        words = shlex.split(line.removeprefix("#SBATCH")) if re.match(r"#SBATCH\s", line) else []
+        kept = _without_ours(words)
+        text = line.strip() if kept == words else f"#SBATCH {shlex.join(kept)}"
+        found += [text] if kept else []
+    return tuple(found)
+
+
+def _without_ours(words: list[str]) -> list[str]:
+    """Options of sbatch less those that submit gives."""
+    kept: list[str] = []
+    is_value_of_ours = False
+    for word in words:
+        long = word.split("=")[0]
+        is_ours = long in _SAID_BY_SUBMIT or (word[:2] in _SAID_BY_SUBMIT and not word.startswith("--"))
+        if not is_ours and not (is_value_of_ours and not word.startswith("-")):
+            kept.append(word)
+        is_value_of_ours = is_ours and word in _SAID_BY_SUBMIT
+    return kept
 
 
 def array_script(

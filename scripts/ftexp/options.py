@@ -2,6 +2,7 @@
 
 import fnmatch
 import os
+import re
 import sys
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ def read_options() -> Options:
         UserError: If JOBS is no whole number above 0, or DRY or YES is neither 1 nor 0.
     """
     jobs = os.environ.get("JOBS", "")
-    if jobs and (not jobs.isdigit() or int(jobs) < 1):
+    if jobs and not re.fullmatch(r"0*[1-9][0-9]*", jobs):
         raise UserError(f"JOBS: must be a whole number above 0, got '{jobs}'. For example: make submit JOBS=2")
     only = os.environ.get("ONLY") or None
     return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"))

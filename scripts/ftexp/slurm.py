@@ -150,7 +150,10 @@ def _ask(command: list[str]) -> str:
 
 def _run(command: list[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=timeout_s)
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, stdin=subprocess.DEVNULL,
+            timeout=timeout_s,
+        )
     except subprocess.TimeoutExpired as error:
         raise NoAnswer(f"{command[0]} gave no answer in {timeout_s:.0f} s") from error
     except FileNotFoundError as error:

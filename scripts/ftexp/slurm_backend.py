@@ -36,7 +36,7 @@ class Plan:
 
 
 def submit_stage(stage: str, site: Site, options: Options) -> int:
-    """Submit what is not done and not under way; return 1 if a run was refused or Slurm took none."""
+    """Submit what is not done and not under way; return 1 if a run was refused, or the person said no."""
     runs = planned_runs()
     with claims.submission_lock():
         work = Work(_answering_queue())
@@ -100,6 +100,10 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
     if not state.job or not _is_outdated(work, run, stage):
         return
     listed.under_way = [pair for pair in listed.under_way if pair[0] != name]
+    preflight = work.preflight(run)
+    if preflight.status != "done":
+        listed.refused.append((name, preflight.reason))
+        return
     if state.status == "submitted":
         plan.outdated.append(state.job)
         plan.tasks.append(Task(name, work.submission_hash(run, stage), _training_job(work, run) if stage == "eval" else None))

@@ -51,13 +51,17 @@ class Feeder:
         """Submit as far as there is room; what Slurm does not answer to is tried again at the next poll."""
         for stage, names in read_deferred().items():
             queue = SlurmQueue()
-            if not names or queue.active_count >= self._full_at[stage] or queue.silence:
+            active = queue.active_count
+            is_full = active >= self._full_at[stage] and active > 0
+            if not names or is_full or queue.silence:
                 continue
             try:
                 submit_stage(stage, site, Options(names=frozenset(names), is_sure=True))
             except slurm.NotReached as error:
                 print(error, file=sys.stderr)
-            self._full_at[stage] = SlurmQueue().active_count
+            after = SlurmQueue()
+            active = after.active_count
+            self._full_at[stage] = sys.maxsize if after.silence else active
 
 
 class Board:

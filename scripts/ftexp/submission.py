@@ -171,4 +171,6 @@ def _submit(batch: Batch, command: list[str]) -> str:
         found = queue.job_id(claim) if claim else None
         if found:
             return found.removesuffix(f"_{number}")
+        if queue.silence:
+            break  # it may have been taken: to try again now could be to submit it twice
     raise slurm.NotReached(f"sbatch: {said}\nNothing is lost: when Slurm answers again, run the same command.")
