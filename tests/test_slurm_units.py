@@ -1175,6 +1175,19 @@ def test_a_job_knows_its_id_as_squeue_shows_it(
     assert (slurm.own_job_id(), slurm.restarts()) == (job, 0)
 
 
+@pytest.mark.parametrize("word", ["RUNNING", "TIMEOUT"])
+def test_a_job_of_the_same_id_that_was_submitted_elsewhere_is_not_ours(
+    cluster: Cluster, experiment: Path, word: str, tmp_path: Path
+) -> None:
+    """Ids begin anew on another cluster, and claims are copied with the folder."""
+    _claim()
+    cluster.show(_row("12_0", word, folder=tmp_path))
+    queue = SlurmQueue()
+    assert queue.active("r1", "train") is None
+    outcome = queue.outcome("r1", "train", "hash")
+    assert outcome is None or outcome.status == "ready"
+
+
 def test_the_readme_shows_what_a_first_submit_of_the_demo_prints(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,11 @@ class SlurmQueue:
         jobs = [job for job in self.jobs.values() if job.is_active and job.work_dir == self._root]
         return [job for job in jobs if job.comment.startswith("ftexp:") and job.comment.count(":") == 4]
 
+    def _own(self, job_id: str, *, is_by_hand: bool = False) -> Job | None:
+        """A job of ours by its id; ids begin anew on another cluster, so one that was submitted elsewhere is not ours."""
+        job = self.jobs.get(job_id)
+        return job if job and (is_by_hand or job.work_dir == self._root) else None
+
     @cached_property
     def _by_comment(self) -> dict[tuple[str, str, str], str]:
         """Base id of our active jobs by what their comment says: run or @submission, stage, hash (or any)."""
@@ -87,7 +92,7 @@ class SlurmQueue:
         claimed = self.job_id(claim) if claim else None
         recorded = str(record["job_id"]) if record and "job_id" in record else None
         for job_id in filter(None, (claimed, recorded)):
-            job = self.jobs.get(job_id)
+            job = self._own(job_id, is_by_hand=job_id == recorded and not (record or {}).get("submission"))
             if job and job.is_active and not _says_it_ended(record, job):
                 return _describe(job, record)
         if claim and claimed is None and claim.is_being_submitted(holds_lock=self._holds_lock):
@@ -106,7 +111,8 @@ class SlurmQueue:
         own = record if record and record.get("job_id") == job_id else None
         if own and own["state"] == "failed":
             return State("failed", own["reason"], job_id)
-        word = self.jobs[job_id].state if job_id in self.jobs else self._accounted.get(job_id, "")
+        job = self._own(job_id)
+        word = job.state if job else self._accounted.get(job_id, "")
         if word in _ENDS and not (own and own["state"] == "stopped" and word == "FAILED"):
             status, reason = _ENDS[word]
             return State(status, reason.format(stage=stage, log=paths.RunPaths(run).log(stage)), job_id)
