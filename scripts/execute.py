@@ -94,22 +94,22 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
     """Run the stage between two records, so that an end of any kind leaves a trace."""
     name = run["run"]
     record = job_record.begin(name, stage, sha256_json(inputs))
-    epochs_before = resumable_epochs(run, stage)
-    with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
-        try:
+    try:
+        scratch = _prepare_scratch(name, stage, inputs)
+        epochs_before = resumable_epochs(run, stage)
+        with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
             _require_tries_left()
             require_device()
-            scratch = _prepare_scratch(name, stage, inputs)
             (train if stage == "train" else evaluate)(run, scratch)
             write_manifest(name, stage, inputs)
-        except (StageFailed, UserError) as failure:
-            job_record.end(name, stage, record, "failed", str(failure))
-            print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)
-            return 1
-        except OSError as error:
-            job_record.end(name, stage, record, "failed", f"{error.strerror}: {error.filename}")
-            raise
-        job_record.end(name, stage, record, "done")
+    except (StageFailed, UserError) as failure:
+        job_record.end(name, stage, record, "failed", str(failure))
+        print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        job_record.end(name, stage, record, "failed", f"{error.strerror}: {error.filename}")
+        raise
+    job_record.end(name, stage, record, "done")
     shutil.rmtree(scratch)
     return 0
 

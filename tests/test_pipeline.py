@@ -347,7 +347,7 @@ def test_merged_weights_give_the_logits_of_base_and_adapter(copy: Path) -> None:
 def test_make_lists_the_targets_in_the_order_of_the_pipeline(fresh: Path) -> None:
     listed = [line.split()[1] for line in make(fresh).stdout.splitlines() if line.startswith("make ")]
     before_training = ["help", "setup", "plan", "stamp", "split", "validate"]
-    assert listed == [*before_training, "submit", "status", "eval", "wait", "report", "all", "repro", "merge"]
+    assert listed == [*before_training, "submit", "status", "eval", "wait", "cancel", "report", "all", "repro", "merge"]
 
 
 def test_the_demo_answers_its_question() -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,32 @@ def test_out_of_memory(finished: Path, tmp_path: Path, tmp_path_factory: pytest.
     tell("out of memory", "a training that takes 3 GB of a job's 1 GB, held to it by cgroups", reason)
 
 
+def test_a_gpu_without_memory_left(finished: Path, cluster: Cluster, folder: Path, tmp_path: Path) -> None:
+    """What torch raises then, raised in the recipe's first step."""
+    raiser = """
+import os
+
+def refuse(*arguments, **named):
+    import torch
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB")
+
+def patch():
+    import torch
+    torch.optim.AdamW.step = refuse
+
+os.register_at_fork(after_in_child=patch)
+"""
+    (tmp_path / "raiser").mkdir()
+    (tmp_path / "raiser/sitecustomize.py").write_text(raiser)
+    edit(folder / "site.yaml", "poll_s: 1", f"poll_s: 1\nsetup: export PYTHONPATH={tmp_path}/raiser")
+    make(folder, cluster, "submit")
+    reason = wait_for_status(folder, cluster, "failed")
+    assert "out of GPU memory" in reason and "gradient_accumulation_steps (the effective batch stays)" in reason
+    (folder / "site.yaml").write_text(SITE)
+    complete(folder, cluster, finished)
+    tell("a GPU without memory left", "torch's OutOfMemoryError raised in the first step", reason)
+
+
 def test_a_dependency_that_can_never_be_met(finished: Path, cluster: Cluster, folder: Path) -> None:
     edit(folder / "site.yaml", "poll_s: 1", "poll_s: 1\nsetup: '[ \"${FTEXP_SUBMISSION%%-*}\" != train ] || exit 3'")
     said = make(folder, cluster, "submit", "eval", "wait", "report").stderr
@@ -432,21 +459,43 @@ def test_kill_between_the_claim_and_sbatch(finished: Path, cluster: Cluster, fol
     tell("kill -9 between claim and sbatch", "a stand-in that kills its caller", "Slurm knew no such job; the claim was given up")
 
 
-def test_the_disk_full(finished: Path, cluster: Cluster, folder: Path) -> None:
-    scratch = folder / ".scratch/train"
-    scratch.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(scratch)]
+@contextmanager
+def small_disk(folder: Path, *, size_kb: int) -> Iterator[None]:
+    """A file system of its own on a folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here to be filled: {mounted.stderr.strip()}")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_the_disk_full(finished: Path, cluster: Cluster, folder: Path) -> None:
+    scratch = folder / ".scratch/train"
+    scratch.mkdir(parents=True)
+    with small_disk(scratch, size_kb=200):
         make(folder, cluster, "submit")
         reason = wait_for_status(folder, cluster, "failed")
-    finally:
-        subprocess.run(["umount", str(scratch)], check=True)
     assert "disk full" in reason or "No space left" in reason
     complete(folder, cluster, finished)
     tell("the disk full", "the trainings' scratch folder on a file system of 200 kB", reason)
+
+
+def test_the_disk_full_under_submit(finished: Path, cluster: Cluster, folder: Path) -> None:
+    make(folder, cluster, "stamp")
+    before, claims = train_jobs(cluster), folder / ".scratch/claims"
+    claims.mkdir()
+    with small_disk(claims, size_kb=4):
+        (claims / "full").write_bytes(b"x" * 4096)
+        refused = make(folder, cluster, "submit", check=False)
+    said = refused.stderr
+    assert refused.returncode != 0 and "No space left on device. Make room" in said and "Traceback" not in said
+    assert train_jobs(cluster) <= before
+    complete(folder, cluster, finished)
+    told = next(line for line in said.splitlines() if "No space" in line)
+    tell("the disk full under `make submit`", "the folder of claims on a full file system", told)
 
 
 def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, folder: Path) -> None:

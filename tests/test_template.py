@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import ENVIRONMENT, REPOSITORY, Bake
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
+from ftexp.environment import conda_environment
 from ftexp.planning import planned_runs
 from ftexp.spec import read_experiment
 from ftexp.yamlfile import load_yaml
@@ -419,3 +420,29 @@ def test_setup_makes_a_repository_only_where_there_is_none(
     names: Any = _git(folder, "status", "--porcelain", "--untracked-files=all", ".").splitlines()
     assert not [name for name in names if "models/tiny" in name and "data/models" not in name]
     assert [name for name in names if name.endswith("experiment.yaml")]
+
+
+CONDA_ENVS = "# conda environments:\n#\nbase                     /opt/conda\nftexp                 *  {folder}\n"
+
+
+@pytest.mark.parametrize(("named", "found"), [("ftexp", "here"), ("/some/where", "/some/where"), ("ftexq", None)])
+def test_a_conda_environment_is_found_by_name_or_folder(
+    named: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conda = tmp_path / "conda"
+    conda.write_text(f"#!/bin/sh\nprintf '%s' '{CONDA_ENVS.format(folder=tmp_path / 'here')}'\n")
+    conda.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if found is None:
+        with pytest.raises(SystemExit):
+            conda_environment(named)
+        assert "site.yaml: conda: there is no environment 'ftexq'. Those there are: base, ftexp" in capsys.readouterr().err
+    else:
+        assert conda_environment(named) == tmp_path / found
+
+
+def test_a_conda_that_is_not_there_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SystemExit):
+        conda_environment("ftexp")
+    assert "Load conda's module first" in capsys.readouterr().err

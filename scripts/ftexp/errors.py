@@ -1,6 +1,7 @@
 """A user's mistake is one message; anything else is a bug and keeps its traceback."""
 
 import difflib
+import errno
 import sys
 from collections.abc import Callable, Iterable
 
@@ -44,12 +45,24 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"Valid here: {', '.join(names)}."
 
 
+_CURES = {
+    errno.ENOSPC: "Make room on this file system", errno.EDQUOT: "Make room, or ask for a larger quota",
+    errno.EACCES: "Get the permission", errno.EROFS: "Make the file system writable",
+}
+
+
 def run_command(main: Callable[[list[str]], int]) -> None:
     """Run a stage's `main(arguments)` and exit: 0 done, 1 the user's mistake, 130 interrupted."""
     try:
         code = main(sys.argv[1:])
     except UserError as error:
         print(error, file=sys.stderr)
+        code = 1
+    except OSError as error:
+        if error.errno not in _CURES:
+            raise
+        where = error.filename or "disk"
+        print(f"{where}: {error.strerror}. {_CURES[error.errno]}, and run the same command again.", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
