@@ -26,7 +26,7 @@ test: setup ## run the tests, the demo's path among them
 	@.venv/bin/python -m pytest tests -m "not slurm"
 
 test-slurm: setup ## the tests on real Slurm daemons, which they start and stop (packages: see README; as root)
-	@.venv/bin/python -m pytest tests -m slurm
+	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check scripts hooks tests data benchmarks

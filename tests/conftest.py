@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fault_table
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -62,3 +63,12 @@ def experiment(baked_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(baked_once, folder, symlinks=True)
     monkeypatch.chdir(folder)
     return folder
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """The table of faults, by the process that began the others."""
+    if hasattr(session.config, "workerinput"):
+        return
+    if exitstatus == 0:
+        fault_table.write_table()
+    shutil.rmtree(fault_table.ROWS, ignore_errors=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from fault_table import tell
 from slurm_cluster import Cluster, missing_packages
 from slurm_experiments import (
     RUN,
@@ -42,35 +43,7 @@ MISSING = ", ".join(missing_packages())
 pytestmark = [
     pytest.mark.slurm, pytest.mark.skipif(bool(MISSING), reason=f"Slurm's daemons cannot be started here: no {MISSING}"),
 ]
-FAULTS_MD = TEMPLATE / "docs/slurm-faults.md"
-HEADER = """\
-# Faults on a Slurm cluster, and what comes of them
-
-Written by `make test-slurm`, which injects each fault into an experiment on real Slurm daemons. After every one of them
-`make submit eval wait report` completed the experiment, and results.csv and the adapter were, byte for byte, those of a local run
-that nothing had disturbed.
-
-| fault | how injected | what came of it |
-|---|---|---|
-"""
 TIMED_OUT = "slurm_load_jobs error: Socket timed out on send/recv operation"
-_rows: dict[str, tuple[str, str]] = {}
-
-
-def tell(fault: str, how: str, outcome: str) -> None:
-    """Note a row of the table; job ids and paths, which differ from run to run, are left out."""
-    outcome = re.sub(r"\b\d+_\d+\b", "N", re.sub(r"/\S+/(?=runs|\.scratch)", "", outcome))
-    _rows[fault] = (how, outcome)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _table(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Write the table when every fault was tried."""
-    yield
-    wanted = sum("tell(" in line for line in Path(__file__).read_text(encoding="utf-8").splitlines()) - 2
-    if len(_rows) == wanted and not request.session.testsfailed:
-        lines = [f"| {fault} | {how} | {outcome} |\n" for fault, (how, outcome) in _rows.items()]
-        FAULTS_MD.write_text(HEADER + "".join(lines), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,7 @@ class Feeder:
     def feed(self, site: Site) -> None:
         """Submit as far as there is room; what Slurm does not answer to is tried again at the next poll."""
         for stage, names in read_deferred().items():
-            queue = SlurmQueue()
-            active = queue.active_count
-            is_full = active >= self._full_at[stage] and active > 0
-            if not names or is_full or queue.silence:
+            if not names or not self._has_room(stage):
                 continue
             try:
                 submit_stage(stage, site, Options(names=frozenset(names), is_sure=True))
@@ -62,6 +59,12 @@ class Feeder:
             after = SlurmQueue()
             active = after.active_count
             self._full_at[stage] = sys.maxsize if after.silence else active
+
+    def _has_room(self, stage: str) -> bool:
+        """Whether a job has ended since the last attempt, or there is none."""
+        queue = SlurmQueue()
+        active = queue.active_count
+        return not queue.silence and (active < self._full_at[stage] or active == 0)
 
 
 class Board:
