@@ -1,51 +1,51 @@
 """Cancels this experiment's jobs, and no others, in Slurm; a cancelled run is ready again.
 
-Reads site.yaml, .scratch/submissions/, and asks Slurm. Writes nothing.
+Reads site.yaml, .scratch/submissions/, and asks Slurm. Writes .scratch/deferred.json: what was left for later is forgotten.
 Command: make cancel [ONLY=<pattern>] [YES=1] (python scripts/cancel.py)
 """
 
 import sys
 
-from ftexp import claims, paths, slurm
+from ftexp import claims, deferred, paths, slurm
 from ftexp.errors import UserError, run_command
-from ftexp.options import Options, confirm, read_options
+from ftexp.options import confirm, read_options
 from ftexp.site import read_site
-from ftexp.slurm_queue import SlurmQueue
+from ftexp.slurm_queue import queue_of
+from ftexp.status_words import STAGES
 
 
 def main(arguments: list[str]) -> int:
-    """Cancel what is under way; 1 where the person says no."""
+    """Cancel what is under way, and forget what was left for later; 1 where the person says no."""
     paths.require_experiment()
-    if read_site(paths.SITE_YAML).backend != "slurm":
-        raise UserError("site.yaml: backend: is local, so there are no jobs to cancel. Stop `make submit` by Ctrl-C.")
-    options, queue = read_options(), SlurmQueue()
-    ours = _ours(queue, options)
+    options, queue = read_options(), queue_of(read_site(paths.SITE_YAML))
+    if queue is None:
+        raise UserError("site.yaml: backend: is local, and nothing was given to Slurm. Stop `make submit` by Ctrl-C.")
+    ours = [job for job in queue.own_jobs() if options.only is None or options.picks(_run_of(job))]
     if queue.silence:
         raise slurm.NotReached(f"{queue.silence}\nNothing was cancelled. Try again later.")
+    later = [run for runs in deferred.read().values() for run in runs if options.picks(run)]
     running = sum(job.state in slurm.AT_WORK for job in ours)
-    print(f"cancel: {len(ours)} jobs, {running} of them running", file=sys.stderr)
-    if ours and not confirm("Cancel them?", options):
+    print(f"cancel: {len(ours)} jobs, {running} of them running; {len(later)} left for later", file=sys.stderr)
+    if (ours or later) and not confirm("Cancel them?", options):
         print("nothing was cancelled", file=sys.stderr)
         return 1
+    for stage in STAGES:
+        deferred.replace(stage, options, [])
     slurm.cancel([job.id for job in ours])
     return 0
 
 
-def _ours(queue: SlurmQueue, options: Options) -> list[slurm.Job]:
-    """Active jobs that this experiment submitted, of picked runs."""
-    return [job for job in queue.own_jobs() if options.only is None or options.picks(_run_of(job))]
-
-
 def _run_of(job: slurm.Job) -> str:
-    """The run that a job is about: its comment names it, or the list of its submission does."""
+    """The run that a job is about, by the list of its submission."""
+    base, _, task = job.id.partition("_")
+    for path in paths.SUBMISSIONS_DIR.glob("*.json"):
+        if claims.job_id_of(path.stem) == base:
+            lines = claims.submission_path(path.stem, "list").read_text(encoding="utf-8").splitlines()
+            return dict(line.split("\t")[:2] for line in lines)[task]
     named = job.comment.split(":")[2]
-    if not named.startswith("@"):
-        return named
-    listed = claims.submission_path(named[1:], "list")
-    if not listed.is_file():
-        raise UserError(f"{listed}: is gone, so which run job {job.id} does is not known. Cancel without ONLY, or by scancel.")
-    lines = listed.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t")[:2] for line in lines)[job.id.split("_")[1]]
+    if named.startswith("@"):
+        raise UserError(f"{paths.SUBMISSIONS_DIR}: does not say which run job {job.id} does. Cancel without ONLY, or by scancel.")
+    return named
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from ftexp.planning import read_run
 from ftexp.publishing import write_manifest
 from ftexp.run_lock import take_lock
 from ftexp.stages import StageFailed, evaluate, require_device, resumable_epochs, train
-from ftexp.state import STAGES, Missing, Work
+from ftexp.state import Missing, Work
+from ftexp.status_words import STAGES
 
 
 def main(arguments: list[str]) -> int:

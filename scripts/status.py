@@ -15,7 +15,7 @@ from ftexp.job_record import read_job
 from ftexp.options import Options, read_options
 from ftexp.planning import folders_not_in_design, planned_runs
 from ftexp.state import Work, stages_of
-from ftexp.status_words import State
+from ftexp.status_words import STAGES, State
 from ftexp.text_table import text_table
 
 
@@ -33,8 +33,15 @@ def main(arguments: list[str]) -> int:
         print(f"\nSlurm does not answer ({work.queue.silence}); its jobs are shown as last known", file=sys.stderr)
     extra = folders_not_in_design([run["run"] for run in runs])
     if extra:
-        print(f"\nnot in the design (kept, not reported): {', '.join(extra)}")
+        print(f"\nnot in the design (kept, not reported): {', '.join(name + _jobs_of(work, name) for name in extra)}")
     return 0
+
+
+def _jobs_of(work: Work, run: str) -> str:
+    """Jobs that are under way for a run that left the design."""
+    states = {stage: work.queue.active(run, stage) for stage in STAGES} if work.queue else {}
+    said = [f"{stage} {state.status}, job {state.job}" for stage, state in states.items() if state]
+    return f" ({'; '.join(said)}: make cancel ONLY='{run}')" if said else ""
 
 
 def _rows(work: Work, runs: list[dict[str, Any]], options: Options) -> list[tuple[str, ...]]:

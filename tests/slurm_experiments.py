@@ -56,7 +56,8 @@ def on_slurm(finished: Path, root: Path, *again: str, site: str = SITE) -> Path:
 
 def make(folder: Path, cluster: Cluster | None, *targets: str, check: bool = True, **variables: str) -> Any:
     """`make targets` in an experiment, with the cluster's configuration."""
-    environment = {**(cluster.environment if cluster else os.environ), **variables}
+    given = {**(cluster.environment if cluster else os.environ), **variables}
+    environment = {name: value for name, value in given.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     result = subprocess.run(["make", *targets], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0 or not check, result.stdout[-3000:] + result.stderr[-3000:]
     return result

@@ -15,7 +15,7 @@ import stamp as stamp_stage
 from conftest import ENVIRONMENT, REPOSITORY
 from ftexp import paths
 from ftexp.errors import UserError
-from ftexp.job_script import ScriptFacts, array_script, job_script, shape, task_ranges
+from ftexp.job_script import ScriptFacts, array_script, check_template, job_script, shape, task_ranges
 from ftexp.planning import planned_runs
 from ftexp.site import Resources, Site, read_site
 
@@ -150,12 +150,12 @@ def test_whatever_the_folder_is_called_a_task_does_its_run_in_it(name: str, tmp_
     path = tmp_path / "array.sh"
     path.write_text(_array(directives, root, Path("its list.txt")), encoding="utf-8")
     (root / "its list.txt").write_text(f"2\tother\tdead\n12\t{RUN}\tbeef\n")
-    done = _run(path, tmp_path, SLURM_JOB_ID="70", SLURM_ARRAY_TASK_ID="12")
+    done = _run(path, tmp_path, SLURM_JOB_ID="99", SLURM_ARRAY_JOB_ID="70", SLURM_ARRAY_TASK_ID="12")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (root / "called").read_text() == f"scripts/execute.py\ntrain\n{RUN}\n"
     assert (root / "runs" / RUN / "train.log").read_text() == "said by the payload\n"
     assert {"FTEXP_SUBMISSION": SUBMISSION, "FTEXP_INPUT_HASH": "beef"}.items() <= _seen(root).items()
-    comment = f"scontrol update JobId=70 Comment=ftexp:mine:{RUN}:train:beef\n"
+    comment = f"scontrol update JobId=70_12 Comment=ftexp:mine:{RUN}:train:beef\n"
     assert (tmp_path / "asked").read_text().startswith(comment)
     assert not list(tmp_path.rglob("owned"))
 
@@ -303,9 +303,10 @@ def test_a_task_ends_as_its_run_does_and_without_slurms_comment_all_the_same(tmp
     (root / "list").write_text(f"0\t{RUN}\tbeef\n")
     log = root / "runs" / RUN / "train.log"
     log.write_text("of a former job\n")
-    variables = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "PAYLOAD": "exit 5", "EXIT_scontrol": "1"}
+    variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "PAYLOAD": "exit 5", "EXIT_scontrol": "1"}
     assert _run(path, tmp_path, **variables).returncode == 5
-    assert log.read_text() == "Slurm did not take the job's comment; nothing depends on it\nsaid by the payload\n"
+    unheard = "Slurm did not take the job's comment; the list of the submission has the same\n"
+    assert log.read_text() == unheard + "said by the payload\n"
     assert _run(path, tmp_path, **variables, SLURM_RESTART_COUNT="1").returncode == 5
     assert log.read_text().count("said by the payload") == 2, "a requeued job's log goes on"
 
@@ -422,3 +423,25 @@ def test_a_local_script_asks_slurm_for_nothing() -> None:
 )
 def test_task_numbers_are_written_as_sbatch_takes_them(tasks: list[int], text: str) -> None:
     assert task_ranges(tasks) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("{{sbatch}}\n", ""), "names no {{sbatch}}: without it a job asks for no walltime, no memory and no GPU"),
+        (("{{guard}}\n", ""), "names no {{guard}}: without it a script would train on the login node"),
+        ((" {{stage}} {{run}}", ""), "names no {{stage}}: a script has to name its stage"),
+        (("{{sbatch}}", "{{sbatch}}\n#SBATCH --output=/tmp/x"), "line 4: --output is given by `make submit`. Take it out."),
+        (("{{sbatch}}", "{{sbatch}}\n#SBATCH -p gpu --array=0-9"), "line 4: --array is given by `make submit`. Take it out."),
+        (("set -u", "set -u\n#SBATCH --time=1"), "sbatch reads no #SBATCH line after the first command. Move it up."),
+    ],
+)
+def test_a_template_that_would_not_do_what_the_site_says_is_refused(change: tuple[str, str], message: str) -> None:
+    template = TEMPLATE.replace("# {{title}} of run {{run}}.", "#").replace(*change)
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_template(template, CLUSTER, "job.slurm.template")
+
+
+def test_the_template_that_ships_is_accepted() -> None:
+    check_template(TEMPLATE, CLUSTER, "job.slurm.template")
+    check_template(TEMPLATE, Site(), "job.slurm.template")

@@ -1,5 +1,6 @@
 """site.yaml: every profile is good, every mistake is one message that names the key, and a larger model asks for more."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -229,3 +230,28 @@ def test_cookiecutters_question_site_takes_a_cluster(bake: Bake, name: str) -> N
     assert (folder / "site.yaml").read_bytes() == (REPOSITORY / "sites" / f"{name}.yaml").read_bytes()
     assert read_site(folder / "site.yaml").backend == "slurm"
     assert (folder / "job.slurm.template").is_file()
+
+
+SOUND = """\
+backend: slurm
+device: cpu
+train: {time_min: 240, mem_gb: 8, cpus: 2, gpus: 0}
+eval: {time_min: 60, mem_gb: 8, cpus: 2, gpus: 0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("time_min: 60", "time_min: 3", "site.yaml: eval.time_min: is 3, and warn_s is 120, so a job could be warned of its end"),
+        ("device: cpu", "device: cuda", "site.yaml: train.gpus: is 0, and device is cuda. Ask for a GPU, or set device: cpu."),
+        ("device: cpu", "device: cpu\nsizes: {7B: {train: {time_min: 2}}}", "site.yaml: sizes.7B.train.time_min: is 2, and warn_s"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_told_before_a_job_is(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SOUND)
+    read_site(path)
+    path.write_text(SOUND.replace(old, new))
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_site(path)

@@ -101,7 +101,7 @@ def wait_for_status(folder: Path, cluster: Cluster, wanted: str, stage: str = "t
 
 def test_all_targets_typed_at_once_complete_the_experiment(finished: Path, cluster: Cluster, folder: Path) -> None:
     said = make(folder, cluster, "submit", "eval", "wait", "report").stderr
-    assert "train: 1 jobs in 1 array, at most 0.0 GPU hours" in said and "eval: 1 jobs in 1 array" in said
+    assert "train: 1 job in 1 array, at most 0.0 GPU hours" in said and "eval: 1 job in 1 array" in said
     assert_complete(folder, cluster, finished)
     row = statuses(folder, cluster)[RUN, "train"]
     assert row["status"] == "done" and re.fullmatch(r"\d+_0", row["job"]) and re.fullmatch(r"\d+:\d\d", row["time"])
@@ -549,6 +549,19 @@ def test_a_job_by_hand_and_a_submit_do_not_train_twice(finished: Path, cluster: 
     complete(folder, cluster, finished)
 
 
+def assert_every_task_says_its_own_run(folder: Path, cluster: Cluster) -> None:
+    """Once tasks run, their comments name the run of their line in the list, and no sibling's."""
+    (listed,) = (folder / ".scratch/submissions").glob("train-*.list")
+    runs = {line.split("\t")[0]: line.split("\t")[1] for line in listed.read_text().splitlines()}
+
+    def said() -> dict[str, str]:
+        jobs = [job for job in cluster.jobs("RUNNING") if ":train:" in job.comment and "@" not in job.comment]
+        return {job.id.split("_")[1]: job.comment.split(":")[2] for job in jobs}
+
+    cluster.wait_until(lambda: len(said()) == 2, timeout_s=60, what="two tasks to run")
+    assert all(runs[task] == run for task, run in said().items())
+
+
 def test_the_demo_gives_the_results_of_the_local_backend(cluster: Cluster, tmp_path: Path) -> None:
     """`make demo`, on this machine, is done at once where it was done before."""
     make(TEMPLATE, None, "demo")
@@ -557,7 +570,10 @@ def test_the_demo_gives_the_results_of_the_local_backend(cluster: Cluster, tmp_p
     cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(tmp_path), default_config=True)
     folder = tmp_path / "capitalization"
     make(folder, None, "setup", f"VENV={VENV}")
-    make(folder, cluster, "split", "validate", "submit", "eval", "wait", "report")
+    make(folder, cluster, "split", "validate", "submit", "eval")
+    assert_every_task_says_its_own_run(folder, cluster)
+    assert "cancel: 2 jobs, " in make(folder, cluster, "cancel", ONLY="r16_lr3e-3_s2").stderr
+    make(folder, cluster, "submit", "eval", "wait", "report")
     assert (folder / "results.csv").read_bytes() == (TEMPLATE / "demo/capitalization/results.csv").read_bytes()
     assert len(results(folder)) == 9 and all(row["score"] for row in results(folder).values())
 
@@ -570,6 +586,6 @@ def test_a_distributed_recipe_takes_the_gpus_of_the_profile(tmp_path: Path, tmp_
     (folder / "site.yaml").write_text(profile + f"setup: export PYTHONPATH={TEMPLATE}/tests/cpu_patch\n")
     with Cluster(tmp_path_factory.mktemp("g"), nodes=1, cpus_per_node=2, gpus_per_node=2) as cluster:
         said = make(folder, cluster, "split", "validate", "submit", "eval", "wait", "report").stderr
-    assert "1 jobs in 1 array, at most 0.3 GPU hours" in said
+    assert "1 job in 1 array, at most 0.3 GPU hours" in said
     assert "batch_size: 8" in log(folder), "each of two processes takes half of 16 rows"
     assert results(folder)[RUN]["eval_status"] == "done" and float(results(folder)[RUN]["train_loss"]) < 5

@@ -22,7 +22,7 @@ import pytest
 import split as split_stage
 import stamp as stamp_stage
 from conftest import REPOSITORY
-from ftexp import claims, diagnosis, paths, slurm, slurm_backend, state
+from ftexp import claims, deferred, diagnosis, paths, slurm, slurm_backend, state, status_words
 from ftexp.code_version import code_versions
 from ftexp.errors import UserError
 from ftexp.filesystem import write_json
@@ -30,8 +30,8 @@ from ftexp.options import Options, confirm, read_options
 from ftexp.planning import planned_runs
 from ftexp.site import Site, read_site
 from ftexp.slurm import Job
-from ftexp.slurm_backend import read_deferred, submit_stage
-from ftexp.slurm_queue import SlurmQueue
+from ftexp.slurm_backend import submit_stage
+from ftexp.slurm_queue import SlurmQueue, queue_of
 from ftexp.slurm_wait import Feeder
 from ftexp.state import Work
 from ftexp.submission import Batch, Task, command_of, make_batches, send
@@ -285,12 +285,12 @@ ENDED = [
     ("CANCELLED", None, "stopped", "ready", "was cancelled"),
     ("PREEMPTED", None, "stopped", "ready", "was preempted"),
     ("REVOKED", None, None, "ready", "was revoked"),
-    ("FAILED", None, None, "failed", "its job failed without a word of its own; see runs/r1/train.log"),
+    ("FAILED", None, None, "failed", "its job ended before its work began: without a word (runs/r1/train.log)"),
     ("FAILED", None, "running", "failed", "its job failed without a word of its own; see runs/r1/train.log"),
     ("FAILED", None, "failed", "failed", "its own words"),
     ("FAILED", None, "stopped", "ready", "its own words"),
     ("COMPLETED", None, "done", "ready", "its files are gone or changed"),
-    ("COMPLETED", None, None, "ready", "its job left the queue without having begun"),
+    ("COMPLETED", None, None, "failed", "its job ended before its work began: without a word (runs/r1/train.log)"),
     (FORGOTTEN, None, None, "ready", "its job left the queue without having begun"),
     (FORGOTTEN, None, "running", "failed", "its job is gone without a word of how it ended (killed, or its node went down)"),
     (FORGOTTEN, None, "stopped", "ready", "its own words"),
@@ -300,8 +300,8 @@ ENDED = [
     (FORGOTTEN, "12_0|OUT_OF_MEMORY", "running", "failed", "out of memory"),
     (FORGOTTEN, "12_0|NODE_FAIL", "running", "failed", "its node failed"),
     (FORGOTTEN, "12_0|CANCELLED by 1000", None, "ready", "was cancelled"),
-    (FORGOTTEN, "12_0|FAILED", None, "failed", "its job failed without a word of its own; see runs/r1/train.log"),
-    (FORGOTTEN, "12_0|COMPLETED", None, "ready", "its job left the queue without having begun"),
+    (FORGOTTEN, "12_0|FAILED", None, "failed", "its job ended before its work began: without a word (runs/r1/train.log)"),
+    (FORGOTTEN, "12_0|COMPLETED", None, "failed", "its job ended before its work began: without a word (runs/r1/train.log)"),
     (FORGOTTEN, "12_1|TIMEOUT", "running", "failed", "its job is gone without a word"),
     (FORGOTTEN, "", "running", "failed", "its job is gone without a word"),
 ]
@@ -731,7 +731,7 @@ def test_a_stage_is_submitted_as_one_array_once(mine: Cluster, capsys: pytest.Ca
     assert "train: 6 jobs in 1 array, at most 6.0 GPU hours (walltime x GPUs x jobs)" in capsys.readouterr().err
     assert _statuses() == dict.fromkeys(RUNS, "submitted")
     assert _submit() == 0
-    assert _sent(mine) == ["--array=0-5"] and read_deferred() == {"train": [], "eval": []}
+    assert _sent(mine) == ["--array=0-5"] and deferred.read() == {"train": [], "eval": []}
 
 
 def test_dry_shows_what_would_be_sent_and_does_nothing(mine: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -773,14 +773,14 @@ def test_what_exceeds_slurms_limit_goes_in_by_halves_and_the_rest_later(
     assert _submit() == 0
     assert len(mine.queue()) == 4
     assert list(_statuses().values()) == ["submitted"] * 4 + ["ready"] * 2
-    assert read_deferred() == {"train": RUNS[4:], "eval": []}
+    assert deferred.read() == {"train": RUNS[4:], "eval": []}
     assert "train: 2 later, by the next call or `make wait`: Slurm says: " in capsys.readouterr().err
 
 
 def test_the_sites_cap_leaves_the_rest_for_later(mine: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     mine.show(_row("1", "RUNNING", folder=Path("/else")), _row("2", "COMPLETED", folder=Path("/else")))
     assert _submit(submit_cap=3) == 0
-    assert _sent(mine) == ["--array=0-1"] and read_deferred()["train"] == RUNS[2:]
+    assert _sent(mine) == ["--array=0-1"] and deferred.read()["train"] == RUNS[2:]
     assert "train: 4 later (submit_cap is 3), by the next call or `make wait`" in capsys.readouterr().err
 
 
@@ -802,15 +802,15 @@ def test_what_was_left_for_later_is_submitted_as_soon_as_there_is_room_and_not_b
     feeder, site, before = Feeder(), read_site(paths.SITE_YAML), len(_sent(mine))
     feeder.feed(site)
     after = len(_sent(mine))
-    assert after > before and read_deferred()["train"] == RUNS[4:], "it tries once, not knowing of the limit"
+    assert after > before and deferred.read()["train"] == RUNS[4:], "it tries once, not knowing of the limit"
     feeder.feed(site)
     assert len(_sent(mine)) == after, "as many jobs as before: no room"
     mine.show(*mine.queue()[:3])
     feeder.feed(site)
-    assert len(mine.queue()) == 4 and read_deferred()["train"] == RUNS[5:]
+    assert len(mine.queue()) == 4 and deferred.read()["train"] == RUNS[5:]
     mine.show()
     feeder.feed(site)
-    assert len(mine.queue()) == 1 and read_deferred()["train"] == []
+    assert len(mine.queue()) == 1 and deferred.read()["train"] == []
 
 
 @pytest.mark.parametrize("silent_calls", [1, 2, 3])
@@ -823,7 +823,7 @@ def test_a_silence_while_waiting_only_delays_what_was_left_for_later(mine: Clust
     mine.plan("squeue", "answer", *[silence] * silent_calls)
     for _ in range(5):
         feeder.feed(site)
-    assert read_deferred()["train"] == [] and len(mine.queue()) == 2
+    assert deferred.read()["train"] == [] and len(mine.queue()) == 2
 
 
 def test_a_job_that_ends_while_what_was_left_for_later_is_looked_at_does_not_keep_it_back(mine: Cluster) -> None:
@@ -832,25 +832,25 @@ def test_a_job_that_ends_while_what_was_left_for_later_is_looked_at_does_not_kee
     _change_inputs(RUNS[1])
     _validate()
     _submit(options=Options(only=RUNS[1], is_sure=True))
-    assert read_deferred()["train"] == [RUNS[1]]
+    assert deferred.read()["train"] == [RUNS[1]]
     feeder, site = Feeder(), read_site(paths.SITE_YAML)
     mine.plan("squeue", "answer", "answer", "empty")
     feeder.feed(site)
     mine.show()
     feeder.feed(site)
-    assert _sent(mine) == ["--array=0-5", "--array=0"] and read_deferred()["train"] == []
+    assert _sent(mine) == ["--array=0-5", "--array=0"] and deferred.read()["train"] == []
 
 
 def test_only_leaves_what_it_does_not_mean_for_later(mine: Cluster) -> None:
     mine.limit(2)
     _submit(options=Options(only="lr1e-*", is_sure=True))
-    assert read_deferred()["train"] == [RUNS[2]]
+    assert deferred.read()["train"] == [RUNS[2]]
     mine.limit(3)
     _submit(options=Options(only="lr0*", is_sure=True))
-    assert sorted(read_deferred()["train"]) == sorted([RUNS[2], RUNS[4]])
+    assert sorted(deferred.read()["train"]) == sorted([RUNS[2], RUNS[4]])
     mine.limit(100)
     _submit(options=Options(only=RUNS[4], is_sure=True))
-    assert read_deferred()["train"] == [RUNS[2]]
+    assert deferred.read()["train"] == [RUNS[2]]
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"train": ["a"]}'])
@@ -858,7 +858,7 @@ def test_a_memory_of_what_is_left_that_is_not_whole_is_empty(cluster: Cluster, c
     paths.DEFERRED_JSON.parent.mkdir()
     if content is not None:
         paths.DEFERRED_JSON.write_text(content)
-    assert read_deferred() == {"train": [], "eval": []}
+    assert deferred.read() == {"train": [], "eval": []}
 
 
 def _change_inputs(run: str) -> None:
@@ -890,10 +890,10 @@ def test_a_job_that_runs_for_inputs_that_have_changed_is_let_run_and_followed(mi
     _change_inputs(RUNS[1])
     _validate()
     assert _submit() == 0
-    assert mine.calls("scancel") == [] and _sent(mine) == ["--array=0-5"] and read_deferred()["train"] == [RUNS[1]]
+    assert mine.calls("scancel") == [] and _sent(mine) == ["--array=0-5"] and deferred.read()["train"] == [RUNS[1]]
     mine.show(*(row for row in mine.queue() if not row.startswith("100_1|")))
     Feeder().feed(read_site(paths.SITE_YAML))
-    assert _sent(mine) == ["--array=0-5", "--array=0"] and read_deferred()["train"] == []
+    assert _sent(mine) == ["--array=0-5", "--array=0"] and deferred.read()["train"] == []
 
 
 def test_what_failed_or_was_cancelled_is_told_apart_and_submitted_again(mine: Cluster) -> None:
@@ -973,9 +973,12 @@ def test_options_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     for name, value in {"JOBS": "3", "ONLY": "r16_*", "DRY": "1", "YES": "0"}.items():
         monkeypatch.setenv(name, value)
     assert read_options() == Options(3, "r16_*", is_dry=True, is_sure=False)
-    for name in ("JOBS", "ONLY", "DRY", "YES"):
+    for name in ("JOBS", "DRY", "YES"):
         monkeypatch.setenv(name, "")
-    assert read_options() == Options()
+    assert read_options() == Options(only="r16_*")
+    monkeypatch.setenv("ONLY", "")
+    with pytest.raises(UserError, match="ONLY: is empty"):
+        read_options()
 
 
 def test_only_means_runs_by_a_pattern_and_has_to_mean_one() -> None:
@@ -1186,6 +1189,55 @@ def test_a_job_of_the_same_id_that_was_submitted_elsewhere_is_not_ours(
     assert queue.active("r1", "train") is None
     outcome = queue.outcome("r1", "train", "hash")
     assert outcome is None or outcome.status == "ready"
+
+
+def test_the_last_line_of_the_log_says_why_a_job_never_began(cluster: Cluster, experiment: Path) -> None:
+    _claim()
+    paths.RunPaths("r1").dir.mkdir(parents=True)
+    paths.RunPaths("r1").log("train").write_text("first\nline 18: module: command not found\n\n")
+    cluster.show(_row("12_0", "FAILED"))
+    outcome = SlurmQueue().outcome("r1", "train", "hash")
+    said = "its job ended before its work began: line 18: module: command not found (runs/r1/train.log)"
+    assert outcome and outcome.reason == said
+
+
+def test_cancel_picks_tasks_by_the_list_whatever_slurm_shows_as_their_comment(
+    mine: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comment can be a sibling's: updating an array's last task by its plain id updates the whole array."""
+    assert submit_stage("train", read_site(paths.SITE_YAML), SURE) == 0
+    runs = [run["run"] for run in planned_runs() if run["kind"] == "trained"]
+    wrong = [row.rsplit("|", 1)[0] + f"|ftexp:mine:{runs[-1]}:train:hash" for row in mine.queue()]
+    mine.show(*wrong)
+    monkeypatch.setenv("ONLY", runs[0])
+    assert cancel_stage.main([]) == 0
+    called = [call for call in (mine.folder / "calls").read_text().splitlines() if call.startswith("scancel")]
+    assert called == ["scancel\x1f100_0"]
+
+
+def test_cancel_forgets_what_was_left_for_later(mine: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [run["run"] for run in planned_runs() if run["kind"] == "trained"]
+    deferred.replace("train", Options(), runs)
+    assert cancel_stage.main([]) == 0
+    assert deferred.read() == {"train": [], "eval": []}
+    assert f"cancel: 0 jobs, 0 of them running; {len(runs)} left for later" in capsys.readouterr().err
+
+
+def test_a_local_site_still_sees_what_was_given_to_slurm(mine: Cluster) -> None:
+    """Else a switch of backend would do twice what waits in the queue."""
+    assert submit_stage("train", read_site(paths.SITE_YAML), SURE) == 0
+    queue = queue_of(Site())
+    name = next(run["run"] for run in planned_runs() if run["kind"] == "trained")
+    assert queue is not None and queue.active(name, "train") == status_words.State("submitted", "Priority", "100_0")
+
+
+def test_a_local_site_asks_no_slurm_that_is_not_there_or_has_nothing_of_ours(
+    mine: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert queue_of(Site()) is None, "nothing was given to it"
+    assert submit_stage("train", read_site(paths.SITE_YAML), SURE) == 0
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert queue_of(Site()) is None
 
 
 def test_the_readme_shows_what_a_first_submit_of_the_demo_prints(

@@ -69,7 +69,8 @@ def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
 
     A run's stage is finished if its inputs still hash as they did when it ran; others are left alone.
     """
-    targets = [] if _is_split_recorded(runs) else [f"{paths.ROOT_DVC_YAML}:split"]
+    has_split = all((paths.split_dir(run["split"]) / "split.json").is_file() for run in runs)
+    targets = [f"{paths.ROOT_DVC_YAML}:split"] if has_split and not _is_split_recorded(runs) else []
     for run in runs:
         places = paths.RunPaths(run["run"])
         for stage in stages_of(run):
@@ -113,7 +114,7 @@ def _commit(targets: list[str]) -> None:
         return
     if not Path(".dvc").is_dir():
         raise UserError(".dvc: is missing, so nothing can be recorded. Run `make setup`.")
-    command = [str(Path(sys.executable).parent / "dvc"), "commit", "--force", "--quiet", *targets]
+    command = [str(Path(sys.executable).parent / "dvc"), "commit", "--force", *targets]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise UserError(f"dvc commit: {(result.stderr or result.stdout).strip()[-2000:]}")

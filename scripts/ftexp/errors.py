@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -55,9 +56,13 @@ def run_command(main: Callable[[list[str]], int]) -> None:
     """Run a stage's `main(arguments)` and exit: 0 done, 1 the user's mistake, 130 interrupted."""
     try:
         code = main(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
         code = 1
+    except BrokenPipeError:  # `| head`, which has read enough; what is still to be printed goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
     except OSError as error:
         if error.errno not in _CURES:
             raise

@@ -38,8 +38,9 @@ cd {root}
 IFS=$'\\t' read -r run input_hash < <(awk -F'\\t' -v task="$SLURM_ARRAY_TASK_ID" '$1 == task {{print $2 "\\t" $3}}' {list})
 if [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ]; then : >"runs/$run/{stage}.log"; fi
 exec >>"runs/$run/{stage}.log" 2>&1
-scontrol update "JobId=$SLURM_JOB_ID" "Comment=ftexp:{experiment}:$run:{stage}:$input_hash" ||
-  echo "Slurm did not take the job's comment; nothing depends on it"
+# The id of the task: SLURM_JOB_ID of an array's last task is that of the whole array.
+scontrol update "JobId=${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" "Comment=ftexp:{experiment}:$run:{stage}:$input_hash" ||
+  echo "Slurm did not take the job's comment; the list of the submission has the same"
 export FTEXP_SUBMISSION={submission} FTEXP_INPUT_HASH="$input_hash"
 exec bash "runs/$run/{script}"
 """
@@ -87,6 +88,36 @@ def job_script(template: str, site: Site, facts: ScriptFacts, *, file: str = "jo
 
 
 _CURES = {"quotes": "Take the quotes away.", "a here-document": "Use printf, or a variable."}
+
+
+def check_template(template: str, site: Site, file: str) -> None:
+    """Check that a template makes jobs that ask for what the site says and do what they are for.
+
+    Raises:
+        UserError: If a field that every script needs is not there, or sbatch would not read or not obey a line.
+    """
+    used = {match[1] for match in _FIELD.finditer(template)}
+    needed = ("root", "stage", "run", *(("sbatch", "guard") if site.backend == "slurm" else ()))
+    messages = [f"{file}: names no {{{{{name}}}}}: {_NEEDED_FOR[name]}. Put it back." for name in needed if name not in used]
+    is_head = True
+    for number, line in enumerate(template.splitlines(), start=1):
+        is_head = is_head and (not line.strip() or line.startswith("#") or _block_of(line) == "sbatch")
+        words = line.removeprefix("#SBATCH").split() if re.match(r"#SBATCH\s", line) else []
+        if words and not is_head:
+            messages.append(f"{file}: line {number}: sbatch reads no #SBATCH line after the first command. Move it up.")
+        for word in words:
+            if word.split("=")[0] in _NOT_THE_LABS:
+                messages.append(f"{file}: line {number}: {word.split('=')[0]} is given by `make submit`. Take it out.")
+    if messages:
+        raise UserError("\n".join(messages))
+
+
+_NEEDED_FOR = {
+    "root": "a script has to enter the experiment's folder", "stage": "a script has to name its stage",
+    "run": "a script has to name its run", "sbatch": "without it a job asks for no walltime, no memory and no GPU",
+    "guard": "without it a script would train on the login node",
+}
+_NOT_THE_LABS = ("--output", "--error", "--array", "-o", "-e", "-a")
 
 
 def _block_of(line: str) -> str | None:

@@ -16,7 +16,9 @@ from ftexp.planning import planned_runs
 from ftexp.progress import Progress
 from ftexp.run_lock import is_running
 from ftexp.site import Site
-from ftexp.state import STAGES, Work
+from ftexp.slurm_queue import queue_of
+from ftexp.state import Work
+from ftexp.status_words import STAGES
 from ftexp.work_list import announce, work_list
 
 POLL_S = 0.5
@@ -28,7 +30,7 @@ def run_stage(stage: str, site: Site, options: Options) -> int:
     """Do what a stage has to do, on this machine; return 1 if a run failed or was refused."""
     runs = planned_runs()
     _wait_for_running(runs, stage)
-    work = Work()
+    work = Work(queue_of(site))
     listed = work_list(work, runs, stage, options)
     work.hashes.save()
     announce(listed, stage)

@@ -51,7 +51,9 @@ def read_options() -> Options:
     jobs = os.environ.get("JOBS", "")
     if jobs and not re.fullmatch(r"0*[1-9][0-9]*", jobs):
         raise UserError(f"JOBS: must be a whole number above 0, got '{jobs}'. For example: make submit JOBS=2")
-    only = os.environ.get("ONLY") or None
+    only = os.environ.get("ONLY")
+    if only == "":
+        raise UserError("ONLY: is empty. Give a pattern of run ids such as ONLY='r16_*', or leave it out for all runs.")
     return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"))
 
 

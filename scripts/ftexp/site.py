@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.errors import Findings, UserError
+from ftexp.status_words import STAGES
 from ftexp.yamlfile import load_yaml
 
 BACKENDS = ("local", "slurm")
 DEVICES = ("auto", "cpu", "cuda")
-STAGE_NAMES = ("train", "eval")
 RESOURCES = ("time_min", "mem_gb", "cpus", "gpus")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([MB])")
 _UNITS = {"M": 1e6, "B": 1e9}
+# Slurm's warning may come so much too early (`man sbatch`, --signal).
+SIGNAL_EARLY_S = 60
 # A model called 7B may have 6.7 billion parameters (Llama 2).
 _SIZE_TOLERANCE = 0.9
 
@@ -141,6 +143,8 @@ def read_site(path: Path) -> Site:
     if "venv" in known and "conda" in known:
         found.add("conda", "stands beside venv, and both name the environment", "Keep one.")
     _check_all_resources(found, known)
+    if known.get("backend") == "slurm" and not found.messages:
+        _check_together(found, known)
     found.raise_if_any()
     if "modules" in known:
         known["modules"] = tuple(known["modules"])
@@ -183,7 +187,7 @@ def _check_words(found: Findings, known: dict[str, Any]) -> None:
 
 def _check_all_resources(found: Findings, known: dict[str, Any]) -> None:
     is_slurm = known.get("backend") == "slurm"
-    for stage in STAGE_NAMES:
+    for stage in STAGES:
         asked = known.get(stage, {})
         _check_resources(found, stage, asked)
         for name in RESOURCES if is_slurm else ():
@@ -194,13 +198,27 @@ def _check_all_resources(found: Findings, known: dict[str, Any]) -> None:
         if not isinstance(size, str) or not _SIZE.fullmatch(size):
             found.add(f"sizes.{size}", "must be a number of parameters such as 500M or 7B")
         elif not isinstance(stages, dict):
-            found.add(f"sizes.{size}", f"must be a mapping of {' and '.join(STAGE_NAMES)}, got {stages!r}")
+            found.add(f"sizes.{size}", f"must be a mapping of {' and '.join(STAGES)}, got {stages!r}")
         else:
             for stage, asked in stages.items():
-                if stage not in STAGE_NAMES:
-                    found.unknown(f"sizes.{size}.{stage}", STAGE_NAMES)
+                if stage not in STAGES:
+                    found.unknown(f"sizes.{size}.{stage}", STAGES)
                 else:
                     _check_resources(found, f"sizes.{size}.{stage}", asked)
+
+
+def _check_together(found: Findings, known: dict[str, Any]) -> None:
+    """What no key says by itself: walltime and warning, device and GPUs."""
+    asked = {stage: known[stage] for stage in STAGES}
+    for size, stages in known.get("sizes", {}).items():
+        asked |= {f"sizes.{size}.{stage}": {**known[stage], **more} for stage, more in stages.items()}
+    warn_s = known.get("warn_s", Site.warn_s)
+    for where, resources in asked.items():
+        if warn_s and resources["time_min"] * 60 <= warn_s + SIGNAL_EARLY_S:
+            what = f"is {resources['time_min']}, and warn_s is {warn_s}, so a job could be warned of its end as it begins"
+            found.add(f"{where}.time_min", what, "Raise it, or lower warn_s.")
+        if known.get("device") == "cuda" and not resources["gpus"]:
+            found.add(f"{where}.gpus", "is 0, and device is cuda", "Ask for a GPU, or set device: cpu.")
 
 
 def _check_resources(found: Findings, where: str, asked: Any) -> None:

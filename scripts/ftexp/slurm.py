@@ -23,6 +23,12 @@ _PASSING = re.compile(
 )
 # Limits on what one user may have in the queue (ESLURM_ACCOUNTING_POLICY, 2050, and MaxJobCount).
 _LIMIT = re.compile(r"submit limit|MaxSubmit|QOSMaxSubmitJob|MaxJobsPerUser|accounting/QOS policy|MaxJobCount", re.IGNORECASE)
+# Keys of site.yaml by what sbatch says.
+_KEYS = {
+    "gres": "train.gpus, eval.gpus (0 where there are none, with device: cpu)", "partition": "partition", "account": "account",
+    "qos": "qos", "feature": "constraint", "memory": "train.mem_gb, eval.mem_gb", "time limit": "train.time_min, eval.time_min",
+    "node configuration": "mem_gb, cpus, gpus, constraint (no node has so much)", "array": "array_max",
+}
 _FORMAT = "%i|%T|%r|%M|%Z|%k"
 
 
@@ -111,7 +117,8 @@ def submit(command: list[str]) -> str:
         raise NoAnswer(words)
     if _LIMIT.search(words):
         raise LimitReached(words)
-    raise UserError(f"sbatch: refused the job: {words}\nCorrect site.yaml (or job.slurm.template), then: make stamp submit")
+    keys = [keys for sign, keys in _KEYS.items() if sign in words.lower()] or ["what a job asks for"]
+    raise UserError(f"sbatch: refused the job: {words}\nCorrect site.yaml: {'; '.join(keys)} (or job.slurm.template).")
 
 
 def wait_before_retry(attempt: int) -> None:

@@ -4,20 +4,20 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp import claims, paths, slurm
+from ftexp import claims, deferred, slurm
 from ftexp.errors import UserError
 from ftexp.events import record_event
-from ftexp.filesystem import write_json
-from ftexp.job_record import read_mapping
 from ftexp.model_folder import model_parameters
 from ftexp.options import Options, confirm
 from ftexp.planning import planned_runs
 from ftexp.site import Resources, Site
 from ftexp.slurm_queue import SlurmQueue
-from ftexp.state import STAGES, Missing, Work
+from ftexp.state import Missing, Work
 from ftexp.status_words import UNDER_WAY
 from ftexp.submission import Batch, Task, describe, make_batches, send
 from ftexp.work_list import WorkList, announce, work_list
+
+LATER = "its training is to be submitted first"
 
 
 @dataclass
@@ -55,7 +55,7 @@ def submit_stage(stage: str, site: Site, options: Options) -> int:
             return 1
         slurm.cancel(plan.outdated)
         _send_all(batches, plan, stage, site, options, runs[0]["experiment"])
-        _defer(stage, options, list(plan.deferred))
+        deferred.replace(stage, options, list(plan.deferred))
     return 1 if listed.refused else 0
 
 
@@ -104,7 +104,11 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
     if preflight.status != "done":
         listed.refused.append((name, preflight.reason))
         return
-    if state.status == "submitted":
+    is_trained = stage == "train" or run["kind"] == "control" or work.state(run, "train").status == "done"
+    if not is_trained and _training_job(work, run) is None:
+        plan.outdated += [state.job] if state.status == "submitted" else []
+        plan.deferred[name] = LATER
+    elif state.status == "submitted":
         plan.outdated.append(state.job)
         plan.tasks.append(Task(name, work.submission_hash(run, stage), _training_job(work, run) if stage == "eval" else None))
     else:
@@ -121,8 +125,8 @@ def _training_job(work: Work, run: dict[str, Any]) -> str | None:
 def _plan_after_training(plan: Plan, work: Work, run: dict[str, Any], pair: tuple[str, str], listed: WorkList) -> None:
     """An evaluation whose training is not over follows it: by a dependency on its job, or after it in the next call."""
     name, job = run["run"], _training_job(work, run)
-    if name in read_deferred()["train"]:
-        plan.deferred[name] = "its training is to be submitted first"
+    if name in deferred.read()["train"]:
+        plan.deferred[name] = LATER
         listed.waiting.remove(pair)
     elif job and work.preflight(run).status == "done":
         plan.tasks.append(Task(name, work.submission_hash(run, "eval"), job))
@@ -149,7 +153,8 @@ def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: li
     if plan.tasks:
         arrays = f"{len(batches)} array{'s' if len(batches) > 1 else ''}"
         cost = f"at most {hours:.1f} GPU hours (walltime x GPUs x jobs)"
-        print(f"{stage}: {len(plan.tasks)} jobs in {arrays}, {cost}", file=sys.stderr)
+        jobs = f"{len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"
+        print(f"{stage}: {jobs} in {arrays}, {cost}", file=sys.stderr)
     if plan.outdated:
         print(f"{stage}: {len(plan.outdated)} jobs wait for inputs that have changed, and are replaced", file=sys.stderr)
     for reason in dict.fromkeys(plan.deferred.values()):
@@ -192,16 +197,3 @@ def _send_all(batches: list[Batch], plan: Plan, stage: str, site: Site, options:
             print(f"{stage}: job {job_id}: {len(batch.tasks)} tasks", file=sys.stderr, flush=True)
             record_event(f"submit {stage}", f"job {job_id}, {len(batch.tasks)} tasks")
     return sent
-
-
-def read_deferred() -> dict[str, list[str]]:
-    """Per stage the runs that wait for room under the cap, or for a job of former inputs."""
-    known = read_mapping(paths.DEFERRED_JSON, STAGES) or {}
-    return {stage: list(known.get(stage, [])) for stage in STAGES}
-
-
-def _defer(stage: str, picked: Options, runs: list[str]) -> None:
-    """Remember what a call left for later; what it was not asked for stays as it was."""
-    deferred = read_deferred()
-    kept = [run for run in deferred[stage] if not picked.picks(run)]
-    write_json(paths.DEFERRED_JSON, {**deferred, stage: [*kept, *runs]})

@@ -4,6 +4,7 @@ Slurm is asked once per object. A job's own record and a stage's manifest outliv
 accounting; where there is accounting, it says how a job ended that left no word.
 """
 
+import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ftexp import claims, paths, slurm
 from ftexp.claims import Claim
 from ftexp.job_record import read_job
+from ftexp.site import Site
 from ftexp.slurm import Job
 from ftexp.status_words import State
 
@@ -113,9 +115,12 @@ class SlurmQueue:
             return State("failed", own["reason"], job_id)
         job = self._own(job_id)
         word = job.state if job else self._accounted.get(job_id, "")
+        log = paths.RunPaths(run).log(stage)
+        if own is None and word in ("FAILED", "COMPLETED"):
+            return State("failed", f"its job ended before its work began: {_last_line(log)} ({log})", job_id)
         if word in _ENDS and not (own and own["state"] == "stopped" and word == "FAILED"):
             status, reason = _ENDS[word]
-            return State(status, reason.format(stage=stage, log=paths.RunPaths(run).log(stage)), job_id)
+            return State(status, reason.format(stage=stage, log=log), job_id)
         if own and own["state"] == "stopped":
             return State("ready", own["reason"], job_id)
         if own and own["state"] == "running":
@@ -134,6 +139,22 @@ class SlurmQueue:
             if job_id and job_id not in self.jobs and not ended:
                 ids.append(job_id)
         return slurm.query_ended(ids)
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log that is not blank."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "without a word")
+
+
+def queue_of(site: Site) -> SlurmQueue | None:
+    """Slurm's queue, where the site names it, or something was given to a Slurm that answers here; None elsewhere."""
+    if site.backend == "slurm":
+        return SlurmQueue()
+    if not any(paths.CLAIMS_DIR.glob("*.json")) or shutil.which("squeue") is None:
+        return None
+    queue = SlurmQueue()
+    return None if not queue.jobs and queue.silence else queue
 
 
 def _says_it_ended(record: dict[str, Any] | None, job: Job) -> bool:

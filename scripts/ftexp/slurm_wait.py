@@ -4,17 +4,17 @@ import sys
 import time
 from collections import Counter
 
-from ftexp import slurm
+from ftexp import deferred, slurm
 from ftexp.dvc_files import record_finished
 from ftexp.job_record import read_job
 from ftexp.options import Options
 from ftexp.planning import planned_runs
 from ftexp.progress import describe_training
 from ftexp.site import Site
-from ftexp.slurm_backend import read_deferred, submit_stage
+from ftexp.slurm_backend import submit_stage
 from ftexp.slurm_queue import SlurmQueue
-from ftexp.state import STAGES, Work, stages_of
-from ftexp.status_words import UNDER_WAY, State
+from ftexp.state import Work, stages_of
+from ftexp.status_words import STAGES, UNDER_WAY, State
 from ftexp.text_table import text_table
 
 States = dict[tuple[str, str], State]
@@ -34,7 +34,7 @@ def wait(site: Site) -> int:
         silence = work.queue.silence if work.queue else ""
         board.show(states, silence)
         is_under_way = any(state.status in UNDER_WAY for state in states.values())
-        if not (is_under_way or silence or any(read_deferred().values())):
+        if not (is_under_way or silence or any(deferred.read().values())):
             break
         time.sleep(site.poll_s)
     record_finished(work, runs)
@@ -49,7 +49,7 @@ class Feeder:
 
     def feed(self, site: Site) -> None:
         """Submit as far as there is room; what Slurm does not answer to is tried again at the next poll."""
-        for stage, names in read_deferred().items():
+        for stage, names in deferred.read().items():
             if not names or not self._has_room(stage):
                 continue
             try:
@@ -85,8 +85,12 @@ class Board:
 
 
 def _counts(states: States, stage: str) -> str:
-    counts = Counter(state.status for (_, of_stage), state in states.items() if of_stage == stage)
-    return f"{stage}: " + ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    """How many runs are in which status; of those that wait in the queue, Slurm's reasons."""
+    here = [state for (_, of_stage), state in states.items() if of_stage == stage]
+    counts = Counter(state.status for state in here)
+    reasons = Counter(state.reason for state in here if state.status == "submitted" and state.reason)
+    said = {"submitted": f" ({', '.join(sorted(reasons))})" if reasons else ""}
+    return f"{stage}: " + ", ".join(f"{number} {status}{said.get(status, '')}" for status, number in sorted(counts.items()))
 
 
 def _running(states: States) -> str:

@@ -9,7 +9,7 @@ from ftexp.code_version import code_versions
 from ftexp.dvc_files import root_pipeline, run_pipeline
 from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
-from ftexp.job_script import ScriptFacts, job_script
+from ftexp.job_script import ScriptFacts, check_template, job_script
 from ftexp.model_folder import model_parameters
 from ftexp.site import Site
 from ftexp.torchtune_config import is_distributed, training_config
@@ -38,6 +38,7 @@ def generate_files(runs: list[dict[str, Any]], site: Site) -> Stamped:
     files: dict[Path, str] = {}
     refused: dict[str, str] = {run["run"]: "; ".join(run["problems"]) for run in runs if run["problems"]}
     template = read_job_template()
+    check_template(template, site, str(paths.JOB_TEMPLATE))
     for run in runs:
         if run["problems"]:
             continue

@@ -13,11 +13,10 @@ from ftexp.memories import FileHashes
 from ftexp.model_folder import weight_files
 from ftexp.run_lock import is_running
 from ftexp.site import read_site
-from ftexp.slurm_queue import SlurmQueue
+from ftexp.slurm_queue import SlurmQueue, queue_of
 from ftexp.splits import split_inputs
-from ftexp.status_words import State
+from ftexp.status_words import STAGES, State
 
-STAGES = ("train", "eval")
 _MODEL_FILE_SUFFIXES = (".json", ".model", ".txt", ".jinja")
 _INPUT_WORDS = {
     "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
@@ -43,7 +42,7 @@ class Work:
     @classmethod
     def of_site(cls) -> "Work":
         """With Slurm's queue, where site.yaml names it."""
-        return cls(SlurmQueue() if read_site(paths.SITE_YAML).backend == "slurm" else None)
+        return cls(queue_of(read_site(paths.SITE_YAML)))
 
     @cached_property
     def code(self) -> dict[str, str]:

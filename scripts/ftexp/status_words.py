@@ -19,5 +19,6 @@ class State:
     elapsed: str = ""
 
 
+STAGES = ("train", "eval")
 WORK = ("ready", "stale", "failed")
 UNDER_WAY = ("submitted", "running")
