@@ -303,7 +303,8 @@ def test_a_task_ends_as_its_run_does_and_without_slurms_comment_all_the_same(tmp
     (root / "list").write_text(f"0\t{RUN}\tbeef\n")
     log = root / "runs" / RUN / "train.log"
     log.write_text("of a former job\n")
-    variables = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "PAYLOAD": "exit 5", "EXIT_scontrol": "1"}
+    ids = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
+    variables = {**ids, "PAYLOAD": "exit 5", "EXIT_scontrol": "1"}
     assert _run(path, tmp_path, **variables).returncode == 5
     unheard = "Slurm did not take the job's comment; the list of the submission has the same\n"
     assert log.read_text() == unheard + "said by the payload\n"

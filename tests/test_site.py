@@ -245,7 +245,7 @@ eval: {time_min: 60, mem_gb: 8, cpus: 2, gpus: 0}
     [
         ("time_min: 60", "time_min: 3", "site.yaml: eval.time_min: is 3, and warn_s is 120, so a job could be warned of its end"),
         ("device: cpu", "device: cuda", "site.yaml: train.gpus: is 0, and device is cuda. Ask for a GPU, or set device: cpu."),
-        ("device: cpu", "device: cpu\nsizes: {7B: {train: {time_min: 2}}}", "site.yaml: sizes.7B.train.time_min: is 2, and warn_s"),
+        ("device: cpu", "device: cpu\nsizes: {7B: {train: {time_min: 2}}}", "site.yaml: sizes.7B.train.time_min: is 2, and warn"),
     ],
 )
 def test_keys_that_contradict_each_other_are_told_before_a_job_is(old: str, new: str, message: str, tmp_path: Path) -> None:
