@@ -99,6 +99,35 @@ def wait_for_status(folder: Path, cluster: Cluster, wanted: str, stage: str = "t
     return status(folder, cluster, stage)
 
 
+def assert_every_task_says_its_own_run(folder: Path, cluster: Cluster) -> None:
+    """Once tasks run, their comments name the run of their line in the list, and no sibling's."""
+    (listed,) = (folder / ".scratch/submissions").glob("train-*.list")
+    runs = {line.split("\t")[0]: line.split("\t")[1] for line in listed.read_text().splitlines()}
+
+    def said() -> dict[str, str]:
+        jobs = [job for job in cluster.jobs("RUNNING") if ":train:" in job.comment and "@" not in job.comment]
+        return {job.id.split("_")[1]: job.comment.split(":")[2] for job in jobs}
+
+    cluster.wait_until(lambda: len(said()) == 2, timeout_s=60, what="two tasks to run")
+    assert all(runs[task] == run for task, run in said().items())
+
+
+def test_the_demo_gives_the_results_of_the_local_backend(cluster: Cluster, tmp_path: Path) -> None:
+    """`make demo`, on this machine, is done at once where it was done before."""
+    make(TEMPLATE, None, "demo")
+    (tmp_path / "site.yaml").write_text(SITE)
+    answers = {"site": str(tmp_path / "site.yaml")}
+    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(tmp_path), default_config=True)
+    folder = tmp_path / "capitalization"
+    make(folder, None, "setup", f"VENV={VENV}")
+    make(folder, cluster, "split", "validate", "submit", "eval")
+    assert_every_task_says_its_own_run(folder, cluster)
+    assert "cancel: 2 jobs, " in make(folder, cluster, "cancel", ONLY="r16_lr3e-3_s2").stderr
+    make(folder, cluster, "submit", "eval", "wait", "report")
+    assert (folder / "results.csv").read_bytes() == (TEMPLATE / "demo/capitalization/results.csv").read_bytes()
+    assert len(results(folder)) == 9 and all(row["score"] for row in results(folder).values())
+
+
 def test_all_targets_typed_at_once_complete_the_experiment(finished: Path, cluster: Cluster, folder: Path) -> None:
     said = make(folder, cluster, "submit", "eval", "wait", "report").stderr
     assert "train: 1 job in 1 array, at most 0.0 GPU hours" in said and "eval: 1 job in 1 array" in said
@@ -272,11 +301,12 @@ os.register_at_fork(after_in_child=patch)
 
 
 def test_a_dependency_that_can_never_be_met(finished: Path, cluster: Cluster, folder: Path) -> None:
-    edit(folder / "site.yaml", "poll_s: 1", "poll_s: 1\nsetup: '[ \"${FTEXP_SUBMISSION%%-*}\" != train ] || exit 3'")
+    setup = '[ "${FTEXP_SUBMISSION%%-*}" != train ] || { echo no such thing; exit 3; }'
+    edit(folder / "site.yaml", "poll_s: 1", f"poll_s: 1\nsetup: '{setup}'")
     said = make(folder, cluster, "submit", "eval", "wait", "report").stderr
     assert "missing or failed in 1 of 2 runs" in said
     reason, waits = status(folder, cluster), status(folder, cluster, "eval")
-    assert reason.startswith("failed: its job failed without a word of its own; see runs/") and waits.startswith("waiting")
+    assert reason.startswith("failed: its job ended before its work began: no such thing (runs/") and waits.startswith("waiting")
     assert not (folder / f"runs/{RUN}/eval.job.json").exists(), "nothing is evaluated for a run that failed"
     (folder / "site.yaml").write_text(SITE)
     complete(folder, cluster, finished)
@@ -547,35 +577,6 @@ def test_a_job_by_hand_and_a_submit_do_not_train_twice(finished: Path, cluster: 
     cluster.wait_until(lambda: record(folder).get("state") == "running", timeout_s=60, what="the job by hand")
     assert "1 under way" in make(folder, cluster, "submit").stderr
     complete(folder, cluster, finished)
-
-
-def assert_every_task_says_its_own_run(folder: Path, cluster: Cluster) -> None:
-    """Once tasks run, their comments name the run of their line in the list, and no sibling's."""
-    (listed,) = (folder / ".scratch/submissions").glob("train-*.list")
-    runs = {line.split("\t")[0]: line.split("\t")[1] for line in listed.read_text().splitlines()}
-
-    def said() -> dict[str, str]:
-        jobs = [job for job in cluster.jobs("RUNNING") if ":train:" in job.comment and "@" not in job.comment]
-        return {job.id.split("_")[1]: job.comment.split(":")[2] for job in jobs}
-
-    cluster.wait_until(lambda: len(said()) == 2, timeout_s=60, what="two tasks to run")
-    assert all(runs[task] == run for task, run in said().items())
-
-
-def test_the_demo_gives_the_results_of_the_local_backend(cluster: Cluster, tmp_path: Path) -> None:
-    """`make demo`, on this machine, is done at once where it was done before."""
-    make(TEMPLATE, None, "demo")
-    (tmp_path / "site.yaml").write_text(SITE)
-    answers = {"site": str(tmp_path / "site.yaml")}
-    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(tmp_path), default_config=True)
-    folder = tmp_path / "capitalization"
-    make(folder, None, "setup", f"VENV={VENV}")
-    make(folder, cluster, "split", "validate", "submit", "eval")
-    assert_every_task_says_its_own_run(folder, cluster)
-    assert "cancel: 2 jobs, " in make(folder, cluster, "cancel", ONLY="r16_lr3e-3_s2").stderr
-    make(folder, cluster, "submit", "eval", "wait", "report")
-    assert (folder / "results.csv").read_bytes() == (TEMPLATE / "demo/capitalization/results.csv").read_bytes()
-    assert len(results(folder)) == 9 and all(row["score"] for row in results(folder).values())
 
 
 def test_a_distributed_recipe_takes_the_gpus_of_the_profile(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

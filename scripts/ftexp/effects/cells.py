@@ -1,0 +1,139 @@
+"""Cells of the design: combinations of levels, the planned runs in each, and which of them were measured."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ftexp.effects.analysis import Analysis, BoolArray, IntArray, canonical
+from ftexp.errors import UserError
+
+Key = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The planned cells, each a tuple of level indices in the order of the factors.
+
+    Attributes:
+        factors: Names of the factors.
+        labels: Per factor the texts of its levels, in declared order.
+        baseline: Index of each factor's baseline level.
+        keys: The cells, in order of appearance in `runs`.
+        runs: Per cell the positions in `runs` of its planned runs.
+        controls: Per cell the id of its control, or empty.
+    """
+
+    factors: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    baseline: Key
+    keys: tuple[Key, ...]
+    runs: tuple[tuple[int, ...], ...]
+    controls: tuple[str, ...]
+
+    @cached_property
+    def index(self) -> dict[Key, int]:
+        """Position of each cell."""
+        return {key: position for position, key in enumerate(self.keys)}
+
+    @cached_property
+    def grid(self) -> IntArray:
+        """Position of the cell at each combination of levels; -1 where none is planned. One axis per factor."""
+        grid = np.full([len(labels) for labels in self.labels], -1, dtype=np.int64)
+        for key, position in self.index.items():
+            grid[key] = position
+        return grid
+
+    @cached_property
+    def of_run(self) -> dict[int, int]:
+        """The cell of each trained run, by its position in `runs`."""
+        return {run: cell for cell, runs in enumerate(self.runs) for run in runs}
+
+    def varied(self) -> list[int]:
+        """Factors of two or more levels."""
+        return [axis for axis, labels in enumerate(self.labels) if len(labels) > 1]
+
+    def label(self, key: Key) -> str:
+        """A cell in words: `lora_rank=16, lr=1e-4`, of the factors of two or more levels."""
+        axes = self.varied() or range(len(self.factors))
+        return ", ".join(f"{self.factors[axis]}={self.labels[axis][key[axis]]}" for axis in axes) or "the tuned runs"
+
+    def counts(self, is_measured: BoolArray) -> IntArray:
+        """(C,) measured runs per cell; `is_measured` has one entry per row of `runs`."""
+        return np.array([int(is_measured[list(runs)].sum()) for runs in self.runs], dtype=np.int64)
+
+
+def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
+    """The cells of the table `runs`.
+
+    Raises:
+        UserError: If a run's level is not declared, a column is missing, or two runs of a cell have one seed.
+    """
+    _check_columns(runs, analysis)
+    factors = tuple(analysis.factors)
+    known = [{canonical(level): index for index, level in enumerate(analysis.factors[name])} for name in factors]
+    trained = np.flatnonzero((runs["kind"] == "trained").to_numpy())
+    columns = [_level_indices(runs, name, known[axis], trained) for axis, name in enumerate(factors)]
+    members: dict[Key, list[int]] = {}
+    for position, row in enumerate(trained):
+        members.setdefault(tuple(column[position] for column in columns), []).append(int(row))
+    _check_seeds(runs, list(members.values()))
+    controls = runs["control"].fillna("").astype(str).to_numpy() if "control" in runs else np.full(len(runs), "")
+    return Cells(
+        factors=factors,
+        labels=tuple(tuple(str(level) for level in analysis.factors[name]) for name in factors),
+        baseline=tuple(_baseline(analysis, name, known[axis]) for axis, name in enumerate(factors)),
+        keys=tuple(members), runs=tuple(tuple(rows) for rows in members.values()),
+        controls=tuple(str(controls[rows[0]]) for rows in members.values()),
+    )
+
+
+def _check_columns(runs: pd.DataFrame, analysis: Analysis) -> None:
+    missing = [name for name in ("run", "kind", *analysis.factors) if name not in runs]
+    if missing:
+        raise UserError(f"runs: {', '.join(missing)}: missing column. Give one column per factor, and run and kind.")
+    twice = runs["run"][runs["run"].duplicated()]
+    if len(twice):
+        raise UserError(f"runs: run: must be unique, got {twice.iloc[0]} twice. Remove one.")
+
+
+def _level_indices(runs: pd.DataFrame, name: str, known: dict[str, int], rows: IntArray) -> list[int]:
+    levels = [canonical(level) for level in runs[name].to_numpy()[rows]]
+    unknown = [position for position, level in enumerate(levels) if level not in known]
+    if unknown:
+        row = rows[unknown[0]]
+        raise UserError(
+            f"runs: {name}: run {runs['run'].iloc[row]} has a level that is not declared, got {runs[name].iloc[row]!r}. "
+            f"Declared: {', '.join(known)}."
+        )
+    return [known[level] for level in levels]
+
+
+def _baseline(analysis: Analysis, name: str, known: dict[str, int]) -> int:
+    if name not in analysis.baseline:
+        return 0
+    level = canonical(analysis.baseline[name])
+    if level not in known:
+        given = f"got {analysis.baseline[name]!r}. Valid here: {', '.join(known)}"
+        raise UserError(f"experiment.yaml: baseline.{name}: not a level, {given}.")
+    return known[level]
+
+
+def _check_seeds(runs: pd.DataFrame, members: list[list[int]]) -> None:
+    """Runs of one cell are replicates: they differ in their seeds."""
+    seeds = seed_texts(runs)
+    for rows in members:
+        seen: dict[str, int] = {}
+        for row in rows:
+            first = seen.setdefault(seeds[row], row)
+            if first != row:
+                names = f"{runs['run'].iloc[first]} and {runs['run'].iloc[row]}"
+                raise UserError(f"runs: seed: {names} have the same levels and the same seed. Declare the factor they differ in.")
+
+
+def seed_texts(runs: pd.DataFrame) -> list[str]:
+    """The seed of each run; empty where there is none."""
+    if "seed" not in runs:
+        return [""] * len(runs)
+    return ["" if pd.isna(seed) else canonical(seed) for seed in runs["seed"].to_numpy()]
