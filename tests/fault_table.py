@@ -16,7 +16,7 @@ HEADER = """\
 
 Written by `make test-slurm`, which injects each fault into an experiment on real Slurm daemons. After every one of them
 `make submit eval wait report` completed the experiment, and results.csv and the adapter were, byte for byte, those of a local run
-that nothing had disturbed.
+that nothing had disturbed. (Of the submit cap: every run was trained once, and scored.)
 
 | fault | how injected | what came of it |
 |---|---|---|
