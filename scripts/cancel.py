@@ -20,8 +20,9 @@ def main(arguments: list[str]) -> int:
     options, queue = read_options(), queue_of(read_site(paths.SITE_YAML))
     if queue is None:
         raise UserError("site.yaml: backend: is local, and nothing was given to Slurm. Stop `make submit` by Ctrl-C.")
-    ours = [job for job in queue.own_jobs() if options.only is None or options.picks(_run_of(job))]
-    if queue.silence:
+    listed = {} if options.only is None else _runs_by_job()
+    ours = [job for job in queue.own_jobs() if options.only is None or options.picks(_run_of(job, listed))]
+    if not queue.answers:
         raise slurm.NotReached(f"{queue.silence}\nNothing was cancelled. Try again later.")
     later = [run for runs in deferred.read().values() for run in runs if options.picks(run)]
     running = sum(job.state in slurm.AT_WORK for job in ours)
@@ -35,13 +36,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _run_of(job: slurm.Job) -> str:
-    """The run that a job is about, by the list of its submission."""
-    base, _, task = job.id.partition("_")
-    for path in paths.SUBMISSIONS_DIR.glob("*.json"):
-        if claims.job_id_of(path.stem) == base:
-            lines = claims.submission_path(path.stem, "list").read_text(encoding="utf-8").splitlines()
-            return dict(line.split("\t")[:2] for line in lines)[task]
+def _runs_by_job() -> dict[str, str]:
+    """The run of every job that was submitted, by the lists of the submissions."""
+    runs = {}
+    for path in paths.SUBMISSIONS_DIR.glob("*.list"):
+        job = claims.job_id_of(path.stem)
+        for line in path.read_text(encoding="utf-8").splitlines():
+            task, run, _ = line.split("\t")
+            runs[f"{job}_{task}"] = run
+    return runs
+
+
+def _run_of(job: slurm.Job, listed: dict[str, str]) -> str:
+    """The run that a job is about, by the list of its submission, or by its comment where no list knows it."""
+    if job.id in listed:
+        return listed[job.id]
     named = job.comment.split(":")[2]
     if named.startswith("@"):
         raise UserError(f"{paths.SUBMISSIONS_DIR}: does not say which run job {job.id} does. Cancel without ONLY, or by scancel.")

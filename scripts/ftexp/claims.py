@@ -18,6 +18,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.filesystem import read_json, write_json
+from ftexp.job_record import read_mapping
 from ftexp.run_lock import lock_file
 
 # A claim of another host without a job is believed for so long; no submission takes half of it.
@@ -94,10 +95,8 @@ def record_job(submission: str, **facts: Any) -> None:
 
 def job_id_of(submission: str) -> str | None:
     """The id that Slurm gave to a submission; None where that is not recorded."""
-    try:
-        return str(read_json(submission_path(submission, "json"))["job_id"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    record = read_mapping(submission_path(submission, "json"), ("job_id",))
+    return str(record["job_id"]) if record else None
 
 
 def submission_path(submission: str, kind: str) -> Path:

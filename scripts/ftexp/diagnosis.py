@@ -3,8 +3,8 @@
 from pathlib import Path
 
 _SIGNS = {
-    "out of GPU memory": (b"OutOfMemoryError", b"CUDA out of memory"),
-    "disk full": (b"No space left on device", b"Disk quota exceeded", b"PytorchStreamWriter failed writing"),
+    "out of GPU memory": ("OutOfMemoryError", "CUDA out of memory"),
+    "disk full": ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing"),
 }
 ADVICE = {
     "out of GPU memory": (
@@ -21,13 +21,12 @@ def sign_in_log(log: Path, from_byte: int) -> str | None:
         return None
     with log.open("rb") as file:
         file.seek(from_byte)
-        text = file.read()
-    return next((sign for sign, words in _SIGNS.items() if any(word in text for word in words)), None)
+        return sign_in_text(file.read().decode("utf-8", errors="replace"))
 
 
 def sign_in_text(text: str) -> str | None:
     """The same, of a message."""
-    return next((sign for sign, words in _SIGNS.items() if any(word.decode() in text for word in words)), None)
+    return next((sign for sign, words in _SIGNS.items() if any(word in text for word in words)), None)
 
 
 def cgroup_kills(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:

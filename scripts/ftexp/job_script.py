@@ -19,8 +19,10 @@ _FIELD = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 _BRACES = re.compile(r"\{\{([^{}\n]*)\}\}")
 # Fields of several lines, which stand on a line of their own and are not quoted again.
 _BLOCKS = ("sbatch", "guard", "environment", "offline")
-# What submit says on sbatch's command line, so that runs that differ only here go into one array.
-_SAID_BY_SUBMIT = ("--job-name", "--output", "--error", "--comment", "--array", "-J", "-o", "-e", "-a")
+# What submit says on sbatch's command line, so that runs that differ only here go into one array; a lab's template may
+# name and comment a job sent by hand, but not say where it writes and what an array is.
+_NOT_THE_LABS = ("--output", "--error", "--array", "-o", "-e", "-a")
+_SAID_BY_SUBMIT = (*_NOT_THE_LABS, "--job-name", "--comment", "-J")
 
 _GUARD = """\
 if [ -z "${{SLURM_JOB_ID:-}}" ]; then
@@ -117,7 +119,6 @@ _NEEDED_FOR = {
     "run": "a script has to name its run", "sbatch": "without it a job asks for no walltime, no memory and no GPU",
     "guard": "without it a script would train on the login node",
 }
-_NOT_THE_LABS = ("--output", "--error", "--array", "-o", "-e", "-a")
 
 
 def _block_of(line: str) -> str | None:

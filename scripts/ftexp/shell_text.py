@@ -1,12 +1,14 @@
 """Where in a bash text a character stands: plain, in quotes, in a comment, in a here-document."""
 
+import functools
 import re
 
 _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _NAMES = {"'": "quotes", '"': "quotes", "`": "quotes", "$(": "plain"}
 
 
-def shell_contexts(text: str) -> list[str]:
+@functools.lru_cache(maxsize=4)  # one template makes the scripts of a thousand runs
+def shell_contexts(text: str) -> tuple[str, ...]:
     """Per character its context: plain, comment, quotes (of the three kinds) or a here-document.
 
     `$(` begins a plain context of its own, in double quotes too, as bash has it; `${` does not.
@@ -27,7 +29,7 @@ def shell_contexts(text: str) -> list[str]:
         taken = _step(text, position, stack)
         contexts += [_NAMES.get(stack[-1], stack[-1])] * taken
         position += taken
-    return contexts
+    return tuple(contexts)
 
 
 def _step(text: str, position: int, stack: list[str]) -> int:

@@ -66,7 +66,7 @@ def _answering_queue() -> SlurmQueue:
         NotReached: If Slurm does not answer: whoever submits without knowing would submit twice.
     """
     queue = SlurmQueue(holds_lock=True)
-    if not queue.jobs and queue.silence:
+    if not queue.answers:
         why = "Nothing was submitted, because what is in the queue is not known. Try again later."
         raise slurm.NotReached(f"{queue.silence}\n{why}")
     return queue
@@ -170,8 +170,8 @@ def _gpu_hours(asked: Resources) -> float:
     return asked.time_min / 60 * asked.gpus
 
 
-def _send_all(batches: list[Batch], plan: Plan, stage: str, site: Site, options: Options, experiment: str) -> int:
-    """Send every batch, in halves where Slurm's limit is met; what does not go in is deferred. Returns how many tasks went in.
+def _send_all(batches: list[Batch], plan: Plan, stage: str, site: Site, options: Options, experiment: str) -> None:
+    """Send every batch, in halves where Slurm's limit is met; what does not go in is deferred.
 
     Raises:
         UserError: If Slurm takes not even one, and has none of this user's.
@@ -191,9 +191,8 @@ def _send_all(batches: list[Batch], plan: Plan, stage: str, site: Site, options:
             late = [task.run for rest in (batch, *unsent) for task in rest.tasks.values()]
             print(f"{stage}: {len(late)} later, by the next call or `make wait`: Slurm says: {limit}", file=sys.stderr)
             plan.deferred |= dict.fromkeys(late, "Slurm's limit")
-            return sent
+            return
         if job_id is not None:
             sent += len(batch.tasks)
             print(f"{stage}: job {job_id}: {len(batch.tasks)} tasks", file=sys.stderr, flush=True)
             record_event(f"submit {stage}", f"job {job_id}, {len(batch.tasks)} tasks")
-    return sent

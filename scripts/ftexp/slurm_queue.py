@@ -48,6 +48,11 @@ class SlurmQueue:
             return {}
 
     @property
+    def answers(self) -> bool:
+        """Whether Slurm answers; asks it, where nothing has yet. `silence` says why not."""
+        return bool(self.jobs) or not self.silence
+
+    @property
     def active_count(self) -> int:
         """Jobs of this user's, ours or not, that wait or work; tasks of arrays one by one."""
         return sum(job.is_active for job in self.jobs.values())
@@ -154,7 +159,7 @@ def queue_of(site: Site) -> SlurmQueue | None:
     if not any(paths.CLAIMS_DIR.glob("*.json")) or shutil.which("squeue") is None:
         return None
     queue = SlurmQueue()
-    return None if not queue.jobs and queue.silence else queue
+    return queue if queue.answers else None
 
 
 def _says_it_ended(record: dict[str, Any] | None, job: Job) -> bool:

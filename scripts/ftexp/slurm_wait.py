@@ -57,14 +57,12 @@ class Feeder:
             except slurm.NotReached as error:
                 print(error, file=sys.stderr)
             after = SlurmQueue()
-            active = after.active_count
-            self._full_at[stage] = sys.maxsize if after.silence else active
+            self._full_at[stage] = after.active_count if after.answers else sys.maxsize
 
     def _has_room(self, stage: str) -> bool:
         """Whether a job has ended since the last attempt, or there is none."""
         queue = SlurmQueue()
-        active = queue.active_count
-        return not queue.silence and (active < self._full_at[stage] or active == 0)
+        return queue.answers and (queue.active_count < self._full_at[stage] or queue.active_count == 0)
 
 
 class Board:
