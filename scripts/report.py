@@ -1,7 +1,7 @@
-"""Builds the results table, the timings and the page that shows them; what is missing has a status and a reason.
+"""Says what each factor did, with its uncertainty: the tables, the figures and the page; what is missing has a reason.
 
-Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/split.json.
-Writes results.csv, timings.csv, report.html.
+Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/{split.json, test.jsonl}.
+Writes results.csv, effects.csv, items.parquet, timings.csv, figures/, report.html.
 Command: make report (python scripts/report.py)
 """
 
@@ -17,26 +17,25 @@ from ftexp import paths
 from ftexp.dvc_files import record_finished, record_report
 from ftexp.errors import run_command
 from ftexp.events import record_event
-from ftexp.filesystem import read_json, sha256_file, sha256_json, write_if_changed, write_json
+from ftexp.filesystem import read_json, sha256_file, sha256_json, write_bytes_if_changed, write_if_changed, write_json
+from ftexp.inspect_logs import log_path, logs_not_counted
 from ftexp.job_record import read_job
 from ftexp.planning import folders_not_in_design, planned_runs
-from ftexp.report_page import TEMPLATE_PATH, missing, render_page, shown_table, status_counts
 from ftexp.results import (
     TIMING_COLUMNS,
     RunFacts,
     collect_contents,
     collect_states,
     csv_text,
-    factor_names,
     results_header,
     results_rows,
 )
-from ftexp.spec import read_experiment
+from ftexp.results_view import missing, shown_table, status_counts
+from ftexp.spec import Experiment, read_experiment
 from ftexp.state import Work, stages_of
 from ftexp.text_table import text_table
 
 MEMORY_JSON = Path(".scratch/report.json")
-OUTPUTS = (paths.RESULTS_CSV, paths.REPORT_HTML)
 
 
 def main(arguments: list[str]) -> int:
@@ -60,26 +59,71 @@ def main(arguments: list[str]) -> int:
 
 
 def _build(all_facts: list[RunFacts], key: str) -> None:
-    """Write the table and the page, and remember from what."""
+    """Write the tables, the figures and the page, and remember from what."""
+    from ftexp.conclusions import conclusions
+    from ftexp.effects import effects
+    from ftexp.figures import draw_figures, write_figures
+    from ftexp.report_page import Findings, render_page
+    from ftexp.scores import analysis_of, effects_csv, items_frame, parquet_bytes, runs_frame, scores_frame
+
     experiment = read_experiment(paths.EXPERIMENT_YAML)
-    full = [collect_contents(facts) for facts in all_facts]
-    header = results_header(factor_names([facts.run for facts in full]))
-    changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, results_rows(full)))
-    page = render_page(experiment, full, folders_not_in_design([facts.id for facts in full]))
-    changed = write_if_changed(paths.REPORT_HTML, page) or changed
-    write_json(MEMORY_JSON, {"key": key, "outputs": {str(path): sha256_file(path) for path in OUTPUTS}})
+    full = collect_contents(all_facts, experiment.analysis)
+    changed = write_if_changed(paths.RESULTS_CSV, csv_text(results_header(list(experiment.factors)), results_rows(full)))
+    items = items_frame(full)
+    changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
+    analysis = analysis_of(experiment)
+    table = effects(scores_frame(full, items, experiment), runs_frame(full, experiment), analysis)
+    changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
+    plots = draw_figures(experiment, full, table)
+    figures, has_new_figures = write_figures(plots)
+    logs = _logs_not_counted(experiment, full)
+    page = render_page(experiment, full, Findings(table, analysis, plots, folders_not_in_design([f.id for f in full]), logs))
+    changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
+    outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures)}
+    said = [conclusion.text for conclusion in conclusions(table, analysis)]
+    write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": said})
     if changed:
         record_event("report", status_counts(full))
 
 
+def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list[tuple[str, str]]:
+    """Every log in runs/ that fills no cell, and why."""
+    found = []
+    for facts in all_facts:
+        if facts.eval.status in ("running", "submitted"):
+            continue
+        counted = log_path(facts.run) if facts.answers else None
+        why = "another log of this run; its eval.json vouches for one only" if facts.answers else _why_none(facts)
+        found += logs_not_counted(facts.run, counted, why)
+    for folder in folders_not_in_design([facts.id for facts in all_facts]):
+        found += logs_not_counted({"run": folder, "experiment": experiment.name}, None, "the run is not in the design")
+    return found
+
+
+def _why_none(facts: RunFacts) -> str:
+    """Why a run's log does not count although nothing is wrong with the file."""
+    return f"of an earlier state of the run, whose evaluation is {facts.eval.status}" + (
+        f" ({facts.eval.reason})" if facts.eval.reason else ""
+    )
+
+
 def _key(all_facts: list[RunFacts]) -> str:
-    """Hash of all that the table and the page are made from; manifests stand for logs and trainings."""
-    files = [paths.EXPERIMENT_YAML, paths.RUNS_CSV, TEMPLATE_PATH, *sorted(TEMPLATE_PATH.parent.glob("*.py")), Path(__file__)]
+    """Hash of all that the tables and the page are made from; manifests stand for logs and trainings."""
+    code = Path(__file__).parent
+    files = [paths.EXPERIMENT_YAML, paths.RUNS_CSV, paths.TEMPLATE_JSON, *sorted((code / "ftexp").rglob("*.py"))]
+    files += [code / "ftexp/report_template.html", Path(__file__)]
     files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in stages_of(facts.run)]
-    files += sorted({paths.split_dir(facts.run["split"]) / "split.json" for facts in all_facts})
+    files += sorted({paths.split_dir(facts.run["split"]) / name for facts in all_facts for name in ("split.json", "test.jsonl")})
     states = [[facts.run, facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]
     extra = folders_not_in_design([facts.id for facts in all_facts])
-    return sha256_json([[sha256_file(path) if path.is_file() else None for path in files], states, extra])
+    patterns = ("runs/*/eval/*", ".scratch/eval/*/logs/*")
+    logs = [_size_and_time(path) for pattern in patterns for path in sorted(Path().glob(pattern))]
+    return sha256_json([[sha256_file(path) if path.is_file() else None for path in files], states, extra, logs])
+
+
+def _size_and_time(path: Path) -> list[str | int]:
+    stat = path.stat()
+    return [str(path), stat.st_size, stat.st_mtime_ns]
 
 
 def _pair(state: Any) -> list[str] | None:
@@ -87,13 +131,13 @@ def _pair(state: Any) -> list[str] | None:
 
 
 def _is_current(key: str) -> bool:
-    """Whether both outputs are there as this command wrote them from the same inputs."""
+    """Whether every output is there as this command wrote it from the same inputs."""
     if not MEMORY_JSON.is_file():
         return False
     try:
         known = read_json(MEMORY_JSON)
-        return bool(known["key"] == key) and all(sha256_file(path) == known["outputs"][str(path)] for path in OUTPUTS)
-    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        return bool(known["key"] == key) and all(sha256_file(Path(path)) == digest for path, digest in known["outputs"].items())
+    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
         return False
 
 
@@ -133,7 +177,13 @@ def _show(run_count: int) -> None:
         print(f"\nmissing or failed in {len(gaps)} of {run_count} runs:", file=sys.stderr)
     for gap in gaps:
         print(f"  runs/{gap['run']}: {_described(gap)}", file=sys.stderr)
+    memory = read_json(MEMORY_JSON)
+    if memory["logs"]:
+        print(f"\nlogs that are not counted: {len(memory['logs'])}", file=sys.stderr)
+    for path, reason in memory["logs"]:
+        print(f"  {path}: {reason}", file=sys.stderr)
     name = read_experiment(paths.EXPERIMENT_YAML).name
+    print("".join(f"\n{text}" for text in memory["conclusions"]))
     print(f"\n{paths.REPORT_HTML.resolve()}")
     print(f"\nTo keep this state in git:\n  git add -A && git commit -m {shlex.quote(f'{name}: results')}")
 

@@ -111,9 +111,9 @@ def test_only_numeric_factors_of_three_levels_have_a_trend(levels: list[Any], un
 def test_groups_repeat_every_kind_on_their_own_items() -> None:
     runs = planned({"f": [1, 2, 3], "g": ["p", "q"]}, 2)
     scores = simulated(runs, 60)
-    scores["language"] = np.where(scores["item"].str[-1].astype(int) % 2, "de", "en")
+    scores["group:language"] = np.where(scores["item"].str[-1].astype(int) % 2, "de", "en")
     table = effects(scores, runs, Analysis({"f": [1, 2, 3], "g": ["p", "q"]}, "match", groups=["language"]))
-    alone = effects(scores[scores["language"] == "de"], runs, Analysis({"f": [1, 2, 3], "g": ["p", "q"]}, "match"))
+    alone = effects(scores[scores["group:language"] == "de"], runs, Analysis({"f": [1, 2, 3], "g": ["p", "q"]}, "match"))
     within = table[table["level"].str.endswith(" | language=de")]
     assert set(within["kind"]) == {f"{kind} within language" for kind in set(alone["kind"])}
     np.testing.assert_allclose(within[["estimate", "se", "p"]].to_numpy(float), alone[["estimate", "se", "p"]].to_numpy(float))
@@ -493,7 +493,7 @@ def test_a_design_of_three_factors_with_everything_in_it_has_every_kind_of_row()
     lost = runs["run"].str.startswith("32_1e-3_books")
     runs = runs.assign(eval_status=np.where(lost, "failed", "done"), reason=np.where(lost, "job was cancelled", ""))
     scores = simulated(runs, 60, cluster_size=3)
-    scores["language"] = scores["item"].str[-1].map(lambda digit: "de" if int(digit) % 2 else "en")
+    scores["group:language"] = scores["item"].str[-1].map(lambda digit: "de" if int(digit) % 2 else "en")
     table = effects(scores, runs, Analysis(levels, "match", groups=["language"]))
     kinds = ("level", "main", "interaction", "trend", "control", "average")
     assert set(table["kind"]) == {*kinds, *(f"{kind} within language" for kind in kinds)}

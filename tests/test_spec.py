@@ -348,7 +348,7 @@ def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
         "data": sections.DATA_KEYS,
         "data.split": sections.SPLIT_KEYS,
         "prompt": sections.PROMPT_KEYS,
-        "evaluation": sections.EVALUATION_KEYS,
+        "evaluation": (*sections.EVALUATION_KEYS, *sections.ANALYSIS_KEYS),
         "controls": ("base",),
     }
     accepted = {f"{section}.{key}" for section, names in keys.items() for key in names} | set(TOP_KEYS)

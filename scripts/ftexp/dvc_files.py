@@ -17,7 +17,6 @@ from ftexp.splits import source_paths
 from ftexp.state import Work, stages_of
 from ftexp.yamlfile import dump_yaml, load_yaml
 
-REPORT_FILES = (paths.RESULTS_CSV, paths.REPORT_HTML)
 HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
 
 
@@ -57,8 +56,12 @@ def root_pipeline(runs: list[dict[str, Any]]) -> str:
         },
         "report": {
             "cmd": ".venv/bin/python scripts/report.py",
-            "deps": [str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable)],
-            "outs": [{str(path): {"cache": False}} for path in REPORT_FILES],
+            "deps": [
+                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable),
+            ],
+            "outs": [
+                *({str(path): {"cache": False}} for path in (*paths.REPORT_FILES, paths.FIGURES_DIR)), str(paths.ITEMS_PARQUET),
+            ],
         },
     }
     return HEADER + dump_yaml({"stages": stages})
@@ -91,7 +94,8 @@ def record_report(runs: list[dict[str, Any]]) -> None:
         return
     known = _locked(paths.ROOT_DVC_LOCK, "report")
     is_same = all(known.get(name) == digest for name, digest in evaluated.items())
-    if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in REPORT_FILES)):
+    outputs = (*paths.REPORT_FILES, paths.ITEMS_PARQUET)
+    if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in outputs)):
         _commit([f"{paths.ROOT_DVC_YAML}:report"])
 
 

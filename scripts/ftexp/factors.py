@@ -14,7 +14,8 @@ from ftexp.settings import SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torc
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
 RESERVED_FACTORS = (
-    "run", "kind", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps", "train_status", "eval_status",
+    "run", "kind", "control", "status", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps",
+    "train_status", "eval_status",
     "reason", "task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss",
 )
 
@@ -154,6 +155,25 @@ def check_overlap(found: Findings, factors: dict[str, list[Level]], constants: d
             owner[name] = f"factor {factor}"
     if "model" not in owner:
         found.add("constants.model", "is missing", "Name a folder in models/, here or as a factor.")
+
+
+def check_baseline(found: Findings, baseline: dict[str, Any], factors: dict[str, list[Level]]) -> dict[str, Any]:
+    """Per factor the label of the level that the others are compared with."""
+    checked = {}
+    for factor, value in baseline.items():
+        key = f"baseline.{factor}"
+        if factor == "seed":
+            found.add(key, "a seed has no baseline: runs that differ in their seed alone are replicates", "Remove it.")
+        elif factor not in factors:
+            found.unknown(key, [name for name in factors if name != "seed"], "factor")
+        else:
+            labels = [level.label for level in factors[factor]]
+            same = [label for label in labels if _same_number(label, value) or (label == value and type(label) is type(value))]
+            if not same:
+                found.add(key, f"must be a level of the factor, got {value!r}", f"Its levels: {', '.join(map(str, labels))}.")
+            else:
+                checked[factor] = same[0]
+    return checked
 
 
 def check_naming(found: Findings, naming: dict[str, Any], factors: dict[str, list[Level]]) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """Logs of inspect-ai: the one module that reads them, through its public log API.
 
-Reads runs/<id>/eval/<task>.eval. Writes nothing.
+Reads runs/<id>/eval/<task>.eval, and names every other log that lies there. Writes nothing.
 """
 
+import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +14,25 @@ from ftexp.eval_file import task_name
 from ftexp.state import read_manifest
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog, EvalSampleSummary
+    from inspect_ai.log import EvalLog
+
+_SUFFIXES = (".eval", ".json")
+# What inspect-ai 0.3.285 raises for a file that is cut short or no log at all.
+_UNREADABLE = (ValueError, KeyError, AssertionError, EOFError, OSError, zlib.error)
 
 
-@dataclass(frozen=True)
-class Item:
-    """One test item as a run answered it.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run said to one test item.
 
     Attributes:
-        id: The hash of the raw row; the same in every run that was asked this item.
-        input: The last user turn. inspect-ai's summaries cut it, and the answer, at 1,000 characters.
-        score: 1.0 where the scorer says right, 0.0 where it says wrong.
+        item: The item's id.
+        completion: The model's text, whole.
+        score: On the scorer's scale; 1.0 and 0.0 where it says right and wrong.
     """
 
-    id: str
-    input: str
-    target: str
-    answer: str
+    item: str
+    completion: str
     score: float
 
 
@@ -41,49 +45,94 @@ def log_path(run: dict[str, Any]) -> Path:
     return paths.RunPaths(run["run"]).eval_dir / f"{task_name(run)}.eval"
 
 
-def read_log(run: dict[str, Any]) -> tuple[Item, ...]:
-    """The items of a run's log, in the test set's order of the log.
+def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
+    """The answers in a run's log.
+
+    They stand in its reductions, which hold every score with its whole answer and are read a hundred times as fast as the
+    samples; inspect-ai's summaries fold white space.
+
+    Args:
+        run: Its run.yaml.
+        items: Ids of the test set, in the order that the answers are given in.
 
     Raises:
-        UnusableLog: If the manifest does not vouch for the log, its status is not success, it is another run's, or
-            an item is without a score or there twice.
+        UnusableLog: If the manifest does not vouch for the log, it cannot be read, its status is not success, it is
+            another run's, or its items are not those of the test set, each once, each with a score.
     """
-    from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
-
     path = log_path(run)
     manifest = read_manifest(run["run"], "eval")
     if manifest is None or str(path) not in manifest["outputs"] or not path.is_file():
         raise UnusableLog(f"{path} is not what {paths.RunPaths(run['run']).manifest('eval')} vouches for")
-    _check_header(read_eval_log(str(path), header_only=True), run)
-    items = tuple(_item(summary, run["evaluation"]["scorer"]) for summary in read_eval_log_sample_summaries(str(path)))
-    if not items:
-        raise UnusableLog("its log holds no item")
-    if len({item.id for item in items}) != len(items):
-        raise UnusableLog("its log holds an item twice")
-    return items
+    try:
+        log = _read_header(path)
+        _check_header(log, run)
+        answers = _answers(log, run["evaluation"]["scorer"])
+        _check_items(answers, items)
+    except UnusableLog as unusable:
+        raise UnusableLog(f"{path} {unusable}") from unusable
+    return tuple(answers[item] for item in items)
+
+
+def _read_header(path: Path) -> "EvalLog":
+    from inspect_ai.log import read_eval_log
+
+    try:
+        return read_eval_log(str(path), header_only=True)
+    except _UNREADABLE as error:
+        raise UnusableLog(f"cannot be read: it is truncated, or no log of inspect-ai ({error})") from error
 
 
 def _check_header(log: "EvalLog", run: dict[str, Any]) -> None:
     if log.status != "success":
-        raise UnusableLog(f"its log has status {log.status}")
+        raise UnusableLog(f"has status {log.status}")
     metadata = log.eval.metadata or {}
     for key, wanted in (("experiment", task_name(run)), ("run", run["run"])):
         if metadata.get(key) != wanted:
-            raise UnusableLog(f"its log belongs to {key} {metadata.get(key)}")
+            raise UnusableLog(f"belongs to {key} {metadata.get(key)}")
 
 
-def _item(summary: "EvalSampleSummary", scorer: str) -> Item:
-    from inspect_ai.scorer import value_to_float
+def _answers(log: "EvalLog", scorer: str) -> dict[str, Answer]:
+    """Answers by item."""
+    samples = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
+    answers = {}
+    for sample in samples:
+        if not isinstance(sample.value, int | float):
+            raise UnusableLog(f"has an item {sample.sample_id} whose score is no number, got {sample.value!r}")
+        answers[str(sample.sample_id)] = Answer(str(sample.sample_id), sample.answer or "", float(sample.value))
+    if len(answers) != len(samples):
+        raise UnusableLog("holds an item twice")
+    return answers
 
-    score = (summary.scores or {}).get(scorer)
-    if summary.error or score is None:
-        raise UnusableLog(f"item {summary.id} has no score" + (f": {summary.error}" if summary.error else ""))
-    target = summary.target if isinstance(summary.target, str) else " | ".join(summary.target)
-    return Item(str(summary.id), _last_turn(summary), target, score.answer or "", value_to_float()(score.value))
+
+def _check_items(answers: Collection[str], items: Collection[str]) -> None:
+    """The log has a score for every item of the test set, and for no other."""
+    absent, foreign = set(items) - set(answers), set(answers) - set(items)
+    if absent:
+        raise UnusableLog(f"has no score for {len(absent)} of {len(items)} items of the test set, for example {min(absent)}")
+    if foreign:
+        raise UnusableLog(f"has {len(foreign)} items that are not in the test set, for example {min(foreign)}")
 
 
-def _last_turn(summary: "EvalSampleSummary") -> str:
-    if isinstance(summary.input, str):
-        return summary.input
-    turns = [message.text for message in summary.input if message.role == "user"]
-    return turns[-1] if turns else ""
+def logs_not_counted(run: dict[str, Any], counted: Path | None, why: str) -> list[tuple[str, str]]:
+    """Every log in a run's folder, and what an evaluation that did not end left, but for the one that was counted.
+
+    Args:
+        run: Its run.yaml, or of a folder outside the design `run` and `experiment` alone.
+        counted: The log whose answers are in the table.
+        why: What is known of the run's evaluation, for a log with nothing wrong in itself.
+
+    Returns:
+        Pairs of path and reason.
+    """
+    places = paths.RunPaths(run["run"])
+    found = [path for folder in (places.eval_dir, places.scratch_dir("eval") / "logs") for path in sorted(folder.glob("*"))]
+    others = [path for path in found if path.suffix in _SUFFIXES and path != counted]
+    return [(str(path), _why_not_counted(path, run, why)) for path in others]
+
+
+def _why_not_counted(path: Path, run: dict[str, Any], why: str) -> str:
+    try:
+        _check_header(_read_header(path), run)
+    except UnusableLog as unusable:
+        return str(unusable)
+    return why

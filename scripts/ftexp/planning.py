@@ -11,7 +11,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.design import Run, derive_steps, expand, reject_all_failed
-from ftexp.errors import Findings, UserError
+from ftexp.errors import Findings, UserError, suggestion
 from ftexp.filesystem import write_if_changed
 from ftexp.memories import YamlMemory
 from ftexp.sections import placeholders
@@ -20,6 +20,7 @@ from ftexp.splits import PARTS, Split, make_split, split_name
 from ftexp.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
+MOST_GROUPS = 50
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
 
 
@@ -46,6 +47,7 @@ def plan_runs(experiment: Experiment) -> list[Run]:
         if name not in splits:
             splits[name] = _split_or_none(run.data)
     _check_prompts(runs, splits)
+    _check_analysis_columns(experiment, splits)
     for run in runs:
         split = splits[split_name(run.data)]
         if split and run.kind == "trained":
@@ -77,6 +79,26 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
             elif name != "input" and not all(name in row for row in rows):
                 advice = "Fill it in, or leave it out of the prompt."
                 found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
+    found.raise_if_any()
+
+
+def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | None]) -> None:
+    """What the effects are clustered and grouped by is a column of every test row; groups are few."""
+    found = Findings("experiment.yaml")
+    cluster, groups = experiment.analysis["cluster"], experiment.analysis["groups"]
+    named = [("evaluation.cluster", cluster)] if cluster else []
+    for key, column in [*named, *(("evaluation.groups", group) for group in groups)]:
+        for split in filter(None, splits.values()):
+            rows = [item["row"] for item in split.rows["test"]]
+            values = {str(row[column]) for row in rows if row.get(column) is not None}
+            if not all(row.get(column) is not None for row in rows):
+                what = f"must be a column that every test row has a value in, got {column!r}"
+                found.add(key, what, suggestion(column, map(str, rows[0])))
+                break
+            if key == "evaluation.groups" and len(values) > MOST_GROUPS:
+                what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
+                found.add(key, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
+                break
     found.raise_if_any()
 
 

@@ -5,12 +5,13 @@ Nothing is read or written.
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ftexp.settings import SETTINGS
-from ftexp.svg_figure import Look, group_looks, level_label, svg_element
+from ftexp.svg_figure import Look, Picture, draw_picture, group_looks, level_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,10 +43,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture with the words that go below it; svg is empty where there is nothing to show."""
+    """A picture with the words that go with it; without a picture where there is nothing to show.
 
+    Attributes:
+        name: Stem of its files in figures/.
+    """
+
+    name: str
     title: str
-    svg: str
+    picture: Picture | None
     caption: str
 
 
@@ -55,10 +61,10 @@ def factor_plot(factor: str, levels: Sequence[Any], points: Sequence[Point], *, 
     Args:
         levels: All levels of the factor in declared order, those without a score too.
     """
-    title = f"Score by {factor}"
+    name, title = f"score-{file_stem(factor)}", f"Score by {factor}"
     if not points:
-        return Plot(title, "", "No run is evaluated yet.")
-    places, scale = _places(levels)
+        return Plot(name, title, None, "No run is evaluated yet.")
+    places, scale = places_of(levels)
     groups = _group(points, lambda point: {k: v for k, v in point.levels.items() if k not in (factor, SEED)})
     looks, legend_title = group_looks([group for group, _ in groups])
 
@@ -70,13 +76,18 @@ def factor_plot(factor: str, levels: Sequence[Any], points: Sequence[Point], *, 
             _draw_group(axes, spots, looks[index], is_line=scale != "category")
             marks.append([(x, p.control) for (x, _), p in zip(spots, members, strict=True) if p.control is not None])
         _draw_controls(axes, marks, looks, gap=_gap(places), is_line=scale != "category")
-        _label_levels(axes, levels, places, is_named=scale == "category")
+        level_ticks(axes, levels, places, is_named=scale == "category")
         axes.set_xlabel(axis_label(factor) + (", log scale" if scale == "log" else ""))
         axes.set_ylabel(f"score ({metric}, share of test items)")
         _limit_scores(axes, [p.score for p in points] + [p.control for p in points if p.control is not None])
 
-    svg = svg_element(f"factor-{factor}", draw, looks, legend_title)
-    return Plot(title, svg, _factor_caption(points, len(groups), scale))
+    picture = draw_picture(name, draw, looks, legend_title=legend_title)
+    return Plot(name, title, picture, _factor_caption(points, len(groups), scale))
+
+
+def file_stem(factor: str) -> str:
+    """A factor as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.+-]", "_", factor)
 
 
 def _factor_caption(points: Sequence[Point], group_count: int, scale: str) -> str:
@@ -91,9 +102,9 @@ def _factor_caption(points: Sequence[Point], group_count: int, scale: str) -> st
 
 def curves_plot(curves: Sequence[Curve]) -> Plot:
     """Training loss by step: a colour per cell, a thin line per seed."""
-    title = "Training curves"
+    name, title = "curves", "Training curves"
     if not curves:
-        return Plot(title, "", "No run is trained yet.")
+        return Plot(name, title, None, "No run is trained yet.")
     window = smoothing_window(max(len(curve.steps) for curve in curves))
     groups = _group(curves, lambda curve: {k: v for k, v in curve.levels.items() if k != SEED})
     looks, legend_title = group_looks([group for group, _ in groups])
@@ -110,7 +121,7 @@ def curves_plot(curves: Sequence[Curve]) -> Plot:
 
     caption = "One thin line per run; the runs (seeds) of a cell share a colour."
     smoothed = f" Smoothed by a centred moving average over {window} steps." if window > 1 else " Not smoothed."
-    return Plot(title, svg_element("curves", draw, looks, legend_title), caption + smoothed)
+    return Plot(name, title, draw_picture(name, draw, looks, legend_title=legend_title), caption + smoothed)
 
 
 def smoothing_window(steps: int) -> int:
@@ -138,7 +149,7 @@ def _group(things: Iterable[T], key: Callable[[T], dict[str, Any]]) -> list[tupl
     return list(groups.values())
 
 
-def _places(levels: Sequence[Any]) -> tuple[dict[str, float], str]:
+def places_of(levels: Sequence[Any]) -> tuple[dict[str, float], str]:
     """Where each level stands on the axis, and the axis' scale: log, linear or category."""
     is_numeric = all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
     if not is_numeric or len(levels) < 2:
@@ -192,7 +203,7 @@ def _draw_controls(axes: "Axes", marks: list[Spots], looks: list[Look], *, gap: 
             axes.plot(*zip(*dash, strict=True), color=look.colour, linestyle="--", linewidth=1.2)
 
 
-def _label_levels(axes: "Axes", levels: Sequence[Any], places: dict[str, float], *, is_named: bool) -> None:
+def level_ticks(axes: "Axes", levels: Sequence[Any], places: dict[str, float], *, is_named: bool) -> None:
     """A tick at every level; its label is left out where it would run into the one before."""
     ordered = sorted(((places[repr(level)], level_label(level)) for level in levels), key=lambda pair: pair[0])
     span = (ordered[-1][0] - ordered[0][0]) or 1.0

@@ -1,51 +1,55 @@
-"""report.html: one page that opens offline, with the question, the design, the table, the plots and five items.
+"""report.html: one page that opens offline: the question and its answers, the design, the tables, the plots, what changed.
 
-Reads data/splits/<name>/split.json and report_template.html; the rest comes as arguments. Writes nothing.
+Reads data/splits/<name>/split.json, manifests and report_template.html; the rest comes as arguments. Writes nothing.
 No time and no host is in it: the same results give the same bytes.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ftexp import paths
+from ftexp.columns import HEADER as COLUMNS_HEADER
+from ftexp.columns import TABLES
+from ftexp.conclusions import conclusions
+from ftexp.effects import Analysis
+from ftexp.effects_view import HEADER as EFFECTS_HEADER
+from ftexp.effects_view import effects_tables
 from ftexp.filesystem import read_json
-from ftexp.inspect_logs import Item
-from ftexp.plots import SEED, Curve, Plot, Point, curves_plot, factor_plot
-from ftexp.results import COLUMNS_AFTER, NUMBERS, RunFacts, controls_by_run, estimate, results_header, results_rows
+from ftexp.item_changes import answer_columns, changed_items
+from ftexp.plots import SEED, Plot
+from ftexp.provenance import provenance_of_report
+from ftexp.results import NUMBERS, RunFacts, results_header, results_rows
+from ftexp.results_view import missing, shown_table
 from ftexp.settings import SETTINGS
 from ftexp.spec import Experiment
 from ftexp.splits import PARTS
-from ftexp.svg_figure import cell_label, level_label
+from ftexp.svg_figure import level_label
 
 TEMPLATE_PATH = Path(__file__).with_name("report_template.html")
-ITEMS_SHOWN = 5
-MOST_CHARACTERS = 400
-# Columns of results.csv that are the same in every row, or told in the list of what is missing.
-NOT_SHOWN = ("reason", "task", "metric")
+MANY_RUNS = 40
 
 
 @dataclass(frozen=True)
-class Column:
-    """The answers of one cell or control: the run that speaks for it, and its items by id."""
+class Findings:
+    """What the page shows beside the runs: the effects and how they were read, the figures, the logs that did not count.
 
-    title: str
-    run: str
-    note: str
-    items: dict[str, Item]
+    Attributes:
+        extra_folders: Run folders outside the design.
+        logs: Pairs of path and reason.
+    """
 
-
-@dataclass(frozen=True)
-class Shown:
-    """One answer as the page shows it; text is None where the run was not asked or has no answers."""
-
-    text: str | None
-    is_right: bool = False
+    effects: pd.DataFrame
+    analysis: Analysis
+    plots: Sequence[Plot]
+    extra_folders: Sequence[str]
+    logs: Sequence[tuple[str, str]]
 
 
-def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], extra_folders: Sequence[str]) -> str:
+def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings: Findings) -> str:
     """The whole page as text."""
     import jinja2
 
@@ -56,13 +60,16 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], extra_fol
     shown_header, shown_rows = shown_table(header, rows)
     return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8")).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
-        factors=_factor_rows(experiment), constants=constants(experiment, runs), prompt=experiment.prompt,
-        splits=_split_rows(runs), parts=PARTS, header=shown_header,
+        conclusions=conclusions(findings.effects, findings.analysis), factors=_factor_rows(experiment),
+        constants=constants(experiment, runs), prompt=experiment.prompt, splits=_split_rows(runs), parts=PARTS,
+        effects=effects_tables(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER, header=shown_header,
         rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
-        numbers={*NUMBERS, "n"}, plots=_plots(experiment, all_facts), columns=columns,
-        items=_item_rows(choose_items(columns), columns), missing=missing(header, rows), extra_folders=extra_folders,
-        scorer=experiment.evaluation["scorer"], max_tokens=experiment.evaluation["max_tokens"],
-        has_seeds=len(experiment.factors.get(SEED, [])) > 1,
+        numbers={*NUMBERS, "n"}, has_many_runs=len(runs) > MANY_RUNS, plots=findings.plots, columns=columns,
+        items=changed_items(all_facts, columns), is_evaluated=any(facts.answers for facts in all_facts),
+        missing=missing(header, rows), logs=findings.logs, extra_folders=findings.extra_folders,
+        evaluation=experiment.evaluation, cluster=experiment.analysis["cluster"],
+        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
+        provenance=provenance_of_report([facts.run for facts in all_facts if facts.answers]),
     ) + "\n"
 
 
@@ -117,105 +124,7 @@ def _split_rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The results for reading: numbers to three decimals, without the columns that are told elsewhere."""
-    first_after = len(header) - len(COLUMNS_AFTER)
-    keep = [index for index, name in enumerate(header) if index < first_after or name not in NOT_SHOWN]
-    rounded = [round_row(header, row) for row in rows]
-    return [header[i] for i in keep], [[row[i] for i in keep] for row in rounded]
-
-
-def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
-    """A row of results.csv with its numbers to three decimals, for reading."""
-    first_number = len(header) - len(NUMBERS)
-    return [round_number(text) if index >= first_number else text for index, text in enumerate(row)]
-
-
-def round_number(text: str) -> str:
-    """A number to three decimals; empty stays empty."""
-    return f"{float(text):.3f}" if text else ""
-
-
 def _worst_status(facts: RunFacts) -> str:
     """For colour only: failed before stale before anything else that is not done."""
     statuses = {state.status for state in (facts.train, facts.eval) if state}
     return next((status for status in ("failed", "stale") if status in statuses), "done" if statuses == {"done"} else "missing")
-
-
-def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Runs with a stage that is not done, or a number that is missing, and why."""
-    found = []
-    for row in rows:
-        train, evaluation, reason = row[len(header) - len(COLUMNS_AFTER) :][:3]
-        if reason or {train, evaluation} - {"", "done"}:
-            found.append({"run": row[0], "train": train, "eval": evaluation, "reason": reason})
-    return found
-
-
-def _plots(experiment: Experiment, all_facts: Sequence[RunFacts]) -> list[Plot]:
-    """One plot per factor but the seed, then the training curves."""
-    scores = {facts.id: estimate([item.score for item in facts.items]).mean for facts in all_facts if facts.items}
-    controls = controls_by_run(facts.run for facts in all_facts)
-    trained = [facts for facts in all_facts if facts.run["kind"] == "trained"]
-    points = [Point(f.run["levels"], scores[f.id], scores.get(controls[f.id] or "")) for f in trained if f.id in scores]
-    curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in trained if f.losses]
-    metric = experiment.evaluation["scorer"]
-    by_factor = [
-        factor_plot(name, [level.label for level in levels], points, metric=metric)
-        for name, levels in experiment.factors.items() if name != SEED
-    ]
-    return [*by_factor, curves_plot(curves)]
-
-
-def answer_columns(all_facts: Sequence[RunFacts]) -> list[Column]:
-    """One column per control and one per cell; for a cell speaks its first seed that is evaluated."""
-    cells: dict[str, list[RunFacts]] = {}
-    for facts in all_facts:
-        levels = {name: level for name, level in facts.run["levels"].items() if name != SEED}
-        title = cell_label(levels) if facts.run["kind"] == "trained" else f"control {facts.id}"
-        cells.setdefault(title, []).append(facts)
-    return [_column(title, members) for title, members in cells.items()]
-
-
-def _column(title: str, members: list[RunFacts]) -> Column:
-    speaker = next((facts for facts in members if facts.items), members[0])
-    note = "" if speaker.items else f"eval {speaker.eval.status}"
-    return Column(title, speaker.id, note, {item.id: item for item in speaker.items})
-
-
-def choose_items(columns: Sequence[Column]) -> list[Item]:
-    """Five items, in the test set's order.
-
-    First those that most columns were asked; among them those where right and wrong differ, then those where the
-    answers differ, then the first of the test set.
-    """
-    known: dict[str, Item] = {}
-    for column in columns:
-        known |= {key: item for key, item in column.items.items() if key not in known}
-
-    def rank(key: str) -> tuple[int, bool, int]:
-        asked = [column.items[key] for column in columns if key in column.items]
-        is_split = len({item.score for item in asked}) > 1
-        return -len(asked), not is_split, -len({item.answer for item in asked})
-
-    chosen = set(sorted(known, key=rank)[:ITEMS_SHOWN])
-    return [item for key, item in known.items() if key in chosen]
-
-
-def _item_rows(items: Sequence[Item], columns: Sequence[Column]) -> list[dict[str, Any]]:
-    rows = []
-    for item in items:
-        answers = [column.items.get(item.id) for column in columns]
-        shown = [Shown(_cut(answer.answer), answer.score == 1.0) if answer else Shown(None) for answer in answers]
-        rows.append({"id": item.id, "input": _cut(item.input), "target": _cut(item.target), "answers": shown})
-    return rows
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
-
-
-def status_counts(all_facts: Sequence[RunFacts]) -> str:
-    """How many evaluations stand where, in words: `9 done, 1 failed`."""
-    counts = Counter(facts.eval.status for facts in all_facts)
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

@@ -7,14 +7,16 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp import paths
 from ftexp.design import Run, control_key
 from ftexp.eval_file import task_name
-from ftexp.inspect_logs import Item, UnusableLog, read_log
+from ftexp.inspect_logs import Answer, UnusableLog, read_log
+from ftexp.items import Item, read_test_items
 from ftexp.state import Work
 from ftexp.status_words import State
 
@@ -44,7 +46,8 @@ class RunFacts:
         run: Its run.yaml.
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
         train: Status of its training; None for a control.
-        items: Its test items; empty unless eval is done.
+        items: The items of its test set, by id; empty unless eval is done.
+        answers: What it said to them, in the same order; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
     """
 
@@ -52,12 +55,20 @@ class RunFacts:
     cells: dict[str, str]
     train: State | None
     eval: State
-    items: tuple[Item, ...] = ()
+    items: Mapping[str, Item] = field(default_factory=dict)
+    answers: tuple[Answer, ...] = ()
     losses: tuple[Loss, ...] = ()
 
     @property
     def id(self) -> str:
         return str(self.run["run"])
+
+    @property
+    def score(self) -> "Estimate | None":
+        """Mean score; None where it is not evaluated."""
+        if not self.answers:
+            return None
+        return estimate([answer.score for answer in self.answers], [self.items[answer.item].cluster for answer in self.answers])
 
 
 @dataclass(frozen=True)
@@ -96,13 +107,24 @@ def _state(work: Work, run: dict[str, Any], stage: str) -> State:
     return State(state.status, "; ".join(filter(None, [state.reason, held])))
 
 
-def collect_contents(facts: RunFacts) -> RunFacts:
-    """The same facts with items and losses, where the stages are done; a log that may not count is a failed eval."""
+def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) -> list[RunFacts]:
+    """The same facts with answers and losses, where the stages are done; a log that may not count is a failed eval."""
+    items: dict[str, dict[str, Item]] = {}
+    full = []
+    for facts in all_facts:
+        split = facts.run["split"]
+        if facts.eval.status == "done" and split not in items:
+            items[split] = read_test_items(facts.run, analysis)
+        full.append(_with_contents(facts, items.get(split, {})))
+    return full
+
+
+def _with_contents(facts: RunFacts, items: dict[str, Item]) -> RunFacts:
     losses = read_losses(facts.id) if facts.train and facts.train.status == "done" else ()
     if facts.eval.status != "done":
         return dataclasses.replace(facts, losses=losses)
     try:
-        return dataclasses.replace(facts, losses=losses, items=read_log(facts.run))
+        return dataclasses.replace(facts, losses=losses, items=items, answers=read_log(facts.run, items))
     except UnusableLog as unusable:
         return dataclasses.replace(facts, losses=losses, eval=State("failed", str(unusable)))
 
@@ -113,30 +135,39 @@ def read_losses(run: str) -> tuple[Loss, ...]:
         return tuple(Loss(int(r["step"]), int(r["epoch"]), float(r["loss"])) for r in csv.DictReader(file) if r["loss"])
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean of n independent items, and its standard error s / sqrt(n), s with n - 1 in the denominator.
+def estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
+    """Mean over n items, and its standard error over G clusters: sqrt(G / (G - 1) * sum of squared sums of deviations) / n.
 
-    The central-limit standard error of Miller 2024 (arXiv 2411.00640). It is about items only: what another seed
-    would give is not in it.
+    Where every item is its own cluster this is s / sqrt(n), s with n - 1 in the denominator: the central-limit and the
+    clustered standard error of Miller 2024 (arXiv 2411.00640). It is about items only: what another seed would give is
+    not in it.
+
+    Args:
+        values: (n,) score of each item.
+        clusters: (n,) its cluster.
     """
     n = len(values)
     mean = math.fsum(values) / n
-    if n < 2:
+    deviations: dict[str, float] = defaultdict(float)
+    for value, cluster in zip(values, clusters, strict=True):
+        deviations[cluster] += value - mean
+    if len(deviations) < 2:
         return Estimate(n, mean, None)
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return Estimate(n, mean, math.sqrt(variance / n))
+    correction = len(deviations) / (len(deviations) - 1)
+    return Estimate(n, mean, math.sqrt(correction * math.fsum(d * d for d in deviations.values())) / n)
 
 
-def paired_difference(items: Sequence[Item], control: Sequence[Item]) -> Estimate | None:
+def paired_difference(run: RunFacts, control: RunFacts) -> Estimate | None:
     """Mean over items of (run - control), item by item; None where the two were not asked the same items.
 
     The standard error is that of the paired differences (Miller 2024, arXiv 2411.00640), which is smaller than that
     of two independent means where both are right about the same items.
     """
-    of_control = {item.id: item.score for item in control}
-    if not items or {item.id for item in items} != set(of_control):
+    of_control = {answer.item: answer.score for answer in control.answers}
+    if not run.answers or {answer.item for answer in run.answers} != set(of_control):
         return None
-    return estimate([item.score - of_control[item.id] for item in items])
+    clusters = [run.items[answer.item].cluster for answer in run.answers]
+    return estimate([answer.score - of_control[answer.item] for answer in run.answers], clusters)
 
 
 def controls_by_run(runs: Iterable[dict[str, Any]]) -> dict[str, str | None]:
@@ -177,7 +208,7 @@ def results_rows(all_facts: Sequence[RunFacts]) -> list[list[str]]:
 
 
 def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
-    score = estimate([item.score for item in facts.items]) if facts.items else None
+    score = facts.score
     difference, why_none = _difference(facts, control)
     loss = last_epoch_loss(facts.losses)
     values = {
@@ -206,18 +237,18 @@ def _reasons(facts: RunFacts) -> list[str]:
 
 def _difference(facts: RunFacts, control: RunFacts | None) -> tuple[Estimate | None, str]:
     """Difference from the control, or why there is none."""
-    if facts.run["kind"] == "control" or not facts.items:
+    if facts.run["kind"] == "control" or not facts.answers:
         return None, ""
     if control is None:
         return None, "no difference: the design has no control for it"
-    if not control.items:
+    if not control.answers:
         return None, f"no difference: its control {control.id} is {control.eval.status}"
-    difference = paired_difference(facts.items, control.items)
+    difference = paired_difference(facts, control)
     return difference, "" if difference else f"no difference: its control {control.id} was asked other items"
 
 
 def _gaps(facts: RunFacts, score: Estimate | None) -> list[str]:
-    gaps = ["no standard error: one item"] if score and score.se is None else []
+    gaps = ["no standard error: one item, or one cluster"] if score and score.se is None else []
     if facts.train and facts.train.status == "done" and not facts.losses:
         gaps.append("no train_loss: train.csv holds none")
     return gaps

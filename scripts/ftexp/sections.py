@@ -15,7 +15,9 @@ DATA_KEYS = ("source", "train", "validation", "test", "split", "input", "output"
 SPLIT_KEYS = ("train", "validation", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
 EVALUATION_KEYS = ("scorer", "max_tokens")
+ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
 SCORERS = ("exact",)
+METRICS = ("macro_f1",)
 DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
 
 
@@ -152,8 +154,8 @@ def check_controls(found: Findings, controls: dict[str, Any]) -> bool:
 
 
 def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The evaluation section with its defaults."""
-    check_keys(found, "evaluation.", evaluation, EVALUATION_KEYS)
+    """What the evaluation section says of how a run is asked and scored, with its defaults."""
+    check_keys(found, "evaluation.", evaluation, (*EVALUATION_KEYS, *ANALYSIS_KEYS))
     complete = {"scorer": evaluation.get("scorer", "exact"), "max_tokens": evaluation.get("max_tokens", 64)}
     if complete["scorer"] not in SCORERS:
         found.add("evaluation.scorer", f"must be one of {', '.join(SCORERS)}, got {complete['scorer']!r}")
@@ -161,3 +163,37 @@ def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, A
     if problem:
         found.add("evaluation.max_tokens", problem)
     return complete
+
+
+def check_analysis(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """What the evaluation section says of how the scores are read: no run's answers depend on it.
+
+    Returns:
+        `primary` (a metric), `metrics` (beside the scorer's), `cluster` (a column, or None) and `groups` (columns).
+    """
+    metrics = _check_names(found, "evaluation.metrics", evaluation.get("metrics"), METRICS)
+    scorer = evaluation.get("scorer", "exact")
+    primary = evaluation.get("primary", scorer)
+    if primary not in (scorer, *metrics):
+        valid = ", ".join(map(str, (scorer, *metrics)))
+        found.add("evaluation.primary", f"must be the scorer or one of evaluation.metrics ({valid}), got {primary!r}")
+    cluster = evaluation.get("cluster")
+    if cluster is not None and not (isinstance(cluster, str) and cluster):
+        found.add("evaluation.cluster", f"must be the name of a column, or null, got {cluster!r}")
+    groups = _check_names(found, "evaluation.groups", evaluation.get("groups"))
+    return {"primary": primary, "metrics": metrics, "cluster": cluster, "groups": groups}
+
+
+def _check_names(found: Findings, key: str, names: Any, known: tuple[str, ...] | None = None) -> list[str]:
+    """A list of distinct names, of the known ones where these are given; empty where it is left out."""
+    if names is None:
+        return []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        found.add(key, f"must be a list of names, got {names!r}", "Write [first, second].")
+        return []
+    for name in names:
+        if known and name not in known:
+            found.add(key, f"must be out of {', '.join(known)}, got {name!r}")
+    if len(set(names)) < len(names):
+        found.add(key, f"names one twice, got {names!r}", "Remove one.")
+    return names

@@ -4,11 +4,11 @@ Command: PYTHONPATH=scripts python -m ftexp.settings_table > docs/settings.md
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from ftexp import sections
 from ftexp.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
+from ftexp.text_table import markdown_table
 
 _INTRODUCTION = """\
 # What may stand in experiment.yaml
@@ -55,10 +55,26 @@ _KEYS: dict[str, tuple[str, str]] = {
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
     "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
     "design": ("factorial", "the only one for now"),
+    "baseline": (
+        "a mapping", "per factor the level that the others are compared with; default: its first. No run depends on it",
+    ),
     "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
     "evaluation.scorer": (" or ".join(sections.SCORERS), "string equality after stripping outer white space, case-sensitive"),
     "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
+    "evaluation.primary": (
+        "a metric", "default: the scorer. Its effects are confirmatory, those of other metrics exploratory. No run depends on "
+        "this key or on the next three",
+    ),
+    "evaluation.metrics": (
+        f"a list out of {', '.join(sections.METRICS)}",
+        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1 over the labels in the output column",
+    ),
+    "evaluation.cluster": (
+        "a column",
+        "default: null. Items with the same value (a passage, a respondent) are not independent, and count as one draw",
+    ),
+    "evaluation.groups": ("a list of columns", "default: none. Every effect again within each value of the column"),
     "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
 }
 
@@ -71,8 +87,8 @@ def settings_table() -> str:
         for name, setting in SETTINGS.items()
     ]
     return (
-        _INTRODUCTION + _table(("key", "must be", "meaning"), [(f"`{key}`", *words) for key, words in _KEYS.items()])
-        + _SHORT_NAMES + _table(("short name", "in an id", "must be", "default", "meaning"), short)
+        _INTRODUCTION + markdown_table(("key", "must be", "meaning"), [(f"`{key}`", *words) for key, words in _KEYS.items()])
+        + _SHORT_NAMES + markdown_table(("short name", "in an id", "must be", "default", "meaning"), short)
         + _TORCHTUNE.format(
             top=", ".join(f"`{key}`" for key in TORCHTUNE_TOP_LEVEL), owned=owned,
             sections=", ".join(f"`{section}`" for section in OWNED_SECTIONS),
@@ -92,11 +108,6 @@ def _default(name: str) -> str:
     if default is None:
         return "derived" if "derived" in SETTINGS[name].meaning else "null"
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n" + "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.errors import Findings, UserError
-from ftexp.factors import Level, check_constants, check_factors, check_naming, check_overlap
-from ftexp.sections import check_controls, check_data, check_evaluation, check_keys, check_prompt, read_section
+from ftexp.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
+from ftexp.sections import (
+    check_analysis,
+    check_controls,
+    check_data,
+    check_evaluation,
+    check_keys,
+    check_prompt,
+    read_section,
+)
 from ftexp.yamlfile import load_yaml
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 TOP_KEYS = (
-    "experiment", "question", "recipe", "data", "prompt", "factors", "design", "constants", "controls",
+    "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "constants", "controls",
     "evaluation", "naming",
 )
 
@@ -28,6 +36,9 @@ class Experiment:
         constants: Short names and torchtune keys, the same for all runs.
         factors: Per factor its levels, `label -> what the level sets` (short names, `data.*`, `prompt.*`,
             torchtune keys). The label is the level itself, or a named level's name.
+        evaluation: How a run is asked and scored: scorer, max_tokens.
+        analysis: How the scores are read: primary, metrics, cluster, groups.
+        baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.
     """
 
@@ -39,6 +50,8 @@ class Experiment:
     constants: dict[str, Any]
     has_controls: bool
     evaluation: dict[str, Any]
+    analysis: dict[str, Any]
+    baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,6 +79,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
     factors = check_factors(found, read_section(found, document, "factors"))
     constants = check_constants(found, document)
     check_overlap(found, factors, constants)
+    evaluation = read_section(found, document, "evaluation")
     experiment = Experiment(
         name=_check_name(found, document.get("experiment")),
         question=_check_text(found, "question", document.get("question")),
@@ -74,7 +88,9 @@ def check_experiment(document: Any, file: str) -> Experiment:
         factors=factors,
         constants=constants,
         has_controls=check_controls(found, read_section(found, document, "controls")),
-        evaluation=check_evaluation(found, read_section(found, document, "evaluation")),
+        evaluation=check_evaluation(found, evaluation),
+        analysis=check_analysis(found, evaluation),
+        baseline=check_baseline(found, read_section(found, document, "baseline"), factors),
         naming=check_naming(found, read_section(found, document, "naming"), factors),
     )
     if document.get("design", "factorial") != "factorial":

@@ -1,4 +1,4 @@
-"""Figures as SVG elements that stand in an HTML page, and what groups in them look like.
+"""Figures as SVG and PNG, to stand in an HTML page and beside it, and what groups in them look like.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart. Nothing is read or written. The same
 drawing gives the same bytes.
@@ -20,7 +20,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MOST_IN_LEGEND = 12
 LONG_LABEL = 30
-_SIZE_INCHES = (7.6, 3.6)
+SIZE_INCHES = (7.6, 3.6)
+PNG_DPI = 150
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#dddddd", "grid.linewidth": 0.6,
@@ -72,25 +73,40 @@ def _colours(count: int) -> Sequence[str]:
     return [to_hex(matplotlib.colormaps["viridis"](0.95 * index / (count - 1))) for index in range(count)]
 
 
-def svg_element(name: str, draw: Callable[["Axes"], None], looks: list[Look], legend_title: str) -> str:
-    """Draw one figure and return it as an element that can stand in an HTML page."""
+@dataclass(frozen=True)
+class Picture:
+    """One figure: `element` stands in an HTML page, `svg` and `png` are whole files."""
+
+    element: str
+    svg: str
+    png: bytes
+
+
+def draw_picture(
+    name: str, draw: Callable[["Axes"], None], looks: Sequence[Look] = (), *, legend_title: str = "",
+    size_inches: tuple[float, float] = SIZE_INCHES,
+) -> Picture:
+    """Draw one figure; `name` keeps its ids apart from those of other figures in a page."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": name})
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+        figure = Figure(figsize=size_inches, layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         _add_legend(figure, looks, legend_title)
-        text = io.StringIO()
+        text, png = io.StringIO(), io.BytesIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _for_page(text.getvalue(), name)
+        FigureCanvasAgg(figure)
+        figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return Picture(_for_page(text.getvalue(), name), text.getvalue(), png.getvalue())
 
 
-def _add_legend(figure: "Figure", looks: list[Look], title: str) -> None:
+def _add_legend(figure: "Figure", looks: Sequence[Look], title: str) -> None:
     """A legend beside the axes, or below them where its labels are long."""
     from matplotlib.lines import Line2D
 
@@ -101,7 +117,7 @@ def _add_legend(figure: "Figure", looks: list[Look], title: str) -> None:
     if max(len(look.label) for look in distinct) <= LONG_LABEL:
         figure.legend(handles=handles, loc="outside right upper", title=title or None)
         return
-    width, height = _SIZE_INCHES
+    width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 0.1 + 0.2 * ((len(distinct) + 1) // 2))
     figure.legend(handles=handles, loc="outside lower left", ncols=2, title=title or None)
 

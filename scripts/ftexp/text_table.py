@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables for a terminal, and in Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,3 +24,9 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The same in Markdown, after an empty line."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n" + "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)

@@ -23,7 +23,7 @@ class Analysis:
         baseline: The baseline level of a factor; where a factor is left out, its first level.
         design: `factorial`, `one_at_a_time` or `list`. The last two have contrasts with the baseline cell, and of each
             cell with its control, only.
-        groups: Columns of `scores`, constant per item, within whose values everything is repeated.
+        groups: Names of groups, columns `group:<name>` of `scores`, constant per item; within their values all is repeated.
         ranges: Least and largest possible score of a metric, (0, 1) where it is left out; None for one without bounds.
         custom: Metrics that are no mean over items: per name a function of the arrays `target` and `prediction` (both
             of one row per item and repetition). Their items are resampled.

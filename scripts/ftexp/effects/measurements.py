@@ -15,6 +15,11 @@ from ftexp.errors import UserError
 Anything = npt.NDArray[Any]
 
 
+def group_column(name: str) -> str:
+    """The column of `scores` that holds a group, apart from the other columns whatever the group is called."""
+    return f"group:{name}"
+
+
 @dataclass(frozen=True)
 class ItemScores:
     """One task and metric. R runs, N items, K test sets.
@@ -42,7 +47,7 @@ def check_scores(scores: pd.DataFrame, groups: Sequence[str]) -> None:
     Raises:
         UserError: If a column is missing, or a run, task, metric, item or score is empty.
     """
-    wanted = ["run", "task", "metric", "item", "cluster", "epoch", "score", *groups]
+    wanted = ["run", "task", "metric", "item", "cluster", "epoch", "score", *map(group_column, groups)]
     missing = [name for name in wanted if name not in scores]
     if missing:
         raise UserError(f"scores: {', '.join(missing)}: missing column. Give one row per run, item and repetition.")
@@ -146,7 +151,7 @@ def _per_item(part: pd.DataFrame, name: str, columns: IntArray, items: Any) -> t
 def _groups(part: pd.DataFrame, names: Sequence[str], columns: IntArray, items: Any) -> dict[str, Anything]:
     groups = {}
     for name in names:
-        codes, values = _per_item(part, name, columns, items)
+        codes, values = _per_item(part, group_column(name), columns, items)
         groups[name] = values[codes]
     return groups
 

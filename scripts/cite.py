@@ -1,0 +1,68 @@
+"""Prints what the numbers of one run stand on, as YAML: data, model, config, code, packages, seed, jobs, log.
+
+Reads runs/<id>/ and that of its control, data/splits/<name>/split.json, template.json. Writes nothing.
+Command: make cite RUN=<id> (python scripts/cite.py RUN)
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ftexp import paths
+from ftexp.errors import UserError, run_command, suggestion
+from ftexp.planning import planned_runs
+from ftexp.provenance import provenance_of_log, provenance_of_run
+from ftexp.results import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
+from ftexp.spec import read_experiment
+from ftexp.state import Work
+from ftexp.yamlfile import dump_yaml
+
+RESULT = ("task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
+
+
+def main(arguments: list[str]) -> int:
+    """Print the run's result and its provenance."""
+    paths.require_experiment()
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    runs = planned_runs()
+    name = arguments[0] if arguments else ""
+    if name not in {run["run"] for run in runs}:
+        example = "Name one: make cite RUN=<id>. " if not name else ""
+        raise UserError(f"RUN: there is no run '{name}'. {example}{suggestion(name, [run['run'] for run in runs])}")
+    work = Work.of_site()
+    control = controls_by_run(runs).get(name)
+    states = [facts for facts in collect_states(work, runs) if facts.id in (name, control)]
+    work.hashes.save()
+    own = {facts.id: facts for facts in collect_contents(states, experiment.analysis)}
+    if not own[name].answers:
+        raise UserError(f"runs/{name}: has no number to cite: {_why(own[name])}")
+    header, rows = results_header(list(experiment.factors)), results_rows(list(own.values()))
+    row = next(dict(zip(header, row, strict=True)) for row in rows if row[0] == name)
+    result: dict[str, Any] = {key: row[key] for key in RESULT if row[key]}
+    if control and own[control].answers:
+        result |= {"control": {"run": control, "log": provenance_of_log(own[control].run)}}
+    said = {"experiment": experiment.name, "run": name, "levels": own[name].run["levels"], "result": result, "git": _commit()}
+    print(dump_yaml(said | provenance_of_run(own[name].run)), end="")
+    return 0
+
+
+def _why(facts: RunFacts) -> str:
+    stages = (("training", facts.train), ("evaluation", facts.eval))
+    stage, state = next((stage, state) for stage, state in stages if state and state.status != "done")
+    reason = f" ({state.reason})" if state.reason else ""
+    return f"its {stage} is {state.status}{reason}. Run: make submit eval"
+
+
+def _commit() -> dict[str, Any] | None:
+    """The experiment's own commit, and whether anything changed since; None outside git, or before a first commit."""
+    if not Path(".git").exists():
+        return None
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        return None
+    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    return {"commit": head.stdout.strip(), "has_uncommitted_changes": bool(status.stdout.strip())}
+
+
+if __name__ == "__main__":
+    run_command(main)

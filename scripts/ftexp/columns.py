@@ -1,0 +1,71 @@
+"""The columns of the tables that `make report` writes, in words: docs/tables.md, and the last section of the report.
+
+Command: PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md
+"""
+
+from collections.abc import Sequence
+
+from ftexp.effects.columns import COLUMN_MEANINGS as EFFECTS
+from ftexp.text_table import markdown_table
+
+HEADER = ("column", "meaning", "unit, range", "empty when")
+RESULTS = (
+    ("run", "id of the run; its folder in runs/", "text", "never"),
+    ("kind", "`trained`, or `control`: a base model, not fine-tuned", "", "never"),
+    ("<factor>", "one column per factor: the run's level", "the factor's", "of a control that the factor does not concern"),
+    ("train_status", "where its training stands", "a status", "of a control"),
+    ("eval_status", "where its evaluation stands", "a status", "never"),
+    ("reason", "why a stage is not done, or a number is missing", "text", "nothing to say"),
+    ("task", "the evaluation's task", "text", "never"),
+    ("metric", "the scorer", "text", "never"),
+    ("n", "test items", "count", "not evaluated"),
+    ("score", "mean over the items", "0 to 1", "not evaluated"),
+    (
+        "score_se", "its standard error over items, or over clusters where `evaluation.cluster` is set; nothing about seeds",
+        ">= 0", "not evaluated, or one cluster",
+    ),
+    ("diff_control", "mean over items of run minus its control, item by item", "-1 to 1", "not evaluated, or its control is not"),
+    ("diff_control_se", "its paired standard error", ">= 0", "as diff_control, or one cluster"),
+    ("train_loss", "mean over the steps of the last epoch", "nats per trained token", "not trained"),
+)
+ITEMS = (
+    ("run", "id of the run", "text", "never"),
+    ("task", "the evaluation's task", "text", "never"),
+    ("item", "id of the item: a hash of its raw row, the same in every run that was asked it", "text", "never"),
+    ("cluster", "value of the column `evaluation.cluster`; the item's id where none is named", "text", "never"),
+    ("target", "the right answer", "text", "never"),
+    ("completion", "what the model said, whole", "text", "never"),
+    ("score", "the scorer's verdict on it", "0 to 1", "never"),
+)
+TABLES = (
+    ("results.csv", "One row per run of runs.csv.", 'pd.read_csv("results.csv")', RESULTS),
+    (
+        "effects.csv", "One row per contrast and scope: what each factor did. A row without numbers says why in `reason`.",
+        'pd.read_csv("effects.csv")', EFFECTS,
+    ),
+    (
+        "items.parquet", "One row per evaluated run and test item. Kept by DVC, not in git.", 'pd.read_parquet("items.parquet")',
+        ITEMS,
+    ),
+)
+_INTRODUCTION = """\
+# The tables of a report
+
+Written by `PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md`. `import pandas as pd`; then each is one call to load.
+How the effects are computed, with the sources of the formulas, is told in `scripts/ftexp/effects/variances.py`; whether their
+intervals cover the truth, in [benchmarks/effects.md](../benchmarks/effects.md).
+"""
+
+
+def tables_page() -> str:
+    """The text of docs/tables.md."""
+    return _INTRODUCTION + "".join(_section(*table) for table in TABLES)
+
+
+def _section(name: str, what: str, call: str, columns: Sequence[Sequence[str]]) -> str:
+    rows = [(f"`{row[0]}`", *row[1:]) for row in columns]
+    return f"\n## {name}\n\n{what} `{call}`\n{markdown_table(HEADER, rows)}"
+
+
+if __name__ == "__main__":
+    print(tables_page(), end="")

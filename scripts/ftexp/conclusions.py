@@ -1,0 +1,160 @@
+"""What the effects say, one sentence per factor: size and interval, or that there is nothing to claim.
+
+Nothing is read or written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ftexp.effects import Analysis, detectable
+
+ALPHA = 0.05
+OVER = {"recipe": "over new items and new seeds", "models": "over new items, for these very runs"}
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """One sentence about `subject`; `is_claim` where an interval excludes 0."""
+
+    subject: str
+    text: str
+    is_claim: bool
+
+
+def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
+    """Sentences on the primary metric: fine-tuning at all, each factor, then interactions.
+
+    Args:
+        table: What `effects` returned.
+        analysis: What it was given.
+    """
+    primary = table[table["metric"] == analysis.primary]
+    if primary.empty:
+        return []
+    sizes = detectable(primary)
+    said = [_of_average(_best_scope(primary[primary["kind"] == "average"]), analysis)]
+    varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
+    said += [_of_factor(name, _of_kind(primary, name), sizes, analysis) for name in varied]
+    said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"])))
+    return [conclusion for conclusion in said if conclusion]
+
+
+def _of_kind(table: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """The rows of a factor that average over the other factors; without other factors its levels."""
+    of_factor = table[table["factor"] == factor]
+    mains = of_factor[of_factor["kind"] == "main"]
+    return _best_scope(mains if len(mains) else of_factor[of_factor["kind"] == "level"])
+
+
+def _best_scope(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each contrast once: over new seeds too where that is known, else for these very runs."""
+    recipe, models = (rows[rows["scope"] == scope].reset_index(drop=True) for scope in ("recipe", "models"))
+    is_known = recipe["low"].notna() | models["low"].isna() & recipe["estimate"].notna()
+    return recipe.where(is_known, models)
+
+
+def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    if pd.isna(row["low"]):
+        return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}.", False)
+    how = f"({_interval(row)}, {OVER[row['scope']]})"
+    if not _excludes_zero(row):
+        text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0."
+        return Conclusion("fine-tuning", f"Fine-tuning: {text}", False)
+    verb = "raises" if row["estimate"] > 0 else "lowers"
+    size = f"{abs(row['estimate']):.3f}"
+    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}."
+    return Conclusion("fine-tuning", text, True)
+
+
+def _of_factor(name: str, rows: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
+    """One sentence on all levels of a factor."""
+    if rows.empty:
+        return None
+    known = rows[rows["low"].notna()]
+    claimed = known[[_excludes_zero(row) for _, row in known.iterrows()]]
+    open_ = known.drop(claimed.index)
+    parts = [f"{row['level']} instead of {row['reference']} {_changes(row, analysis)}" for _, row in claimed.iterrows()]
+    if len(open_):
+        listed = ", ".join(f"{row['level']} ({_signed(row['estimate'])}, {_interval(row)})" for _, row in open_.iterrows())
+        covers = "interval covers" if len(open_) == 1 else "intervals cover"
+        parts.append(f"nothing to claim for {listed} instead of {open_.iloc[0]['reference']}, whose {covers} 0")
+    unknown = rows[rows["low"].isna()]
+    parts += [f"nothing known of {row['level']} ({row['reason']})" for _, row in unknown.iterrows()]
+    notes = [*_notes(known, claimed), *([_power_note(name, known, sizes)] if len(open_) else [])]
+    text = f"{name}: {'; '.join(parts)}{_sentences([_scope_note(known), *notes])}"
+    return Conclusion(name, text, bool(len(claimed)))
+
+
+def _changes(row: "pd.Series[Any]", analysis: Analysis) -> str:
+    verb = "raises" if row["estimate"] > 0 else "lowers"
+    survives = "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
+    return f"{verb} {analysis.primary} by {abs(row['estimate']):.3f} ({_interval(row)}{survives})"
+
+
+def _scope_note(known: pd.DataFrame) -> str:
+    if known.empty:
+        return ""
+    scopes = set(known["scope"])
+    if scopes == {"recipe"}:
+        return "The intervals are over new items and new seeds"
+    return "The intervals are over new items only: one seed says nothing about the next"
+
+
+def _notes(known: pd.DataFrame, claimed: pd.DataFrame) -> list[str]:
+    """What to beware of in these rows."""
+    flags = " ".join(known["flags"].fillna(""))
+    notes = []
+    if "ceiling" in flags:
+        notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
+    if "incomplete" in flags:
+        reasons = dict.fromkeys(filter(None, known["reason"].fillna("")))
+        notes.append("Runs are missing: " + "; ".join(reasons) if reasons else "The design lacks cells")
+    return notes
+
+
+def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
+    own = sizes[(sizes["factor"] == name) & (sizes["scope"] == known.iloc[0]["scope"])]
+    if own.empty or pd.isna(own.iloc[0]["detectable"]):
+        return ""
+    return f"With 80 % power this many items and seeds show a difference of {own.iloc[0]['detectable']:.3f}"
+
+
+def _of_interactions(rows: pd.DataFrame) -> Conclusion | None:
+    """One sentence on all pairs of factors."""
+    known = rows[rows["low"].notna()]
+    if known.empty:
+        return None
+    claimed = known[[_excludes_zero(row) for _, row in known.iterrows()]]
+    if claimed.empty:
+        text = "Interactions: nothing to claim; no factor's effect is shown to depend on another's level."
+        return Conclusion("interactions", text, False)
+    pairs = []
+    for factor, of_pair in claimed.groupby("factor", sort=False):
+        row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
+        scale = ", scale-dependent: near an end of the scale it may come from the scale alone" if "scale" in row["flags"] else ""
+        where = f"at {row['level']} against {row['reference']}"
+        pairs.append(f"{factor} ({where} {_signed(row['estimate'])}, {_interval(row)}{scale})")
+    return Conclusion("interactions", f"Interactions: what one factor does depends on the other in {'; '.join(pairs)}.", True)
+
+
+def _excludes_zero(row: "pd.Series[Any]") -> bool:
+    return bool(row["low"] > 0 or row["high"] < 0)
+
+
+def _interval(row: "pd.Series[Any]") -> str:
+    return f"95 % interval {row['low']:.3f} to {row['high']:.3f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _sentences(texts: Sequence[str]) -> str:
+    return "." + "".join(f" {text}." for text in texts if text)

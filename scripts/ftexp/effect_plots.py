@@ -1,0 +1,167 @@
+"""Plots of effects: each level against the baseline in both scopes, and how two factors act together.
+
+Nothing is read or written. The same input, the same bytes.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ftexp.plots import SEED, Plot, Point, file_stem, level_ticks, places_of
+from ftexp.svg_figure import COLOURS, draw_picture, group_looks, level_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NO_CLAIM_COLOUR = "#6b6b6b"
+SEED_COLOUR = "#D55E00"
+MOST_LINES = 6
+MOST_WRITTEN = 81
+
+
+def effect_plot(factor: str, rows: pd.DataFrame, points: Sequence[Point], *, metric: str) -> Plot:
+    """Each level minus the baseline: the estimate, its intervals in both scopes, and a point per seed.
+
+    Args:
+        rows: The factor's rows of effects.csv of one kind (`main`, or `level` where it is the only factor), both scopes.
+        points: Score of every evaluated run.
+    """
+    name, title = f"effect-{file_stem(factor)}", f"Effect of {factor}"
+    models, recipe = (rows[rows["scope"] == scope].reset_index(drop=True) for scope in ("models", "recipe"))
+    if models["estimate"].isna().all():
+        reasons = "; ".join(dict.fromkeys(models["reason"].dropna()))
+        return Plot(name, title, None, f"No effect can be estimated: {reasons or 'no run is evaluated yet'}.")
+    labels = [f"{level} − {reference}" for level, reference in zip(models["level"], models["reference"], strict=True)]
+
+    def draw(axes: "Axes") -> None:
+        axes.axvline(0, color="#222222", linewidth=1, linestyle="--")
+        for y in range(len(models)):
+            wide = recipe.iloc[y] if not math.isnan(recipe["low"].iloc[y]) else None
+            _draw_effect(axes, y, models.iloc[y], wide)
+            differences = seed_differences(points, factor, models["level"].iloc[y], models["reference"].iloc[y])
+            axes.plot(differences, [y + 0.22] * len(differences), "o", color=SEED_COLOUR, markersize=4, markeredgewidth=0)
+        axes.set_yticks(range(len(models)), labels)
+        axes.set_ylim(len(models) - 0.5, -0.5)
+        axes.set_ylabel(factor)
+        axes.set_xlabel(f"difference in score ({metric})")
+
+    picture = draw_picture(name, draw, size_inches=(7.6, 1.1 + 0.5 * len(models)))
+    return Plot(name, title, picture, _effect_caption(recipe))
+
+
+def _draw_effect(axes: "Axes", y: int, models: Any, recipe: Any | None) -> None:
+    """One level: a thick bar over items, a thin capped line over items and seeds, and the numbers beside them."""
+    if math.isnan(models["estimate"]):
+        axes.text(0.02, y, "no estimate", transform=axes.get_yaxis_transform(), va="center", color=NO_CLAIM_COLOUR)
+        return
+    told = models if recipe is None else recipe
+    is_claim = told["low"] > 0 or told["high"] < 0
+    colour = COLOURS[0] if is_claim else NO_CLAIM_COLOUR
+    axes.plot([models["low"], models["high"]], [y, y], color=colour, linewidth=6, alpha=0.35, solid_capstyle="butt")
+    if recipe is not None:
+        axes.plot([recipe["low"], recipe["high"]], [y, y], "|-", color=colour, linewidth=1.4, markersize=9, markeredgewidth=1.4)
+    axes.plot([models["estimate"]], [y], "D", color=colour, markersize=5)
+    text = f"{models['estimate']:+.3f}" + ("" if math.isnan(told["low"]) else f" ({told['low']:.3f} to {told['high']:.3f})")
+    axes.text(1.02, y, text.replace("-", "−"), transform=axes.get_yaxis_transform(), va="center", color=colour)
+
+
+def _effect_caption(recipe: pd.DataFrame) -> str:
+    parts = ["Diamond: the estimate, averaged over the other factors.", "Thick bar: 95 % interval over new items."]
+    if recipe["low"].notna().any():
+        parts.append("Thin line: 95 % interval over new items and new seeds, which the numbers at the right give.")
+    else:
+        parts.append("No interval over new seeds: one seed says nothing about the next.")
+    return " ".join([*parts, "Points below: each seed alone. Grey: the interval covers 0, so there is nothing to claim."])
+
+
+def seed_differences(points: Sequence[Point], factor: str, level: str, reference: str) -> list[float]:
+    """The difference that each seed shows by itself, averaged over the other factors' cells that have both levels."""
+    scores: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for point in points:
+        others = repr([(name, value) for name, value in point.levels.items() if name not in (factor, SEED)])
+        scores[level_label(point.levels.get(SEED))][others][level_label(point.levels[factor])] = point.score
+    found = []
+    for cells in scores.values():
+        differences = [cell[level] - cell[reference] for cell in cells.values() if level in cell and reference in cell]
+        if differences:
+            found.append(math.fsum(differences) / len(differences))
+    return found
+
+
+def interaction_plot(
+    factors: tuple[str, str], levels: tuple[Sequence[Any], Sequence[Any]], points: Sequence[Point], *, metric: str
+) -> Plot:
+    """Mean score of each combination of two factors' levels, over seeds and all other factors.
+
+    A line per level of the factor with fewer levels, or a heat map where both have more than six.
+    """
+    if len(levels[1]) > len(levels[0]):
+        factors, levels = (factors[1], factors[0]), (levels[1], levels[0])
+    name, title = f"interaction-{file_stem(factors[0])}-{file_stem(factors[1])}", f"{factors[0]} and {factors[1]} together"
+    means = cell_means(points, factors)
+    if not means:
+        return Plot(name, title, None, "No run is evaluated yet.")
+    if len(levels[1]) > MOST_LINES:
+        return _heat_map(name, title, factors, levels, means, metric)
+    places, scale = places_of(levels[0])
+    looks, _ = group_looks([{factors[1]: level} for level in levels[1]])
+
+    def draw(axes: "Axes") -> None:
+        for level, look in zip(levels[1], looks, strict=True):
+            spots = [(places[repr(x)], means[repr(x), repr(level)]) for x in levels[0] if (repr(x), repr(level)) in means]
+            if spots:
+                axes.plot(*zip(*sorted(spots), strict=True), f"{look.marker}-", color=look.colour, markersize=6, linewidth=1.4)
+        level_ticks(axes, levels[0], places, is_named=scale == "category")
+        axes.set_xlabel(factors[0] + (", log scale" if scale == "log" else ""))
+        axes.set_ylabel(f"mean score ({metric})")
+
+    caption = "Parallel lines: the effects add up. Means over seeds and all other factors; what is sure of them is in the table."
+    return Plot(name, title, draw_picture(name, draw, looks), caption)
+
+
+def cell_means(points: Sequence[Point], factors: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """Mean score by the two factors' levels (as `repr`): over seeds, then over the cells of the other factors alike."""
+    cells: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for point in points:
+        others = repr([(name, value) for name, value in point.levels.items() if name not in (*factors, SEED)])
+        first, second = (repr(point.levels[name]) for name in factors)
+        cells[first, second][others].append(point.score)
+    return {
+        key: math.fsum(math.fsum(scores) / len(scores) for scores in of_cell.values()) / len(of_cell)
+        for key, of_cell in cells.items()
+    }
+
+
+def _heat_map(
+    name: str, title: str, factors: tuple[str, str], levels: tuple[Sequence[Any], Sequence[Any]],
+    means: dict[tuple[str, str], float], metric: str,
+) -> Plot:
+    grid = [[means.get((repr(x), repr(y)), math.nan) for x in levels[0]] for y in levels[1]]
+
+    def draw(axes: "Axes") -> None:
+        image = axes.imshow(grid, cmap="viridis", aspect="auto")
+        bar = axes.figure.colorbar(image, ax=axes)
+        bar.set_label(f"mean score ({metric})")
+        axes.grid(visible=False)
+        for axis, own in ((axes.set_xticks, levels[0]), (axes.set_yticks, levels[1])):
+            axis(range(len(own)), [level_label(level) for level in own])
+        axes.set_xlabel(factors[0])
+        axes.set_ylabel(factors[1])
+        if len(levels[0]) * len(levels[1]) <= MOST_WRITTEN:
+            _write_means(axes, grid)
+
+    caption = "Means over seeds and all other factors; a blank cell has no evaluated run."
+    return Plot(name, title, draw_picture(name, draw, size_inches=(7.6, 1.5 + 0.3 * len(levels[1]))), caption)
+
+
+def _write_means(axes: "Axes", grid: list[list[float]]) -> None:
+    known = [value for row in grid for value in row if not math.isnan(value)]
+    middle = (min(known) + max(known)) / 2
+    for y, row in enumerate(grid):
+        for x, value in enumerate(row):
+            if not math.isnan(value):
+                colour = "black" if value > middle else "white"
+                axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)

@@ -1,0 +1,66 @@
+"""The figures of a report: effects, scores and interactions of the factors, training curves; and their files in figures/.
+
+Writes figures/<name>.svg and .png.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ftexp import paths
+from ftexp.effect_plots import effect_plot, interaction_plot
+from ftexp.filesystem import write_bytes_if_changed
+from ftexp.plots import SEED, Curve, Plot, Point, curves_plot, factor_plot
+from ftexp.results import RunFacts, controls_by_run
+from ftexp.spec import Experiment
+
+MOST_PAIRS = 10
+
+
+def draw_figures(experiment: Experiment, all_facts: Sequence[RunFacts], effects: pd.DataFrame) -> list[Plot]:
+    """All figures in the order of the page."""
+    metric = experiment.evaluation["scorer"]
+    factors = {name: [level.label for level in levels] for name, levels in experiment.factors.items() if name != SEED}
+    varied = [name for name, levels in factors.items() if len(levels) > 1]
+    points = _points(all_facts)
+    curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
+    of_effects = [effect_plot(name, effect_rows(effects, name, metric), points, metric=metric) for name in varied]
+    pairs = list(itertools.combinations(varied, 2))[:MOST_PAIRS]
+    return [
+        *of_effects,
+        *(factor_plot(name, levels, points, metric=metric) for name, levels in factors.items()),
+        *(interaction_plot(pair, (factors[pair[0]], factors[pair[1]]), points, metric=metric) for pair in pairs),
+        curves_plot(curves),
+    ]
+
+
+def effect_rows(effects: pd.DataFrame, factor: str, metric: str) -> pd.DataFrame:
+    """A factor's rows averaged over the other factors; without other factors, its levels against the baseline."""
+    own = effects[(effects["factor"] == factor) & (effects["metric"] == metric)]
+    mains = own[own["kind"] == "main"]
+    return mains if len(mains) else own[own["kind"] == "level"]
+
+
+def _points(all_facts: Sequence[RunFacts]) -> list[Point]:
+    """Score of every trained run that is evaluated, and that of its control."""
+    scores = {facts.id: facts.score.mean for facts in all_facts if facts.score}
+    controls = controls_by_run(facts.run for facts in all_facts)
+    trained = [facts for facts in all_facts if facts.run["kind"] == "trained" and facts.id in scores]
+    return [Point(facts.run["levels"], scores[facts.id], scores.get(controls[facts.id] or "")) for facts in trained]
+
+
+def write_figures(plots: Sequence[Plot]) -> tuple[list[Path], bool]:
+    """Write every figure as SVG and PNG, and remove those of an earlier design; return their paths and whether any changed."""
+    files = {}
+    for plot in plots:
+        if plot.picture:
+            files[paths.FIGURES_DIR / f"{plot.name}.svg"] = plot.picture.svg.encode("utf-8")
+            files[paths.FIGURES_DIR / f"{plot.name}.png"] = plot.picture.png
+    paths.FIGURES_DIR.mkdir(exist_ok=True)
+    stale = [path for path in paths.FIGURES_DIR.iterdir() if path.suffix in (".svg", ".png") and path not in files]
+    for path in stale:
+        path.unlink()
+    changed = [write_bytes_if_changed(path, data) for path, data in files.items()]
+    return list(files), any(changed) or bool(stale)

@@ -1,0 +1,118 @@
+"""From what is known of the runs to the tables that effects are computed from, and to items.parquet.
+
+Nothing is read or written here.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ftexp.effects import Analysis
+from ftexp.effects.analysis import IntArray
+from ftexp.effects.measurements import group_column
+from ftexp.eval_file import task_name
+from ftexp.results import RunFacts, controls_by_run
+from ftexp.spec import Experiment
+from ftexp.svg_figure import level_label
+
+if TYPE_CHECKING:
+    from ftexp.effects.analysis import Metric
+
+SEED = "seed"
+TEST_SET_KEYS = ("data.source", "data.test", "data.split")
+
+
+def macro_f1(target: IntArray, prediction: IntArray) -> float:
+    """Mean over the labels in `target` of F1 = 2 TP / (2 TP + FP + FN), from codes as `label_codes` gives them.
+
+    An answer that is no label (-1) is a miss of its item's label, and a false alarm of none.
+    """
+    size = int(target.max()) + 1
+    given, claimed = np.bincount(target, minlength=size), np.bincount(prediction[prediction >= 0], minlength=size)[:size]
+    hits = np.bincount(target[target == prediction], minlength=size)
+    is_there = given > 0
+    return float((2 * hits[is_there] / (given + claimed)[is_there]).mean())
+
+
+def label_codes(items: pd.DataFrame) -> pd.DataFrame:
+    """Columns target and prediction as codes of the labels that stand in target; -1 for any other answer.
+
+    Outer white space does not count.
+    """
+    codes, labels = pd.factorize(items["target"].str.strip())
+    return pd.DataFrame({"target": codes, "prediction": labels.get_indexer(pd.Index(items["completion"].str.strip()))})
+
+
+CUSTOM: dict[str, "Metric"] = {"macro_f1": macro_f1}
+
+
+def analysis_of(experiment: Experiment) -> Analysis:
+    """How the effects of an experiment are to be read; levels are in the words of its plots and tables."""
+    factors = {name: levels for name, levels in experiment.factors.items() if name != SEED}
+    return Analysis(
+        factors={name: [level_label(level.label) for level in levels] for name, levels in factors.items()},
+        primary=experiment.analysis["primary"], baseline={n: level_label(v) for n, v in experiment.baseline.items()},
+        groups=experiment.analysis["groups"], custom={name: CUSTOM[name] for name in experiment.analysis["metrics"]},
+        test_set_factors=[
+            name for name, levels in factors.items() if any(key in level.sets for level in levels for key in TEST_SET_KEYS)
+        ],
+    )
+
+
+def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.DataFrame:
+    """One row per run: run, kind, control, seed, one column per factor, eval_status, reason."""
+    controls = controls_by_run(facts.run for facts in all_facts)
+    rows = []
+    for facts in all_facts:
+        levels = {name: level_label(facts.run["levels"][name]) for name in experiment.factors if name in facts.run["levels"]}
+        trained = facts.train.reason if facts.train and facts.train.status != "done" else ""
+        rows.append({
+            "run": facts.id, "kind": facts.run["kind"], "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
+            **{name: levels.get(name) for name in experiment.factors if name != SEED},
+            "eval_status": facts.eval.status, "reason": trained or facts.eval.reason,
+        })
+    return pd.DataFrame(rows)
+
+
+def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
+    """One row per evaluated run and item: run, task, item, cluster, target, completion, score. What items.parquet holds."""
+    parts = []
+    for facts in filter(lambda f: f.answers, all_facts):
+        items = [facts.items[answer.item] for answer in facts.answers]
+        parts.append(pd.DataFrame({
+            "run": facts.id, "task": task_name(facts.run), "item": [item.id for item in items],
+            "cluster": [item.cluster for item in items], "target": [item.target for item in items],
+            "completion": [answer.completion for answer in facts.answers], "score": [answer.score for answer in facts.answers],
+        }))
+    if not parts:
+        columns = {name: pd.Series(dtype=str) for name in ("run", "task", "item", "cluster", "target", "completion")}
+        return pd.DataFrame({**columns, "score": pd.Series(dtype=float)})
+    return pd.concat(parts, ignore_index=True)
+
+
+def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+    """What `effects` reads: the items with metric, epoch and groups, once for the scorer and once per metric beside it."""
+    scored = items[["run", "task", "item", "cluster", "score"]].assign(metric=experiment.evaluation["scorer"], epoch=1)
+    for position, name in enumerate(experiment.analysis["groups"]):
+        scored[group_column(name)] = [
+            facts.items[answer.item].groups[position] for facts in all_facts for answer in facts.answers
+        ]
+    if not experiment.analysis["metrics"]:
+        return scored
+    coded = pd.concat([scored, label_codes(items)], axis=1)
+    return pd.concat([scored, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
+
+
+def parquet_bytes(items: pd.DataFrame) -> bytes:
+    """items.parquet, the same bytes for the same items."""
+    content = io.BytesIO()
+    items.to_parquet(content, index=False, compression="zstd")
+    return content.getvalue()
+
+
+def effects_csv(table: pd.DataFrame) -> str:
+    """effects.csv: numbers to six significant digits, what is not known empty."""
+    return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -1,0 +1,110 @@
+"""Shows which differences a number of items and seeds can show: from a finished experiment, or from what is expected.
+
+Reads experiment.yaml, effects.csv; or the environment: MEANS, SEED_SD, ITEMS, SEEDS, DIFFERENCE. Writes nothing.
+Command: make power [MEANS=.6,.7 SEED_SD=.02] [ITEMS=300,1000] [SEEDS=2,3,5] [DIFFERENCE=.05] (python scripts/power.py)
+"""
+
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from ftexp import paths
+from ftexp.errors import UserError, run_command
+from ftexp.planning import make_plan
+from ftexp.power_options import read_power_options
+from ftexp.spec import Experiment
+from ftexp.splits import make_split
+from ftexp.text_table import text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ftexp.effects import Spread
+
+SEED = "seed"
+
+
+def main(arguments: list[str]) -> int:
+    """Print one table for all factors."""
+    paths.require_experiment()
+    options = read_power_options()
+    experiment, runs = make_plan()
+    factors = {name: len(levels) for name, levels in experiment.factors.items() if name != SEED and len(levels) > 1}
+    if not factors:
+        raise UserError("experiment.yaml: factors: no factor has two levels, so there is no difference to show. Add a level.")
+    if options.means:
+        items = options.items or [len(make_split(runs[0].data).rows["test"])]
+        spreads = _expected(factors, options.means, options.seed_sd)
+        means = " and ".join(f"{mean:g}" for mean in options.means)
+        print(f"expected: means {means}, items right in one not more likely right in the other (the cautious assumption)")
+    else:
+        spreads, clusters = _finished(factors, experiment)
+        print(f"as {paths.EFFECTS_CSV} shows, of each factor the level that is hardest to tell from the baseline")
+        items = options.items or [clusters, 2 * clusters, 4 * clusters]
+    wanted = options.difference or (abs(options.means[1] - options.means[0]) if options.means else None)
+    print("\nsmallest true difference that 80 % of such experiments show (95 % interval without 0, before Holm):")
+    print(_table(spreads, items, options.seeds, "detectable", difference=0.0))
+    if wanted:
+        print(f"\nshare of such experiments that show a true difference of {wanted:g}:")
+        print(_table(spreads, items, options.seeds, "power", difference=wanted))
+    if any(math.isnan(spread.seed_sd) for spread in spreads.values()):
+        print("\nnothing is known of how far seeds differ, so columns are empty. Give SEED_SD, or two seeds.", file=sys.stderr)
+    return 0
+
+
+def _expected(factors: dict[str, int], means: tuple[float, float], seed_sd: float | None) -> dict[str, "Spread"]:
+    """From assumed means and a seed spread; a factor's difference is averaged over the cells of the others."""
+    from ftexp.effects import spread_from_means
+
+    spread = math.nan if seed_sd is None else seed_sd
+    cells = math.prod(factors.values())
+    return {name: spread_from_means(means, spread, n_strata=cells // levels) for name, levels in factors.items()}
+
+
+def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str, "Spread"], int]:
+    """From what the experiment showed: the level of each factor that is hardest to tell; and its number of clusters.
+
+    Raises:
+        UserError: If there are no effects yet.
+    """
+    import pandas as pd
+    from ftexp.effects import spread_from_effects
+    from ftexp.figures import effect_rows
+
+    advice = "Run `make report` first, or say what you expect: make power MEANS=.6,.7 SEED_SD=.02 ITEMS=300 SEEDS=2,3,5"
+    if not paths.EFFECTS_CSV.is_file():
+        raise UserError(f"{paths.EFFECTS_CSV}: there is none yet. {advice}")
+    effects = pd.read_csv(paths.EFFECTS_CSV)
+    cells = math.prod(factors.values())
+    spreads, clusters = {}, 0
+    for name in factors:
+        row = _hardest(effect_rows(effects, name, experiment.analysis["primary"]))
+        if row is not None:
+            spreads[name] = spread_from_effects(row, n_cells=cells)
+            clusters = max(clusters, int(row["n_clusters"]))
+    if not spreads:
+        raise UserError(f"{paths.EFFECTS_CSV}: holds no effect with a number yet. {advice}")
+    return spreads, clusters
+
+
+def _hardest(rows: "pd.DataFrame") -> "pd.Series | None":
+    """The row with the largest standard error, over seeds too where that is known."""
+    known = rows[rows["se"].notna()]
+    own = known[known["scope"] == "recipe"] if (known["scope"] == "recipe").any() else known
+    return None if own.empty else own.iloc[int(own["se"].to_numpy().argmax())]
+
+
+def _table(spreads: dict[str, "Spread"], items: list[int], seeds: list[int], what: str, *, difference: float) -> str:
+    """A row per factor and number of items; a column for these very runs, and one per number of new seeds."""
+    from ftexp.effects import power
+
+    rows = []
+    for name, spread in spreads.items():
+        table = power(spread, difference, n_items=items, n_seeds=seeds).set_index(["scope", "n_items", "n_seeds"])[what]
+        for count in items:
+            numbers = [table["models", count, seeds[0]], *(table["recipe", count, number] for number in seeds)]
+            rows.append([name, str(count), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)])
+    return text_table(["factor", "items", "these runs", *(f"{number} new seed{'s' * (number > 1)}" for number in seeds)], rows)
+
+
+if __name__ == "__main__":
+    run_command(main)
