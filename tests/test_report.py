@@ -1,9 +1,7 @@
 """The report: its table, its page and its plots, on experiments made here, with real logs of inspect-ai."""
 
-import csv
 import functools
 import html
-import io
 import json
 import math
 import os
@@ -11,23 +9,22 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import report
-import split as split_stage
+from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, record_job, results, write_log
 from ftexp import paths, state
 from ftexp.code_version import code_versions
-from ftexp.eval_file import task_name
-from ftexp.filesystem import sha256_json, write_json
-from ftexp.inspect_logs import Item, UnusableLog, log_path, read_log
-from ftexp.planning import make_plan, read_run, write_plan
+from ftexp.inspect_logs import Answer, UnusableLog, log_path, read_log
+from ftexp.items import Item, read_test_items
+from ftexp.planning import read_run
 from ftexp.plots import Curve, Point, curves_plot, factor_plot, smooth
 from ftexp.publishing import write_manifest
-from ftexp.results import controls_by_run, estimate, number, paired_difference
+from ftexp.results import RunFacts, controls_by_run, estimate, number, paired_difference
 from ftexp.state import Work
+from ftexp.status_words import State
 
 SCRIPTS = Path(report.__file__).parent
 WORDS = [f"word{i:02d}" for i in range(40)]
@@ -102,88 +99,6 @@ def _enter_copy(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return target
 
 
-def plan(text: str) -> list[str]:
-    """Plan the experiment, write what stands for stamp and split, and return the ids of its runs."""
-    paths.EXPERIMENT_YAML.write_text(text)
-    paths.SITE_YAML.write_text("backend: local\n")
-    planned, runs = make_plan()
-    write_plan(planned, runs)
-    for run in runs:
-        places = paths.RunPaths(run.id)
-        places.eval_py.write_text(f"# {run.id}")
-        if run.kind == "trained":
-            places.finetune_yaml.write_text(f"run: {run.id}\n")
-    split_stage.main([])
-    return [run.id for run in runs]
-
-
-def ids() -> list[str]:
-    return [row["run"] for row in read_csv(paths.RUNS_CSV)]
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(path.read_text())))
-
-
-def results() -> dict[str, dict[str, str]]:
-    return {row["run"]: row for row in read_csv(paths.RESULTS_CSV)}
-
-
-def finish_training(run_id: str, losses: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)) -> None:
-    """What a training leaves: a checkpoint, two steps per epoch of train.csv, a job record, a manifest."""
-    places = paths.RunPaths(run_id)
-    places.checkpoint_dir.mkdir(exist_ok=True)
-    (places.checkpoint_dir / "adapter_model.safetensors").write_text(run_id)
-    rows = [f"{i},{(i + 1) // 2},{loss},0.1,10.0," for i, loss in enumerate(losses, 1)]
-    places.train_csv.write_text("\n".join(["step,epoch,loss,lr,tokens_per_s,peak_gb", *rows]) + "\n")
-    inputs = Work().inputs(read_run(run_id), "train")
-    record_job(run_id, "train", "done", "", inputs)
-    write_manifest(run_id, "train", inputs)
-
-
-def record_job(run_id: str, stage: str, state: str, reason: str, inputs: dict[str, Any]) -> None:
-    write_json(paths.RunPaths(run_id).job(stage), {
-        "state": state, "input_hash": sha256_json(inputs), "host": "node1", "pid": 1, "started": 1750000000.5,
-        "reason": reason, "seconds": 12.5,
-    })
-
-
-def finish_eval(run_id: str, is_right: Callable[[int], bool], **of_log: Any) -> None:
-    """What an evaluation leaves: a log, a job record, a manifest."""
-    run = read_run(run_id)
-    write_log(run, is_right, **of_log)
-    inputs = Work().inputs(run, "eval")
-    record_job(run_id, "eval", "done", "", inputs)
-    write_manifest(run_id, "eval", inputs)
-
-
-def write_log(
-    run: dict[str, Any], is_right: Callable[[int], bool], *, status: Any = "success", owner: str | None = None, drop: int = 0
-) -> None:
-    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalResults, EvalSample, EvalSpec, write_eval_log
-    from inspect_ai.model import ChatMessageSystem, ChatMessageUser
-    from inspect_ai.scorer import Score
-
-    lines = (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()
-    items = [json.loads(line) for line in lines][drop:]
-    samples = [
-        EvalSample(
-            id=item["item"], epoch=1, target=item["row"]["output"],
-            input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=item["row"]["input"])],
-            scores={"exact": Score(value="CI"[not is_right(i)], answer=item["row"]["output"] if is_right(i) else "<b>no</b>")},
-        )
-        for i, item in enumerate(items)
-    ]
-    spec = EvalSpec(
-        created="2026-01-01T00:00:00+00:00", task="caps", dataset=EvalDataset(samples=len(items)), model="ftexp/x",
-        config=EvalConfig(), metadata={"experiment": task_name(run), "run": owner or run["run"]},
-    )
-    counts = EvalResults(total_samples=len(items), completed_samples=len(items))
-    log = EvalLog(status=status, eval=spec, samples=samples, results=counts)
-    log_path(run).parent.mkdir(exist_ok=True)
-    write_eval_log(log, str(log_path(run)))
-
-
 def finish_all() -> None:
     for number_of_run, run_id in enumerate(ids()):
         if run_id.startswith("base"):
@@ -191,10 +106,6 @@ def finish_all() -> None:
         else:
             finish_training(run_id)
             finish_eval(run_id, lambda i, k=number_of_run: i % 9 < k)  # type: ignore[misc]
-
-
-def make_report() -> None:
-    assert report.main([]) == 0
 
 
 def test_results_have_exactly_the_rows_of_runs_csv(experiment: Path) -> None:
@@ -236,60 +147,109 @@ def test_a_missing_number_is_empty_with_status_and_reason(experiment: Path, caps
     assert rows["base"]["score"] == "0" and rows["base"]["train_status"] == ""
 
 
-def test_only_a_successful_log_of_this_run_fills_a_cell(experiment: Path) -> None:
-    good, broken, foreign, replaced = ids()[1:5]
-    for run_id in (good, broken, foreign, replaced):
+def test_logs_that_must_not_count_fill_no_cell_and_each_is_named(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, broken, cancelled, foreign, elsewhere, truncated, replaced, older = ids()[1:9]
+    for run_id in ids()[1:9]:
         finish_training(run_id)
     finish_eval(good, lambda i: True)
     finish_eval(broken, lambda i: True, status="error")
+    finish_eval(cancelled, lambda i: True, status="cancelled")
     finish_eval(foreign, lambda i: True, owner=good)
+    finish_eval(elsewhere, lambda i: True, experiment="another")
+    finish_eval(truncated, lambda i: True)
+    cut_log(truncated)
     finish_eval(replaced, lambda i: True)
     write_log(read_run(replaced), lambda i: False)
+    finish_eval(older, lambda i: True)
+    paths.RunPaths(older).eval_py.write_text("# changed")
+    write_log(read_run(good), lambda i: False, path=Path(f"runs/{good}/eval/2025-01-01.eval"))
+    write_log(read_run("base"), lambda i: True, status="started", path=Path(".scratch/eval/base/logs/now.eval"))
+    write_log(read_run("base"), lambda i: True, path=Path("runs/r99/eval/caps.eval"))
     make_report()
-    rows = results()
+    rows, told, page = results(), capsys.readouterr().err, html.unescape(paths.REPORT_HTML.read_text())
     assert rows[good]["score"] == "1"
-    assert [rows[run_id]["score"] for run_id in (broken, foreign, replaced)] == ["", "", ""]
-    assert rows[broken]["eval_status"] == rows[foreign]["eval_status"] == "failed"
-    assert "status error" in rows[broken]["reason"] and f"belongs to run {good}" in rows[foreign]["reason"]
-    assert rows[replaced]["eval_status"] == "ready" and "changed" in rows[replaced]["reason"]
+    assert [row["score"] for name, row in rows.items() if name != good] == [""] * 8
+    named = dict(re.findall(r"^  (\S+\.eval): (.*)$", told, flags=re.MULTILINE))
+    expected = {
+        f"runs/{broken}/eval/caps.eval": "has status error", f"runs/{cancelled}/eval/caps.eval": "has status cancelled",
+        f"runs/{foreign}/eval/caps.eval": f"belongs to run {good}",
+        f"runs/{elsewhere}/eval/caps.eval": "belongs to experiment another",
+        f"runs/{truncated}/eval/caps.eval": "truncated", f"runs/{replaced}/eval/caps.eval": "earlier state of the run",
+        f"runs/{older}/eval/caps.eval": "changed: eval.py", f"runs/{good}/eval/2025-01-01.eval": "another log of this run",
+        ".scratch/eval/base/logs/now.eval": "has status started", "runs/r99/eval/caps.eval": "belongs to run base",
+    }
+    assert set(named) == set(expected)
+    for path, reason in expected.items():
+        assert reason in named[path] and path in page, (path, named[path])
+    assert "truncated" in rows[truncated]["reason"] and "status error" in rows[broken]["reason"]
 
 
-def test_a_log_with_a_sample_without_a_score_is_refused(experiment: Path) -> None:
+def cut_log(run_id: str) -> None:
+    """The log loses its end, and the manifest vouches for what is left: the disk was full when both were written."""
+    path = log_path(read_run(run_id))
+    path.write_bytes(path.read_bytes()[:-40])
+    write_manifest(run_id, "eval", Work().inputs(read_run(run_id), "eval"))
+
+
+NO_ANALYSIS = {"primary": "exact", "metrics": [], "cluster": None, "groups": []}
+
+
+def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experiment: Path) -> None:
     run = read_run("base")
-    finish_eval("base", lambda i: True)
+    items = read_test_items(run, NO_ANALYSIS)
+    finish_eval("base", lambda i: True, drop=1)
+    with pytest.raises(UnusableLog, match=r"no score for 1 of 20 items of the test set, for example \w+"):
+        read_log(run, items)
+    with pytest.raises(UnusableLog, match="1 items that are not in the test set"):
+        read_log(run, list(items)[2:])
     run["evaluation"]["scorer"] = "another"
-    with pytest.raises(UnusableLog, match="no score"):
-        read_log(run)
+    with pytest.raises(UnusableLog, match="no score for 20 of 20"):
+        read_log(run, items)
 
 
-def test_an_item_of_a_log_has_id_target_answer_score_and_the_users_turn(experiment: Path) -> None:
+def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Path) -> None:
     finish_eval("base", lambda i: i == 0)
-    items = read_log(read_run("base"))
-    lines = [json.loads(x) for x in (paths.split_dir(read_run("base")["split"]) / "test.jsonl").read_text().splitlines()]
-    assert {item.id for item in items} == {line["item"] for line in lines}
-    first = next(item for item in items if item.id == lines[0]["item"])
+    run = read_run("base")
+    lines = [json.loads(x) for x in (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()]
+    items = read_test_items(run, NO_ANALYSIS)
+    first, second = read_log(run, items)[:2]
     row = lines[0]["row"]
-    assert (first.input, first.target, first.answer, first.score) == (row["input"], row["output"], row["output"], 1.0)
+    assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())
+    assert first == Answer(lines[0]["item"], row["output"], 1.0)
+    assert second == Answer(lines[1]["item"], "<b>no</b>", 0.0)
 
 
-def items_of(scores: str) -> list[Item]:
-    return [Item(f"i{k}", "in", "target", "answer", float(score)) for k, score in enumerate(scores)]
+def answered(scores: str, order: int = 1, cluster_size: int = 1) -> RunFacts:
+    """A run that answered items i0, i1, ... with these scores."""
+    items = {f"i{k}": Item(f"i{k}", "in", "target", f"c{k // cluster_size}", ()) for k in range(len(scores))}
+    answers = tuple(Answer(f"i{k}", "answer", float(score)) for k, score in enumerate(scores))[::order]
+    return RunFacts({"run": "r"}, {}, State("done"), State("done"), items, answers)
 
 
 def test_score_and_its_error_equal_hand_computation() -> None:
-    found = estimate([1, 1, 1, 0])
-    assert (found.n, found.mean) == (4, 0.75)
+    found = answered("1110").score
+    assert found is not None and (found.n, found.mean) == (4, 0.75)
     assert found.se is not None and math.isclose(found.se, math.sqrt((3 * 0.0625 + 0.5625) / 3 / 4))
-    assert estimate([1.0]).se is None
+    assert estimate([1.0], ["c"]).se is None
+
+
+def test_the_error_over_clusters_equals_hand_computation() -> None:
+    # mean 0.5; the clusters' sums of deviations are 1, 0 and -1: G / (G - 1) * 2 = 3
+    found = answered("110100", cluster_size=2).score
+    assert found is not None and found.se is not None and math.isclose(found.se, math.sqrt(3) / 6)
+    alone = answered("1101", cluster_size=4).score
+    assert alone is not None and alone.se is None
 
 
 def test_paired_difference_equals_hand_computation() -> None:
     # differences 1, 0, 0, -1, 1, by id and not by position: mean 1/5, sum of squares around it 3 - 5/25 = 2.8
-    difference = paired_difference(items_of("11001"), items_of("01010")[::-1])
+    difference = paired_difference(answered("11001"), answered("01010", order=-1))
     assert difference is not None and difference.n == 5
     assert math.isclose(difference.mean, 0.2)
     assert difference.se is not None and math.isclose(difference.se, math.sqrt(2.8 / 4 / 5))
-    assert paired_difference(items_of("111"), items_of("11")) is None
+    assert paired_difference(answered("111"), answered("11")) is None
 
 
 def test_the_difference_in_the_table_is_against_the_runs_own_control(experiment: Path) -> None:
@@ -318,7 +278,8 @@ def test_without_a_finished_control_the_difference_is_empty_and_says_why(experim
     assert results()[run_id]["diff_control"] == "" and "its control base is ready" in results()[run_id]["reason"]
     finish_eval("base", lambda i: True, drop=3)
     make_report()
-    assert results()[run_id]["diff_control"] == "" and "other items" in results()[run_id]["reason"]
+    assert results()[run_id]["diff_control"] == "" and "its control base is failed" in results()[run_id]["reason"]
+    assert "no score for 3 of 20 items" in results()["base"]["reason"]
     assert results()[run_id]["score"] == "1"
 
 
@@ -349,10 +310,13 @@ def test_timings_of_a_clone_without_job_records_stay(reported: Path) -> None:
 def test_report_opens_offline(reported: Path) -> None:
     page = paths.REPORT_HTML.read_text()
     assert "http://" not in page and "https://" not in page and "<script" not in page and "@import" not in page
-    assert page.count("<svg") == 3 and "<link" not in page and "<img" not in page
+    assert page.count("<svg") == 6 and "<img" not in page
+    assert re.findall("<link[^>]*>", page) == ['<link rel="icon" href="data:,">']
     ids_in_page = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids_in_page) == len(set(ids_in_page))
     assert set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page)) <= set(ids_in_page)
+    for target in re.findall(r'href="((?!data:)[^"#]+)"', page):
+        assert Path(target).exists(), target
 
 
 def test_what_models_and_people_write_is_escaped(reported: Path) -> None:
@@ -361,23 +325,29 @@ def test_what_models_and_people_write_is_escaped(reported: Path) -> None:
     assert "<rank>" not in page and "<b>no" not in page
 
 
-def test_the_page_shows_five_items_with_the_answers_of_control_and_cells(reported: Path) -> None:
-    section = paths.REPORT_HTML.read_text().partition("<h2>Five items</h2>")[2].partition("<h2>")[0]
-    assert len(re.findall(r'title="item ', section)) == 5
-    assert len(re.findall(r"<th>", section)) == 2 + 1 + 4
+def test_the_page_shows_the_items_that_changed_most_with_the_answers_of_control_and_cells(reported: Path) -> None:
+    section = paths.REPORT_HTML.read_text().partition("<h2>Items that changed most</h2>")[2].partition("<h2>")[0]
+    assert len(re.findall(r'title="item ', section)) == 4 + 1  # the control is right on two items, on one so are all runs
+    assert len(re.findall(r"<th>", section)) == 3 + 1 + 4
     assert "control base" in section and "lora_rank 16, lr 3e-3" in section
-    for row in section.split("<tr>")[2:]:
-        assert "✓" in row and "✗" in row
+    changes = [float(text) for text in re.findall(r'<td class="number">([-+0-9.]+)</td>', section)]
+    assert changes[:4] == sorted(changes[:4], reverse=True) and changes[0] > 0 > changes[4] and changes[4:] == sorted(changes[4:])
+
+
+def outputs() -> list[Path]:
+    """What a report writes, timings aside."""
+    return [*paths.REPORT_FILES, paths.ITEMS_PARQUET, *sorted(paths.FIGURES_DIR.iterdir())]
 
 
 def test_same_inputs_same_bytes(reported: Path) -> None:
-    before = {path: path.read_bytes() for path in report.OUTPUTS}
+    before = {path: path.read_bytes() for path in outputs()}
+    assert len(before) == 4 + 2 * 6
     report.MEMORY_JSON.unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(SCRIPTS), "MPLBACKEND": "agg"}
-    for path in report.OUTPUTS:
+    for path in before:
         path.unlink()
     subprocess.run([sys.executable, str(SCRIPTS / "report.py")], check=True, env=environment, capture_output=True)
-    assert {path: path.read_bytes() for path in report.OUTPUTS} == before
+    assert {path: path.read_bytes() for path in outputs()} == before
 
 
 def test_a_second_report_changes_nothing_and_still_prints_the_table(
@@ -385,7 +355,7 @@ def test_a_second_report_changes_nothing_and_still_prints_the_table(
 ) -> None:
     make_report()
     first = capsys.readouterr().out
-    times = {path: path.stat().st_mtime_ns for path in (*report.OUTPUTS, paths.TIMINGS_CSV, paths.EVENTS_JSONL)}
+    times = {path: path.stat().st_mtime_ns for path in (*outputs(), paths.TIMINGS_CSV, paths.EVENTS_JSONL)}
     monkeypatch.setattr(report, "_build", lambda *_: pytest.fail("built again"))
     make_report()
     assert capsys.readouterr().out == first
@@ -426,13 +396,13 @@ def test_a_run_folder_outside_the_design_is_named_and_not_reported(experiment: P
 
 
 def test_plots_cope_with_one_level_no_control_names_and_nothing() -> None:
-    assert factor_plot("lr", [1e-4], [], metric="exact").svg == "" and curves_plot([]).svg == ""
+    assert factor_plot("lr", [1e-4], [], metric="exact").picture is None and curves_plot([]).picture is None
     for levels in ([0.1], ["small", "large"], [None, True, "x"], [1, 2, 3], [1e-5, 1.0], [["q"], ["q", "k"]]):
         points = [Point({"f": level, "seed": 1}, 0.5, None) for level in levels]
-        assert factor_plot("f", levels, points, metric="exact").svg.startswith("<svg")
+        assert factor_plot("f", levels, points, metric="exact").picture
     many = [Point({"f": 1, "g": g, "h": h}, 0.1 * h, 0.1 * g) for g in range(4) for h in range(5)]
-    assert factor_plot("f", [1, 2], many, metric="exact").svg.startswith("<svg")
-    assert curves_plot([Curve({"f": 1}, [1, 2], [2.0, math.nan])]).svg.startswith("<svg")
+    assert factor_plot("f", [1, 2], many, metric="exact").picture
+    assert curves_plot([Curve({"f": 1}, [1, 2], [2.0, math.nan])]).picture
 
 
 def test_smoothing_keeps_a_constant_and_averages_around_each_step() -> None:

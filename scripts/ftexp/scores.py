@@ -103,7 +103,7 @@ def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment:
     if not experiment.analysis["metrics"]:
         return scored
     coded = pd.concat([scored, label_codes(items)], axis=1)
-    return pd.concat([scored, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
+    return pd.concat([coded, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
 
 
 def parquet_bytes(items: pd.DataFrame) -> bytes:

@@ -37,10 +37,16 @@ def spread_from_means(means: tuple[float, float], seed_sd: float, *, n_strata: i
 
 
 def spread_from_effects(row: pd.Series, *, n_cells: int) -> Spread:
-    """The spread that a finished experiment showed, from a `recipe` row of its effects."""
-    pairs = (("se_items", "n_clusters"), ("se_seeds", "n_seeds"))
-    item_sd, seed_sd = (float(row[se]) * float(np.sqrt(float(row[count]))) for se, count in pairs)
-    return Spread(item_sd, seed_sd, n_cells)
+    """The spread that a finished experiment showed, from a row of its effects.
+
+    Of the seeds what they add to the items, se^2 - se_items^2: the seeds' own variance holds noise of the items too, which
+    more items would reduce. Not known (nan) from a row of scope `models`.
+    """
+    item_sd = float(row["se_items"]) * float(np.sqrt(float(row["n_clusters"])))
+    if row["scope"] == "models":
+        return Spread(item_sd, float("nan"), n_cells)
+    added = max(float(row["se"]) ** 2 - float(row["se_items"]) ** 2, 0.0)
+    return Spread(item_sd, float(np.sqrt(added * float(row["n_seeds"]))), n_cells)
 
 
 def power(

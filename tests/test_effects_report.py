@@ -1,0 +1,285 @@
+"""From a simulated experiment of three factors to effects.csv, items.parquet, figures, sentences, cite and power."""
+
+import functools
+import html
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cite
+import numpy as np
+import pandas as pd
+import power
+import pytest
+import yaml
+from fake_results import finish_eval, finish_training, ids, make_report, plan, record_job
+from ftexp import paths, state
+from ftexp.code_version import code_versions
+from ftexp.columns import tables_page
+from ftexp.effects import COLUMNS, effects
+from ftexp.effects.columns import COLUMN_MEANINGS
+from ftexp.errors import UserError
+from ftexp.planning import read_run
+from ftexp.scores import label_codes, macro_f1
+from ftexp.state import Work
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ITEMS, PASSAGES = 240, 40
+EXPERIMENT = """
+experiment: survey
+question: What matters?
+data: {source: data/raw/rows.jsonl, split: {train: 0.1, validation: 0, test: 0.9, seed: 0, group: passage}}
+factors:
+  lr: [1.0e-4, 3.0e-4, 1.0e-3, 3.0e-3]
+  lora_rank: [2, 16]
+  loss: [completion, full]
+  seed: [1, 2, 3]
+baseline: {lr: 3.0e-4}
+constants: {model: tiny, epochs: 1, batch_size: 2, dtype: fp32}
+evaluation: {max_tokens: 8, cluster: passage, groups: [language], metrics: [macro_f1]}
+"""
+KINDS = {"level", "main", "interaction", "trend", "control", "average"}
+EMPTY_CELL = "lr3e-3_r16_full"
+STRENGTH = {1e-4: -1.0, 3e-4: 0.0, 1e-3: 1.0, 3e-3: 2.0}  # logits; rank adds 0.5; the loss does nothing
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hash_the_code_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "code_versions", functools.cache(code_versions))
+        patch.delenv("DVC_ROOT", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 runs in 16 cells, one of them without a finished run, answers from a logit model; reported."""
+    root = tmp_path_factory.mktemp("survey")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        rows = [
+            {"input": f"q{i}", "output": ("no", "yes")[i % 2], "passage": f"p{i % PASSAGES}", "language": ("de", "en")[i % 3 % 2]}
+            for i in range(ITEMS)
+        ]
+        Path("data/raw").mkdir(parents=True)
+        Path("data/raw/rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        Path("models/tiny").mkdir(parents=True)
+        Path("models/tiny/config.json").write_text("{}")
+        Path("models/tiny/model.safetensors").write_bytes(b"weights")
+        plan(EXPERIMENT)
+        simulate()
+        make_report()
+    return root
+
+
+def simulate() -> None:
+    """Every run but those of one cell, whose trainings failed."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.normal(size=ITEMS)
+    for run_id in ids():
+        run = read_run(run_id)
+        levels = run["levels"]
+        if run_id.startswith(EMPTY_CELL):
+            record_job(run_id, "train", "failed", "out of memory", Work().inputs(run, "train"))
+            continue
+        logit = -2.0
+        if levels:
+            finish_training(run_id)
+            logit = STRENGTH[levels["lr"]] - 0.5 + 0.5 * (levels["lora_rank"] == 16) + rng.normal(scale=0.15)
+        is_right = rng.random(ITEMS) < 1 / (1 + np.exp(difficulty - logit))
+        finish_eval(run_id, lambda i, right=is_right: bool(right[i]), has_samples=False)  # type: ignore[misc]
+
+
+@pytest.fixture
+def survey(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the reported experiment; the working folder."""
+    shutil.copytree(made, tmp_path / "survey")
+    monkeypatch.chdir(tmp_path / "survey")
+    return Path.cwd()
+
+
+def test_every_kind_of_row_appears_in_both_scopes_and_within_groups(survey: Path) -> None:
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    assert tuple(table.columns) == COLUMNS
+    assert set(table["kind"]) == KINDS | {f"{kind} within language" for kind in KINDS}
+    for kind, rows in table.groupby("kind"):
+        assert set(rows["scope"]) == {"models", "recipe"}, kind
+        assert rows["estimate"].notna().any(), kind
+    assert set(table["metric"]) == {"exact", "macro_f1"}
+    assert table[table["metric"] == "exact"]["family"].str.startswith("confirmatory").all()
+    assert table[table["metric"] == "macro_f1"]["family"].str.startswith("exploratory").all()
+    assert table[table["metric"] == "macro_f1"]["method"].dropna().str.contains("bootstrap of clusters").all()
+    assert table["n_clusters"].max() <= PASSAGES
+
+
+def test_the_missing_cell_is_an_empty_row_with_its_reason_and_a_warning_elsewhere(survey: Path) -> None:
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    own = table[(table["kind"] == "control") & (table["level"] == "lr=3e-3, lora_rank=16, loss=full")]
+    assert len(own) == 4 and own["estimate"].isna().all() and own["reason"].str.contains("no finished run of").all()
+    main = table[(table["kind"] == "main") & (table["level"] == "3e-3") & (table["metric"] == "exact")]
+    assert set(main["n_strata"]) == {3} and main["flags"].str.contains("incomplete").all()
+    assert main["reason"].str.contains("out of memory.*failures may depend on the factor").all()
+    page = html.unescape(paths.REPORT_HTML.read_text())
+    assert all(f"{EMPTY_CELL}_s{seed}" in page for seed in (1, 2, 3)) and "out of memory" in page
+
+
+def test_a_main_effect_equals_the_difference_of_means_over_the_items_table(survey: Path) -> None:
+    items, table = pd.read_parquet(paths.ITEMS_PARQUET), pd.read_csv(paths.EFFECTS_CSV)
+    assert list(items.columns) == ["run", "task", "item", "cluster", "target", "completion", "score"]
+    assert len(items) == (1 + 45) * items["item"].nunique() and set(items["cluster"]) <= {f"p{i}" for i in range(PASSAGES)}
+    levels = pd.read_csv(paths.RUNS_CSV).set_index("run")[["lora_rank", "lr", "loss"]]
+    means = items.groupby("run")["score"].mean().to_frame().join(levels).dropna()
+    cells = means.groupby(["lr", "loss", "lora_rank"])["score"].mean().unstack()
+    wanted = (cells[16] - cells[2]).dropna().mean()
+    row = table[(table["kind"] == "main") & (table["factor"] == "lora_rank") & (table["metric"] == "exact")].iloc[0]
+    assert row["estimate"] == pytest.approx(wanted, abs=1e-6) and (row["level"], row["reference"]) == ("16", "2")
+
+
+def test_the_baseline_is_the_one_that_is_named(survey: Path) -> None:
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    mains = table[(table["kind"] == "main") & (table["factor"] == "lr")]
+    assert set(mains["reference"]) == {"3e-4"} and set(mains["level"]) == {"1e-4", "1e-3", "3e-3"}
+
+
+def test_one_sentence_per_factor_claims_what_matters_and_nothing_else(survey: Path) -> None:
+    page = html.unescape(paths.REPORT_HTML.read_text())
+    said = dict(re.findall(r'<li class="(?:claim|open)">(lr|lora_rank|loss|Fine-tuning raises|Interactions)(.*?)</li>', page))
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    recipe = table[(table["scope"] == "recipe") & (table["metric"] == "exact")]
+    row = recipe[(recipe["kind"] == "main") & (recipe["level"] == "3e-3")]
+    size, low, high = (f"{row.iloc[0][name]:.3f}" for name in ("estimate", "low", "high"))
+    assert f"3e-3 instead of 3e-4 raises exact by {size} (95 % interval {low} to {high})" in said["lr"]
+    assert "nothing to claim for full" in said["loss"] and "covers 0" in said["loss"] and "With 80 % power" in said["loss"]
+    assert "raises" not in said["loss"] and "lowers" not in said["loss"]
+    assert "on new seeds" not in said["lr"] and "new items and new seeds" in said["lr"]
+    assert "by 0." in said["Fine-tuning raises"] and "Interactions" in said
+
+
+def test_a_sentence_says_when_one_seed_says_nothing_of_the_next(survey: Path) -> None:
+    text = paths.EXPERIMENT_YAML.read_text().replace("seed: [1, 2, 3]", "seed: [1]")
+    plan(text)
+    make_report()
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    recipe = table[(table["scope"] == "recipe") & (table["kind"] == "main")]
+    assert recipe["low"].isna().all() and recipe["reason"].str.contains("one seed says nothing about the next").all()
+    page = html.unescape(paths.REPORT_HTML.read_text())
+    assert "new items only: one seed says nothing about the next" in page and "over new items and new seeds" not in page
+
+
+def test_figures_lie_beside_the_page_as_svg_and_png_and_old_ones_go(survey: Path) -> None:
+    names = {path.stem for path in paths.FIGURES_DIR.glob("*.svg")}
+    assert names == {path.stem for path in paths.FIGURES_DIR.glob("*.png")}
+    factors = ("lr", "lora_rank", "loss")
+    pairs = ("lr-lora_rank", "lr-loss", "lora_rank-loss")
+    of_factors = {f"{kind}-{name}" for kind in ("effect", "score") for name in factors}
+    assert names == {*of_factors, *(f"interaction-{pair}" for pair in pairs), "curves"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths.FIGURES_DIR.glob("*.png"))
+    without_rank = paths.EXPERIMENT_YAML.read_text().replace("  lora_rank: [2, 16]\n", "")
+    plan(without_rank.replace("constants: {", "constants: {lora_rank: 16, "))
+    make_report()
+    assert not (paths.FIGURES_DIR / "effect-lora_rank.svg").exists()
+
+
+def test_what_is_read_from_the_tables_gives_the_same_effects(survey: Path) -> None:
+    """effects is a pure function of two tables: items.parquet and runs.csv are enough."""
+    from ftexp.scores import analysis_of
+    from ftexp.spec import read_experiment
+
+    analysis = analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    items = pd.read_parquet(paths.ITEMS_PARQUET).assign(metric="exact", epoch=1)
+    runs = pd.read_csv(paths.RUNS_CSV, dtype=str)
+    runs["control"] = np.where(runs["kind"] == "trained", "base", "")
+    again = effects(items.assign(**{"group:language": "all"}), runs, analysis)
+    written = pd.read_csv(paths.EFFECTS_CSV)
+    plain = [table[(table["metric"] == "exact") & table["kind"].isin(KINDS)] for table in (again, written)]
+    for name in ("estimate", "se", "low", "p_holm"):
+        np.testing.assert_allclose(*(table[name].to_numpy(float) for table in plain), rtol=1e-5)
+
+
+def test_macro_f1_equals_the_sum_done_by_hand() -> None:
+    items = pd.DataFrame({"target": list("aabbc"), "completion": ["a", "b", " b", "no label", "c\n"]})
+    codes = label_codes(items)
+    found = macro_f1(codes["target"].to_numpy(), codes["prediction"].to_numpy())
+    assert found == pytest.approx((2 * 1 / (1 + 2) + 2 * 1 / (2 + 2) + 1) / 3)  # a: TP 1, FN 1; b: TP 1, FP 1, FN 1; c: all
+    some = codes.iloc[[0, 1]]
+    assert macro_f1(some["target"].to_numpy(), some["prediction"].to_numpy()) == pytest.approx(2 / 3)
+
+
+def test_cite_prints_all_that_a_number_stands_on(survey: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_id = "lr3e-4_r16_completion_s2"
+    assert cite.main([run_id]) == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    row = pd.read_csv(paths.RESULTS_CSV, dtype=str).set_index("run").loc[run_id]
+    assert said["result"]["score"] == row["score"] and said["result"]["control"]["run"] == "base"
+    assert said["seed"] == 2 and said["levels"]["lora_rank"] == 16
+    assert said["log"]["file"] == f"runs/{run_id}/eval/survey.eval" and len(said["log"]["sha256"]) == 64
+    assert list(said["data"]["sources"]) == ["data/raw/rows.jsonl"] and "model.safetensors" in said["model"]["sha256"]
+    assert said["config"]["resolved"] == {"run": run_id} and said["code"].keys() == {"train", "eval"}
+    assert said["packages"]["train"]["torchtune"] and said["jobs"]["train"]["host"] == "node1"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "RUN: there is no run ''. Name one: make cite RUN=<id>."),
+    (["lr3e-4_r16_completion_s4"], "Did you mean 'lr3e-4_r16_completion_s"),
+    ([f"{EMPTY_CELL}_s1"], f"runs/{EMPTY_CELL}_s1: has no number to cite: its training is failed (out of memory). Run: make"),
+])
+def test_cite_refuses_what_has_no_number(survey: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        cite.main(arguments)
+    assert message in str(refused.value)
+
+
+def test_power_of_a_finished_experiment_is_what_its_effects_say(
+    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftexp.effects import detectable
+
+    monkeypatch.setenv("SEEDS", "3")
+    power.main([])
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    sizes = detectable(table[table["metric"] == "exact"]).set_index(["factor", "scope"])
+    clusters = str(int(table["n_clusters"].max()))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    shown = {line[0]: line[2:] for line in lines if len(line) == 4 and line[1] == clusters}
+    assert float(shown["loss"][0]) == pytest.approx(sizes.loc[("loss", "models"), "detectable"], abs=2e-3)
+    assert float(shown["loss"][1]) == pytest.approx(sizes.loc[("loss", "recipe"), "detectable"], rel=0.15)
+
+
+def test_power_beforehand_comes_from_what_is_expected(
+    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.EFFECTS_CSV.unlink()
+    with pytest.raises(UserError, match="make power MEANS="):
+        power.main([])
+    for name, value in {"MEANS": ".6,.7", "SEED_SD": ".02", "ITEMS": "300,3000", "SEEDS": "2,5"}.items():
+        monkeypatch.setenv(name, value)
+    power.main([])
+    out = capsys.readouterr().out
+    rows = [line.split()[1:] for line in out.splitlines() if line.startswith("loss ")]
+    assert [row[0] for row in rows] == ["300", "3000", "300", "3000"]
+    smallest, shares = ([list(map(float, row[1:])) for row in part] for part in (rows[:2], rows[2:]))
+    assert all(few > many for few, many in zip(*smallest, strict=True))
+    assert all(few < many for few, many in zip(*shares, strict=True))
+    assert smallest[0][1] > smallest[0][2] and 0 < shares[0][0] < 1
+
+
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("MEANS", ".6", "MEANS: must be two different scores"), ("MEANS", ".6,1.2", "MEANS: must be two different scores"),
+    ("SEEDS", "two", "SEEDS: must be whole numbers"), ("ITEMS", "0", "ITEMS: must be whole numbers above 1"),
+    ("SEED_SD", ".1", "SEED_SD: says what is expected, and so needs MEANS"),
+    ("DIFFERENCE", "nan", "DIFFERENCE: must be a number"),
+])
+def test_powers_options_are_checked(
+    survey: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=message):
+        power.main([])
+
+
+def test_every_column_is_documented() -> None:
+    assert tuple(row[0] for row in COLUMN_MEANINGS) == COLUMNS
+    command = "PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md"
+    assert (REPOSITORY / "docs/tables.md").read_text() == tables_page(), command
