@@ -2,7 +2,6 @@
 
 import functools
 import html
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,35 +13,18 @@ import pandas as pd
 import power
 import pytest
 import yaml
-from fake_results import finish_eval, finish_training, ids, make_report, plan, record_job
+from fake_results import make_report, plan
 from ftexp import paths, state
 from ftexp.code_version import code_versions
 from ftexp.columns import tables_page
 from ftexp.effects import COLUMNS, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.errors import UserError
-from ftexp.planning import read_run
 from ftexp.scores import label_codes, macro_f1
-from ftexp.state import Work
+from simulated_survey import EMPTY_CELL, PASSAGES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ITEMS, PASSAGES = 240, 40
-EXPERIMENT = """
-experiment: survey
-question: What matters?
-data: {source: data/raw/rows.jsonl, split: {train: 0.1, validation: 0, test: 0.9, seed: 0, group: passage}}
-factors:
-  lr: [1.0e-4, 3.0e-4, 1.0e-3, 3.0e-3]
-  lora_rank: [2, 16]
-  loss: [completion, full]
-  seed: [1, 2, 3]
-baseline: {lr: 3.0e-4}
-constants: {model: tiny, epochs: 1, batch_size: 2, dtype: fp32}
-evaluation: {max_tokens: 8, cluster: passage, groups: [language], metrics: [macro_f1]}
-"""
 KINDS = {"level", "main", "interaction", "trend", "control", "average"}
-EMPTY_CELL = "lr3e-3_r16_full"
-STRENGTH = {1e-4: -1.0, 3e-4: 0.0, 1e-3: 1.0, 3e-3: 2.0}  # logits; rank adds 0.5; the loss does nothing
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,49 +35,10 @@ def _hash_the_code_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 runs in 16 cells, one of them without a finished run, answers from a logit model; reported."""
-    root = tmp_path_factory.mktemp("survey")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        rows = [
-            {"input": f"q{i}", "output": ("no", "yes")[i % 2], "passage": f"p{i % PASSAGES}", "language": ("de", "en")[i % 3 % 2]}
-            for i in range(ITEMS)
-        ]
-        Path("data/raw").mkdir(parents=True)
-        Path("data/raw/rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        Path("models/tiny").mkdir(parents=True)
-        Path("models/tiny/config.json").write_text("{}")
-        Path("models/tiny/model.safetensors").write_bytes(b"weights")
-        plan(EXPERIMENT)
-        simulate()
-        make_report()
-    return root
-
-
-def simulate() -> None:
-    """Every run but those of one cell, whose trainings failed."""
-    rng = np.random.default_rng(0)
-    difficulty = rng.normal(size=ITEMS)
-    for run_id in ids():
-        run = read_run(run_id)
-        levels = run["levels"]
-        if run_id.startswith(EMPTY_CELL):
-            record_job(run_id, "train", "failed", "out of memory", Work().inputs(run, "train"))
-            continue
-        logit = -2.0
-        if levels:
-            finish_training(run_id)
-            logit = STRENGTH[levels["lr"]] - 0.5 + 0.5 * (levels["lora_rank"] == 16) + rng.normal(scale=0.15)
-        is_right = rng.random(ITEMS) < 1 / (1 + np.exp(difficulty - logit))
-        finish_eval(run_id, lambda i, right=is_right: bool(right[i]), has_samples=False)  # type: ignore[misc]
-
-
 @pytest.fixture
-def survey(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def survey(reported_survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the reported experiment; the working folder."""
-    shutil.copytree(made, tmp_path / "survey")
+    shutil.copytree(reported_survey, tmp_path / "survey")
     monkeypatch.chdir(tmp_path / "survey")
     return Path.cwd()
 
@@ -120,7 +63,7 @@ def test_the_missing_cell_is_an_empty_row_with_its_reason_and_a_warning_elsewher
     assert len(own) == 4 and own["estimate"].isna().all() and own["reason"].str.contains("no finished run of").all()
     main = table[(table["kind"] == "main") & (table["level"] == "3e-3") & (table["metric"] == "exact")]
     assert set(main["n_strata"]) == {3} and main["flags"].str.contains("incomplete").all()
-    assert main["reason"].str.contains("out of memory.*failures may depend on the factor").all()
+    assert main["reason"].str.contains("_s1: failed, out of memory.*failures may depend on the factor").all()
     page = html.unescape(paths.REPORT_HTML.read_text())
     assert all(f"{EMPTY_CELL}_s{seed}" in page for seed in (1, 2, 3)) and "out of memory" in page
 

@@ -3,6 +3,7 @@
 Nothing is read or written.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,7 @@ def _of_factor(name: str, rows: pd.DataFrame, sizes: pd.DataFrame, analysis: Ana
         covers = "interval covers" if len(open_) == 1 else "intervals cover"
         parts.append(f"nothing to claim for {listed} instead of {open_.iloc[0]['reference']}, whose {covers} 0")
     unknown = rows[rows["low"].isna()]
-    parts += [f"nothing known of {row['level']} ({row['reason']})" for _, row in unknown.iterrows()]
+    parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
     notes = [*_notes(known, claimed), *([_power_note(name, known, sizes)] if len(open_) else [])]
     text = f"{name}: {'; '.join(parts)}{_sentences([_scope_note(known), *notes])}"
     return Conclusion(name, text, bool(len(claimed)))
@@ -114,9 +115,16 @@ def _notes(known: pd.DataFrame, claimed: pd.DataFrame) -> list[str]:
     if "ceiling" in flags:
         notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
     if "incomplete" in flags:
-        reasons = dict.fromkeys(filter(None, known["reason"].fillna("")))
-        notes.append("Runs are missing: " + "; ".join(reasons) if reasons else "The design lacks cells")
+        shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
+        lacks = f"{' and '.join(shares)}, and failures may depend on the factor" if shares else "the design lacks some cells"
+        notes.append(f"Averaged over fewer cells than planned: {lacks}")
     return notes
+
+
+def missing_runs(reason: str) -> str:
+    """Of a reason in the table of effects, how many runs are missing, without their names; empty where none is."""
+    found = re.search(r"\d+ of \d+ runs are missing", reason)
+    return found[0] if found else ""
 
 
 def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:

@@ -45,8 +45,7 @@ def effect_plot(factor: str, rows: pd.DataFrame, points: Sequence[Point], *, met
             axes.plot(differences, [y + 0.22] * len(differences), "o", color=SEED_COLOUR, markersize=4, markeredgewidth=0)
         axes.set_yticks(range(len(models)), labels)
         axes.set_ylim(len(models) - 0.5, -0.5)
-        axes.set_ylabel(factor)
-        axes.set_xlabel(f"difference in score ({metric})")
+        axes.set_xlabel(f"difference in score ({metric}) between levels of {factor}")
 
     picture = draw_picture(name, draw, size_inches=(7.6, 1.1 + 0.5 * len(models)))
     return Plot(name, title, picture, _effect_caption(recipe))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ftexp.conclusions import missing_runs
 from ftexp.effects import Analysis
 
 MOST_ROWS = 150
@@ -25,28 +26,36 @@ OPEN_KINDS = ("main", "interaction", "trend", "average")
 
 @dataclass(frozen=True)
 class EffectsTable:
-    """Rows of one kind and metric; `left_out` further rows stand in effects.csv only."""
+    """Rows of one kind; `left_out` further rows stand in effects.csv only."""
 
     title: str
-    is_open: bool
     rows: list[list[str]]
     left_out: int
 
 
-def effects_tables(table: pd.DataFrame, analysis: Analysis) -> list[EffectsTable]:
-    """One table per metric and kind, the confirmatory ones first; the main ones of the primary metric stand open."""
-    found = []
+@dataclass(frozen=True)
+class EffectsSection:
+    """Tables that are shown, or folded away, together; the title is empty where they stand open."""
+
+    title: str
+    tables: list[EffectsTable]
+
+
+def effects_sections(table: pd.DataFrame, analysis: Analysis) -> list[EffectsSection]:
+    """The main tables of the primary metric, open; then folded the rest of them, each group, and each exploratory metric."""
+    has_mains = (table["kind"] == "main").any()
+    sections: dict[str, list[EffectsTable]] = {"": []}
     for (metric, kind), rows in table.groupby(["metric", "kind"], sort=False):
         plain, _, group = str(kind).partition(" within ")
         title = KIND_TITLES[plain] + (f", within {group}" if group else "")
-        is_primary = metric == analysis.primary
-        has_mains = (table["kind"] == "main").any()
-        is_open = is_primary and not group and (plain in OPEN_KINDS or (plain == "level" and not has_mains))
+        is_open = plain in OPEN_KINDS or (plain == "level" and not has_mains)
+        if metric != analysis.primary:
+            section = f"Exploratory: {metric}"
+        else:
+            section = f"Within the values of {group}" if group else "" if is_open else KIND_TITLES[plain]
         shown = _rows(rows)
-        name = title if is_primary else f"{metric} (exploratory). {title}"
-        found.append(EffectsTable(name, is_open, shown[:MOST_ROWS], max(0, len(shown) - MOST_ROWS)))
-    order = list(KIND_TITLES.values())
-    return sorted(found, key=lambda t: (not t.is_open, order.index(t.title) if t.title in order else len(order)))
+        sections.setdefault(section, []).append(EffectsTable(title, shown[:MOST_ROWS], max(0, len(shown) - MOST_ROWS)))
+    return [EffectsSection(title, tables) for title, tables in sections.items()]
 
 
 def _rows(rows: pd.DataFrame) -> list[list[str]]:
@@ -56,7 +65,8 @@ def _rows(rows: pd.DataFrame) -> list[list[str]]:
 
 def _row(models: "pd.Series[Any]", recipe: "pd.Series[Any]") -> list[str]:
     told = models if pd.isna(recipe["low"]) else recipe
-    beware = [models["flags"], models["reason"] or ("" if pd.isna(models["estimate"]) else recipe["reason"])]
+    reason = models["reason"] or ("" if pd.isna(models["estimate"]) else recipe["reason"])
+    beware = [models["flags"], missing_runs(reason) or reason]
     return [
         models["factor"], models["level"], models["reference"], _number(models["estimate"], "+.3f"), _interval(models),
         _interval(recipe), _number(told["p_holm"], ".3f"), _count(models["n_items"]), _count(models["n_seeds"]),

@@ -63,16 +63,16 @@ def analysis_of(experiment: Experiment) -> Analysis:
 
 
 def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.DataFrame:
-    """One row per run: run, kind, control, seed, one column per factor, eval_status, reason."""
+    """One row per run: run, kind, control, seed, one column per factor, status, eval_status, reason."""
     controls = controls_by_run(facts.run for facts in all_facts)
     rows = []
     for facts in all_facts:
         levels = {name: level_label(facts.run["levels"][name]) for name in experiment.factors if name in facts.run["levels"]}
-        trained = facts.train.reason if facts.train and facts.train.status != "done" else ""
+        held_up = facts.train if facts.train and facts.train.status != "done" else facts.eval
         rows.append({
             "run": facts.id, "kind": facts.run["kind"], "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
             **{name: levels.get(name) for name in experiment.factors if name != SEED},
-            "eval_status": facts.eval.status, "reason": trained or facts.eval.reason,
+            "status": held_up.status, "eval_status": facts.eval.status, "reason": held_up.reason,
         })
     return pd.DataFrame(rows)
 

@@ -125,6 +125,7 @@ def _missing_text(facts: Facts, contrast: Contrast) -> str:
 
 def _named(runs: pd.DataFrame, row: int) -> str:
     """A run with its status and reason, as far as the table has them."""
-    values = [runs[name].iloc[row] for name in ("status", "eval_status", "reason") if name in runs]
-    words = [str(value) for value in values if not pd.isna(value) and str(value)]
-    return ": ".join(filter(None, [str(runs["run"].iloc[row]), ", ".join(words)]))
+    values = {name: runs[name].iloc[row] for name in ("status", "eval_status", "reason") if name in runs}
+    words = {name: str(value) for name, value in values.items() if not pd.isna(value) and str(value)}
+    status = words.get("status") or words.get("eval_status")
+    return ": ".join(filter(None, [str(runs["run"].iloc[row]), ", ".join(filter(None, [status, words.get("reason")]))]))
