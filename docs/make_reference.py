@@ -1,36 +1,32 @@
-"""Copies the demo's table and plots to where the README shows them.
+"""Copies the demo's tables and plots to where the README shows them.
 
-Reads demo/capitalization/{results.csv, report.html}. Writes docs/reference/{results.csv, lora_rank.svg, lr.svg} and the
-table between the marks in README.md.
+Reads demo/capitalization/{results.csv, effects.csv, report.html, figures/}. Writes docs/reference/ and, between the marks in
+README.md, the table of results and the sentences that the report begins with.
 Command: python docs/make_reference.py (the last step of the stage `reference` in dvc.yaml)
 """
 
 import csv
+import html
 import re
+import shutil
 from pathlib import Path
 
 DEMO = Path("demo/capitalization")
 REFERENCE = Path("docs/reference")
+FILES = ("results.csv", "effects.csv", "figures/effect-lora_rank.svg", "figures/effect-lr.svg", "figures/score-lora_rank.svg")
 BEGIN, END = "<!-- table: docs/make_reference.py -->", "<!-- end of table -->"
 COLUMNS = ("run", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
 
 
 def main() -> None:
-    """Copy table and plots, and put the table into the README."""
+    """Copy tables and plots, and put table and sentences into the README."""
     REFERENCE.mkdir(parents=True, exist_ok=True)
-    text = (DEMO / "results.csv").read_text(encoding="utf-8")
-    (REFERENCE / "results.csv").write_text(text, encoding="utf-8")
-    svgs = re.findall(r"<svg.*?</svg>", (DEMO / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
-    for name, svg in zip(("lora_rank", "lr"), svgs, strict=False):
-        (REFERENCE / f"{name}.svg").write_text(standalone(svg), encoding="utf-8")
+    for name in FILES:
+        shutil.copyfile(DEMO / name, REFERENCE / Path(name).name)
+    table = markdown_table((DEMO / "results.csv").read_text(encoding="utf-8"))
+    said = sentences((DEMO / "report.html").read_text(encoding="utf-8"))
     readme = Path("README.md")
-    readme.write_text(with_table(readme.read_text(encoding="utf-8"), markdown_table(text)), encoding="utf-8")
-
-
-def standalone(svg: str) -> str:
-    """An SVG out of a page as a file of its own, on white."""
-    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" style="background: white"'
-    return svg.replace("<svg ", f"<svg {spaces} ", 1) + "\n"
+    readme.write_text(with_results(readme.read_text(encoding="utf-8"), f"{table}\n\n{said}"), encoding="utf-8")
 
 
 def markdown_table(results: str) -> str:
@@ -43,11 +39,17 @@ def markdown_table(results: str) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str, table: str) -> str:
-    """The README with the table between its marks."""
+def sentences(page: str) -> str:
+    """The report's answers as a quotation."""
+    found = re.findall(r'<li class="(?:claim|open)">(.*?)</li>', page)
+    return "\n>\n".join("> " + html.unescape(text) for text in found)
+
+
+def with_results(readme: str, results: str) -> str:
+    """The README with the results between its marks."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return f"{before}{BEGIN}\n{results}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -263,6 +263,26 @@ def test_a_prompt_names_columns_that_every_row_has(
         make_plan()
 
 
+@pytest.mark.parametrize(("key", "message"), [
+    ("cluster: passages", "must be a column that every test row has a value in, got 'passages'. Did you mean 'passage'"),
+    ("cluster: hint", "evaluation.cluster: must be a column that every test row has a value in, got 'hint'"),
+    ("groups: [hint]", "evaluation.groups: must be a column that every test row has a value in, got 'hint'"),
+    ("groups: [passage]", r"evaluation.groups: must be a column of at most 50 values, got 'passage' with \d+"),
+])
+def test_effects_are_clustered_and_grouped_by_columns_of_every_test_row(
+    key: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/raw").mkdir(parents=True)
+    rows = [{"input": f"w{i}", "output": "W", "passage": i, "hint": None if i % 2 else "x"} for i in range(800)]
+    Path("data/raw/words.json").write_text(json.dumps(rows))
+    Path("experiment.yaml").write_text(BASE + MODEL + f"evaluation: {{{key}}}")
+    with pytest.raises(UserError, match=message):
+        make_plan()
+    Path("experiment.yaml").write_text(BASE + MODEL + "evaluation: {cluster: passage, groups: [output]}")
+    make_plan()
+
+
 def test_named_levels_set_data_prompt_settings_and_torchtune_keys() -> None:
     text = (
         MODEL

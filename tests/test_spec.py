@@ -64,6 +64,8 @@ UNKNOWN_KEYS = [
     ("epochs: 3", "epoch: 3", "constants.epoch: unknown key. Did you mean 'epochs'?"),
     ("{base: true}", "{bas: true}", "controls.bas: unknown key. Did you mean 'base'?"),
     ("max_tokens: 16", "max_token: 16", "evaluation.max_token: unknown key. Did you mean 'max_tokens'?"),
+    ("max_tokens: 16", "clusters: a", "evaluation.clusters: unknown key. Did you mean 'cluster'?"),
+    ("controls:", "baseline: {lora_rnk: 2}\ncontrols:", "baseline.lora_rnk: unknown factor. Did you mean 'lora_rank'?"),
     ("naming: {lora_rank", "naming: {lora_rnk", "naming.lora_rnk: unknown factor. Did you mean 'lora_rank'?"),
     ("json, lr: 1e-4", "json, lrr: 1e-4", "factors.corpus.small.lrr: unknown key. Did you mean 'lr'?"),
     (
@@ -150,6 +152,17 @@ WRONG_VALUES = [
     ("{base: true}", "{base: on}", "controls.base: must be true or false, got 'on'"),
     ("scorer: exact", "scorer: match", "evaluation.scorer: must be one of exact, got 'match'"),
     ("max_tokens: 16", "max_tokens: 0", "evaluation.max_tokens: must be a whole number above 0"),
+    ("max_tokens: 16", "primary: f1", "evaluation.primary: must be the scorer or one of evaluation.metrics (exact), got 'f1'"),
+    ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, got 'bleu'"),
+    ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
+    ("max_tokens: 16", "groups: [a, a]", "evaluation.groups: names one twice"),
+    ("max_tokens: 16", "groups: [1]", "evaluation.groups: must be a list of names"),
+    ("max_tokens: 16", "cluster: [a]", "evaluation.cluster: must be the name of a column, or null"),
+    ("controls:", "baseline: {lora_rank: 8}\ncontrols:", "baseline.lora_rank: must be a level of the factor, got 8. Its lev"),
+    ("controls:", "baseline: {lora_rank: '16'}\ncontrols:", "baseline.lora_rank: must be a level of the factor, got '16'"),
+    ("controls:", "baseline: {corpus: medium}\ncontrols:", "baseline.corpus: must be a level of the factor, got 'medium'"),
+    ("controls:", "baseline: {seed: 1}\ncontrols:", "baseline.seed: a seed has no baseline"),
+    ("controls:", "baseline: 2\ncontrols:", "baseline: must be a mapping"),
     ("{lora_rank: rank}", "{lora_rank: a_b}", "naming.lora_rank: must be at most 20 letters"),
 ]
 
@@ -158,6 +171,17 @@ WRONG_VALUES = [
 def test_a_wrong_value_is_refused_by_its_key(old: str, new: str, message: str) -> None:
     messages = _mistakes(_with(old, new))
     assert any(m.startswith(f"experiment.yaml: {message}") for m in messages), messages
+
+
+def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
+    plain = check_experiment(parse_yaml(GOOD, "experiment.yaml"), "experiment.yaml")
+    assert plain.analysis == {"primary": "exact", "metrics": [], "cluster": None, "groups": []} and plain.baseline == {}
+    text = _with("max_tokens: 16", "max_tokens: 16, primary: macro_f1, metrics: [macro_f1], cluster: passage, groups: [language]")
+    text = text.replace("controls:", "baseline: {lora_rank: 16, optimizer.weight_decay: 0.10, corpus: large}\ncontrols:")
+    read = check_experiment(parse_yaml(text, "experiment.yaml"), "experiment.yaml")
+    assert read.analysis == {"primary": "macro_f1", "metrics": ["macro_f1"], "cluster": "passage", "groups": ["language"]}
+    assert read.baseline == {"lora_rank": 16, "optimizer.weight_decay": 0.1, "corpus": "large"}
+    assert [vars(run) for run in expand(read)] == [vars(run) for run in expand(plain)]
 
 
 @pytest.mark.parametrize(
