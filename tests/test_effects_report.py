@@ -17,7 +17,7 @@ from fake_results import make_report, plan
 from ftexp import paths, state
 from ftexp.code_version import code_versions
 from ftexp.columns import tables_page
-from ftexp.effects import COLUMNS, effects
+from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.errors import UserError
 from ftexp.scores import label_codes, macro_f1
@@ -100,6 +100,17 @@ def test_one_sentence_per_factor_claims_what_matters_and_nothing_else(survey: Pa
     assert "by 0." in said["Fine-tuning raises"] and "Interactions" in said
 
 
+def test_the_page_says_per_factor_what_this_design_could_have_shown(survey: Path) -> None:
+    table = pd.read_csv(paths.EFFECTS_CSV)
+    sizes = detectable(table[table["metric"] == "exact"]).set_index(["factor", "scope"])["detectable"]
+    section = paths.REPORT_HTML.read_text().partition("with 80 % power</h3>")[2].partition("</table>")[0]
+    cells = r'<td class="">(.*?)</td>' + 2 * r'<td class="number">(.*?)</td>'
+    shown = {name: (float(models), float(recipe)) for name, models, recipe in re.findall(cells, section)}
+    assert set(shown) == {"lr", "lora_rank", "loss"}
+    for name, (models, recipe) in shown.items():
+        assert (models, recipe) == pytest.approx((sizes[name, "models"], sizes[name, "recipe"]), abs=6e-4)
+
+
 def test_a_sentence_says_when_one_seed_says_nothing_of_the_next(survey: Path) -> None:
     text = paths.EXPERIMENT_YAML.read_text().replace("seed: [1, 2, 3]", "seed: [1]")
     plan(text)
@@ -177,8 +188,6 @@ def test_cite_refuses_what_has_no_number(survey: Path, arguments: list[str], mes
 def test_power_of_a_finished_experiment_is_what_its_effects_say(
     survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftexp.effects import detectable
-
     monkeypatch.setenv("SEEDS", "3")
     power.main([])
     table = pd.read_csv(paths.EFFECTS_CSV)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ftexp.conclusions import missing_runs
-from ftexp.effects import Analysis
+from ftexp.effects import Analysis, detectable
 
 MOST_ROWS = 150
 HEADER = (
@@ -56,6 +56,15 @@ def effects_sections(table: pd.DataFrame, analysis: Analysis) -> list[EffectsSec
         shown = _rows(rows)
         sections.setdefault(section, []).append(EffectsTable(title, shown[:MOST_ROWS], max(0, len(shown) - MOST_ROWS)))
     return [EffectsSection(title, tables) for title, tables in sections.items()]
+
+
+def sensitivity_rows(table: pd.DataFrame, analysis: Analysis) -> list[list[str]]:
+    """Per factor the smallest difference with 80 % power: factor, for these very runs, over new seeds too."""
+    sizes = detectable(table[table["metric"] == analysis.primary])
+    found: dict[str, dict[str, float]] = {}
+    for _, row in sizes.iterrows():
+        found.setdefault(str(row["factor"]), {})[str(row["scope"])] = row["detectable"]
+    return [[name, *(_number(by_scope[scope], ".3f") for scope in ("models", "recipe"))] for name, by_scope in found.items()]
 
 
 def _rows(rows: pd.DataFrame) -> list[list[str]]:

@@ -17,7 +17,7 @@ from ftexp.columns import TABLES
 from ftexp.conclusions import conclusions
 from ftexp.effects import Analysis
 from ftexp.effects_view import HEADER as EFFECTS_HEADER
-from ftexp.effects_view import effects_sections
+from ftexp.effects_view import effects_sections, sensitivity_rows
 from ftexp.filesystem import read_json
 from ftexp.item_changes import answer_columns, changed_items
 from ftexp.plots import SEED, Plot
@@ -62,7 +62,8 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         conclusions=conclusions(findings.effects, findings.analysis), factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, splits=_split_rows(runs), parts=PARTS,
-        effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER, header=shown_header,
+        effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER,
+        sensitivity=sensitivity_rows(findings.effects, findings.analysis), header=shown_header,
         rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
         numbers={*NUMBERS, "n"}, has_many_runs=len(runs) > MANY_RUNS, plots=findings.plots, columns=columns,
         items=changed_items(all_facts, columns), is_evaluated=any(facts.answers for facts in all_facts),
