@@ -17,10 +17,12 @@ from fake_results import make_report, plan
 from ftexp import paths, state
 from ftexp.code_version import code_versions
 from ftexp.columns import tables_page
+from ftexp.conclusions import conclusions
 from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.errors import UserError
-from ftexp.scores import label_codes, macro_f1
+from ftexp.scores import analysis_of, label_codes, macro_f1
+from ftexp.spec import read_experiment
 from simulated_survey import EMPTY_CELL, PASSAGES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -93,11 +95,33 @@ def test_one_sentence_per_factor_claims_what_matters_and_nothing_else(survey: Pa
     recipe = table[(table["scope"] == "recipe") & (table["metric"] == "exact")]
     row = recipe[(recipe["kind"] == "main") & (recipe["level"] == "3e-3")]
     size, low, high = (f"{row.iloc[0][name]:.3f}" for name in ("estimate", "low", "high"))
-    assert f"3e-3 instead of 3e-4 raises exact by {size} (95 % interval {low} to {high})" in said["lr"]
+    assert "against 3e-4, exact changes by −0." in said["lr"] and f"+{size} at 3e-3 ({low} to {high})" in said["lr"]
+    assert "per doubling over all levels (95 % interval 0." in said["lr"]
+    assert re.search(r"16 instead of 2 raises exact by 0\.\d{3} \(95 % interval 0\.\d{3} to 0\.\d{3}\)", said["lora_rank"])
     assert "nothing to claim for full" in said["loss"] and "covers 0" in said["loss"] and "With 80 % power" in said["loss"]
     assert "raises" not in said["loss"] and "lowers" not in said["loss"]
     assert "on new seeds" not in said["lr"] and "new items and new seeds" in said["lr"]
     assert "by 0." in said["Fine-tuning raises"] and "Interactions" in said
+
+
+def test_what_does_not_outlast_holms_correction_is_said_to_and_is_no_claim(survey: Path) -> None:
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    before = {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
+    table.loc[table["kind"].isin(["main", "interaction"]), "p_holm"] = 0.06
+    after = {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
+    assert before["lora_rank"].is_claim and "Holm" not in before["lora_rank"].text
+    assert not after["lora_rank"].is_claim and "though not after Holm's correction" in after["lora_rank"].text
+    assert after["loss"] == before["loss"] and not after["interactions"].is_claim
+
+
+def test_fine_tuning_that_shows_nothing_claims_nothing(survey: Path) -> None:
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    table.loc[table["kind"] == "average", ["estimate", "low", "high"]] = [0.01, -0.02, 0.04]
+    first = conclusions(table, analysis)[0]
+    assert first.text.startswith("Fine-tuning: nothing to claim") and "−0.020 to 0.040" in first.text and not first.is_claim
+    table.loc[table["kind"] == "average", ["estimate", "low", "high"]] = [-0.03, -0.05, -0.01]
+    assert "Fine-tuning lowers exact by 0.030" in conclusions(table, analysis)[0].text
+    assert conclusions(table[table["metric"] == "none"], analysis) == []
 
 
 def test_the_page_says_per_factor_what_this_design_could_have_shown(survey: Path) -> None:
@@ -138,9 +162,6 @@ def test_figures_lie_beside_the_page_as_svg_and_png_and_old_ones_go(survey: Path
 
 def test_what_is_read_from_the_tables_gives_the_same_effects(survey: Path) -> None:
     """effects is a pure function of two tables: items.parquet and runs.csv are enough."""
-    from ftexp.scores import analysis_of
-    from ftexp.spec import read_experiment
-
     analysis = analysis_of(read_experiment(paths.EXPERIMENT_YAML))
     items = pd.read_parquet(paths.ITEMS_PARQUET).assign(metric="exact", epoch=1)
     runs = pd.read_csv(paths.RUNS_CSV, dtype=str)

@@ -452,7 +452,8 @@ BEING_SUBMITTED = [
 ]
 
 
-@pytest.mark.parametrize(("host", "pid", "age_s", "holds_lock", "is_under_way"), BEING_SUBMITTED)
+# Named by number: a process id in a test's name would differ between the workers of xdist.
+@pytest.mark.parametrize(("host", "pid", "age_s", "holds_lock", "is_under_way"), BEING_SUBMITTED, ids=map(str, range(6)))
 def test_a_claim_without_a_job_counts_while_its_maker_may_yet_submit_it(
     cluster: Cluster, host: str | None, pid: int, age_s: float, holds_lock: bool, is_under_way: bool
 ) -> None:

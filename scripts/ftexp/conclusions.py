@@ -39,7 +39,8 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
     sizes = detectable(primary)
     said = [_of_average(_best_scope(primary[primary["kind"] == "average"]), analysis)]
     varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
-    said += [_of_factor(name, _of_kind(primary, name), sizes, analysis) for name in varied]
+    trends = _best_scope(primary[primary["kind"] == "trend"])
+    said += [_of_factor(name, _of_kind(primary, name), trends[trends["factor"] == name], sizes, analysis) for name in varied]
     said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"])))
     return [conclusion for conclusion in said if conclusion]
 
@@ -74,29 +75,52 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     return Conclusion("fine-tuning", text, True)
 
 
-def _of_factor(name: str, rows: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
+def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     """One sentence on all levels of a factor."""
     if rows.empty:
         return None
-    known = rows[rows["low"].notna()]
-    claimed = known[[_excludes_zero(row) for _, row in known.iterrows()]]
+    known, unknown = rows[rows["low"].notna()], rows[rows["low"].isna()]
+    claimed = _claims(known)
     open_ = known.drop(claimed.index)
-    parts = [f"{row['level']} instead of {row['reference']} {_changes(row, analysis)}" for _, row in claimed.iterrows()]
-    if len(open_):
-        listed = ", ".join(f"{row['level']} ({_signed(row['estimate'])}, {_interval(row)})" for _, row in open_.iterrows())
-        covers = "interval covers" if len(open_) == 1 else "intervals cover"
-        parts.append(f"nothing to claim for {listed} instead of {open_.iloc[0]['reference']}, whose {covers} 0")
-    unknown = rows[rows["low"].isna()]
+    parts = [_claimed(claimed, analysis)] if len(claimed) else []
+    parts += [_trend(trend.iloc[0])] if len(claimed) and len(_claims(trend)) else []
+    parts += [_nothing_to_claim(open_)] if len(open_) else []
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
-    notes = [*_notes(known, claimed), *([_power_note(name, known, sizes)] if len(open_) else [])]
-    text = f"{name}: {'; '.join(parts)}{_sentences([_scope_note(known), *notes])}"
-    return Conclusion(name, text, bool(len(claimed)))
+    notes = [_scope_note(known), *_notes(known), *([_power_note(name, known, sizes)] if len(open_) else [])]
+    text = f"{name}: {'; '.join(parts)}{_sentences(notes)}"
+    return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()))
 
 
-def _changes(row: "pd.Series[Any]", analysis: Analysis) -> str:
-    verb = "raises" if row["estimate"] > 0 else "lowers"
-    survives = "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
-    return f"{verb} {analysis.primary} by {abs(row['estimate']):.3f} ({_interval(row)}{survives})"
+def _claims(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose interval excludes 0."""
+    return rows[(rows["low"] > 0) | (rows["high"] < 0)]
+
+
+def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
+    """The levels that matter: one in a whole clause, several in a list."""
+    first = claimed.iloc[0]
+    if len(claimed) == 1:
+        verb = "raises" if first["estimate"] > 0 else "lowers"
+        size = f"{abs(first['estimate']):.3f} ({_interval(first)}{_not_after_holm(first)})"
+        return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
+    listed = ", ".join(
+        f"{_signed(row['estimate'])} at {row['level']} ({_range(row)}{_not_after_holm(row)})" for _, row in claimed.iterrows()
+    )
+    return f"against {first['reference']}, {analysis.primary} changes by {listed} (95 % intervals)"
+
+
+def _not_after_holm(row: "pd.Series[Any]") -> str:
+    return "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
+
+
+def _trend(row: "pd.Series[Any]") -> str:
+    return f"by {_signed(row['estimate'])} {row['level']} over all levels ({_interval(row)})"
+
+
+def _nothing_to_claim(rows: pd.DataFrame) -> str:
+    listed = ", ".join(f"{row['level']} ({_signed(row['estimate'])}, {_interval(row)})" for _, row in rows.iterrows())
+    covers = "interval covers" if len(rows) == 1 else "intervals cover"
+    return f"nothing to claim for {listed} instead of {rows.iloc[0]['reference']}, whose {covers} 0"
 
 
 def _scope_note(known: pd.DataFrame) -> str:
@@ -108,7 +132,7 @@ def _scope_note(known: pd.DataFrame) -> str:
     return "The intervals are over new items only: one seed says nothing about the next"
 
 
-def _notes(known: pd.DataFrame, claimed: pd.DataFrame) -> list[str]:
+def _notes(known: pd.DataFrame) -> list[str]:
     """What to beware of in these rows."""
     flags = " ".join(known["flags"].fillna(""))
     notes = []
@@ -139,10 +163,11 @@ def _of_interactions(rows: pd.DataFrame) -> Conclusion | None:
     known = rows[rows["low"].notna()]
     if known.empty:
         return None
-    claimed = known[[_excludes_zero(row) for _, row in known.iterrows()]]
+    claimed = _claims(known)
+    claimed = claimed[claimed["p_holm"] < ALPHA]
     if claimed.empty:
-        text = "Interactions: nothing to claim; no factor's effect is shown to depend on another's level."
-        return Conclusion("interactions", text, False)
+        text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
+        return Conclusion("interactions", f"Interactions: nothing to claim; {text}.", False)
     pairs = []
     for factor, of_pair in claimed.groupby("factor", sort=False):
         row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
@@ -157,7 +182,11 @@ def _excludes_zero(row: "pd.Series[Any]") -> bool:
 
 
 def _interval(row: "pd.Series[Any]") -> str:
-    return f"95 % interval {row['low']:.3f} to {row['high']:.3f}".replace("-", "−")
+    return f"95 % interval {_range(row)}"
+
+
+def _range(row: "pd.Series[Any]") -> str:
+    return f"{row['low']:.3f} to {row['high']:.3f}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

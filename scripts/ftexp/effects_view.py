@@ -8,7 +8,7 @@ import pandas as pd
 from ftexp.conclusions import missing_runs
 from ftexp.effects import Analysis, detectable
 
-MOST_ROWS = 150
+MOST_ROWS, MOST_OPEN_ROWS = 150, 12
 HEADER = (
     "factor", "level", "instead of", "difference", "95 % interval, new items", "95 % interval, new items and seeds", "p (Holm)",
     "items", "seeds", "beware",
@@ -48,7 +48,7 @@ def effects_sections(table: pd.DataFrame, analysis: Analysis) -> list[EffectsSec
     for (metric, kind), rows in table.groupby(["metric", "kind"], sort=False):
         plain, _, group = str(kind).partition(" within ")
         title = KIND_TITLES[plain] + (f", within {group}" if group else "")
-        is_open = plain in OPEN_KINDS or (plain == "level" and not has_mains)
+        is_open = (plain in OPEN_KINDS and len(rows) <= 2 * MOST_OPEN_ROWS) or (plain == "level" and not has_mains)
         if metric != analysis.primary:
             section = f"Exploratory: {metric}"
         else:
