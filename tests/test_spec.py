@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 from ftexp import sections, settings_table
 from ftexp.design import expand
 from ftexp.errors import UserError
+from ftexp.planning import HEADER
 from ftexp.spec import TOP_KEYS, check_experiment, read_experiment
 from ftexp.yamlfile import dump_yaml, parse_yaml
 
@@ -377,3 +378,18 @@ def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
     }
     accepted = {f"{section}.{key}" for section, names in keys.items() for key in names} | set(TOP_KEYS)
     assert set(settings_table.documented_keys()) == accepted - set(keys)
+
+
+def test_what_we_write_is_read_by_a_fast_parser_to_the_same_values() -> None:
+    import yaml
+    from ftexp.yamlfile import OUR_FIRST_LINE, _FastLoader, _Loader
+
+    assert issubclass(_FastLoader, yaml.CSafeLoader), "the lock's PyYAML has libyaml"
+    assert OUR_FIRST_LINE.match(HEADER)
+    texts = [GOOD, *(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "sites").glob("*.yaml")))]
+    texts += ["{a: 3e-4, b: on, c: 12:30:00, d: 010, e: -.5, f: 2026-01-01, g: ~, h: 'x\\n'}"]
+    for text in texts:
+        assert repr(yaml.load(HEADER + text, Loader=_FastLoader)) == repr(yaml.load(text, Loader=_Loader))
+    assert _mistakes(HEADER + "a: [1, 2\nb: 3\n")[0].startswith("experiment.yaml: line 3, column 2: not readable as YAML")
+    for text in ("[" * 100_000, "- " * 50_000, "{" * 5_000):
+        assert _mistakes(text)[0].startswith("experiment.yaml:")

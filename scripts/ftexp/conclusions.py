@@ -140,8 +140,10 @@ def _notes(known: pd.DataFrame) -> list[str]:
         notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
     if "incomplete" in flags:
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
-        lacks = f"{' and '.join(shares)}, and failures may depend on the factor" if shares else "the design lacks some cells"
-        notes.append(f"Averaged over fewer cells than planned: {lacks}")
+        strata = int(known["n_strata"].min())
+        over = f"{strata} combination{'' if strata == 1 else 's'} of the other factors' levels"
+        lacking = f"{' and '.join(shares)}, and failures may depend on the factor" if shares else "The design lacks some cells"
+        notes.append(f"{lacking}; what is left is averaged over {over}")
     return notes
 
 
