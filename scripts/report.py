@@ -7,6 +7,7 @@ Command: make report (python scripts/report.py)
 
 import csv
 import datetime
+import gc
 import os
 import shlex
 import sys
@@ -36,6 +37,7 @@ from ftexp.state import Work, stages_of
 from ftexp.text_table import text_table
 
 MEMORY_JSON = Path(".scratch/report.json")
+MOST_LINES = 60
 
 
 def main(arguments: list[str]) -> int:
@@ -171,21 +173,27 @@ def _show(run_count: int) -> None:
     """The table on stdout, what is missing on stderr, and what to type next."""
     with paths.RESULTS_CSV.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
-    print(text_table(*shown_table(header, rows)))
-    gaps = missing(header, rows)
-    if gaps:
-        print(f"\nmissing or failed in {len(gaps)} of {run_count} runs:", file=sys.stderr)
-    for gap in gaps:
-        print(f"  runs/{gap['run']}: {_described(gap)}", file=sys.stderr)
     memory = read_json(MEMORY_JSON)
-    if memory["logs"]:
-        print(f"\nlogs that are not counted: {len(memory['logs'])}", file=sys.stderr)
-    for path, reason in memory["logs"]:
-        print(f"  {path}: {reason}", file=sys.stderr)
+    print(text_table(*shown_table(header, rows[:MOST_LINES])))
+    if len(rows) > MOST_LINES:
+        print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")
+    gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in missing(header, rows)]
+    _list(f"missing or failed in {len(gaps)} of {run_count} runs:", gaps)
+    _list(f"logs that are not counted: {len(memory['logs'])}", [f"{path}: {reason}" for path, reason in memory["logs"]])
     name = read_experiment(paths.EXPERIMENT_YAML).name
     print("".join(f"\n{text}" for text in memory["conclusions"]))
     print(f"\n{paths.REPORT_HTML.resolve()}")
     print(f"\nTo keep this state in git:\n  git add -A && git commit -m {shlex.quote(f'{name}: results')}")
+
+
+def _list(title: str, lines: list[str]) -> None:
+    """A list on stderr, where there is anything to say; the page has the whole of a long one."""
+    if lines:
+        print(f"\n{title}", file=sys.stderr)
+    for line in lines[:MOST_LINES]:
+        print(f"  {line}", file=sys.stderr)
+    if len(lines) > MOST_LINES:
+        print(f"  ... {len(lines) - MOST_LINES} more in {paths.REPORT_HTML}", file=sys.stderr)
 
 
 def _described(gap: dict[str, str]) -> str:
@@ -194,4 +202,5 @@ def _described(gap: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
+    gc.disable()  # a million answers live to the end; scanning them again and again took 10 of 40 s, and freed nothing
     run_command(main)

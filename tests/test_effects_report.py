@@ -21,6 +21,7 @@ from ftexp.conclusions import conclusions
 from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.errors import UserError
+from ftexp.number_words import shown
 from ftexp.scores import analysis_of, label_codes, macro_f1
 from ftexp.spec import read_experiment
 from simulated_survey import EMPTY_CELL, PASSAGES
@@ -250,6 +251,13 @@ def test_powers_options_are_checked(
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=message):
         power.main([])
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.1234, "0.123"), (-0.5, "−0.500"), (0.0003, "0.00030"), (-0.00004, "−0.00004"), (0.0, "0"), (1e-9, "0"),
+])
+def test_a_number_shows_which_side_of_0_it_is_on(value: float, text: str) -> None:
+    assert shown(value) == text
 
 
 def test_every_column_is_documented() -> None:

@@ -330,7 +330,7 @@ def test_the_page_shows_the_items_that_changed_most_with_the_answers_of_control_
     assert len(re.findall(r'title="item ', section)) == 4 + 1  # the control is right on two items, on one so are all runs
     assert len(re.findall(r"<th>", section)) == 3 + 1 + 4
     assert "control base" in section and "lora_rank 16, lr 3e-3" in section
-    changes = [float(text) for text in re.findall(r'<td class="number">([-+0-9.]+)</td>', section)]
+    changes = [float(text.replace("−", "-")) for text in re.findall(r'<td class="number">([−+0-9.]+)</td>', section)]
     assert changes[:4] == sorted(changes[:4], reverse=True) and changes[0] > 0 > changes[4] and changes[4:] == sorted(changes[4:])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects import Analysis, detectable
+from ftexp.number_words import shown, shown_range
 
 ALPHA = 0.05
 OVER = {"recipe": "over new items and new seeds", "models": "over new items, for these very runs"}
@@ -70,7 +71,7 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0."
         return Conclusion("fine-tuning", f"Fine-tuning: {text}", False)
     verb = "raises" if row["estimate"] > 0 else "lowers"
-    size = f"{abs(row['estimate']):.3f}"
+    size = shown(abs(row["estimate"]))
     text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}."
     return Conclusion("fine-tuning", text, True)
 
@@ -101,7 +102,7 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
     first = claimed.iloc[0]
     if len(claimed) == 1:
         verb = "raises" if first["estimate"] > 0 else "lowers"
-        size = f"{abs(first['estimate']):.3f} ({_interval(first)}{_not_after_holm(first)})"
+        size = f"{shown(abs(first['estimate']))} ({_interval(first)}{_not_after_holm(first)})"
         return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
     listed = ", ".join(
         f"{_signed(row['estimate'])} at {row['level']} ({_range(row)}{_not_after_holm(row)})" for _, row in claimed.iterrows()
@@ -157,7 +158,7 @@ def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
     own = sizes[(sizes["factor"] == name) & (sizes["scope"] == known.iloc[0]["scope"])]
     if own.empty or pd.isna(own.iloc[0]["detectable"]):
         return ""
-    return f"With 80 % power this many items and seeds show a difference of {own.iloc[0]['detectable']:.3f}"
+    return f"With 80 % power this many items and seeds show a difference of {shown(own.iloc[0]['detectable'])}"
 
 
 def _of_interactions(rows: pd.DataFrame) -> Conclusion | None:
@@ -188,11 +189,11 @@ def _interval(row: "pd.Series[Any]") -> str:
 
 
 def _range(row: "pd.Series[Any]") -> str:
-    return f"{row['low']:.3f} to {row['high']:.3f}".replace("-", "−")
+    return shown_range(row["low"], row["high"])
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    return shown(value, is_signed=True)
 
 
 def _sentences(texts: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ftexp.number_words import shown, shown_range
 from ftexp.plots import SEED, Plot, Point, file_stem, level_ticks, places_of
 from ftexp.svg_figure import COLOURS, draw_picture, group_looks, level_label
 
@@ -63,8 +64,9 @@ def _draw_effect(axes: "Axes", y: int, models: Any, recipe: Any | None) -> None:
     if recipe is not None:
         axes.plot([recipe["low"], recipe["high"]], [y, y], "|-", color=colour, linewidth=1.4, markersize=9, markeredgewidth=1.4)
     axes.plot([models["estimate"]], [y], "D", color=colour, markersize=5)
-    text = f"{models['estimate']:+.3f}" + ("" if math.isnan(told["low"]) else f" ({told['low']:.3f} to {told['high']:.3f})")
-    axes.text(1.02, y, text.replace("-", "−"), transform=axes.get_yaxis_transform(), va="center", color=colour)
+    interval = "" if math.isnan(told["low"]) else f" ({shown_range(told['low'], told['high'])})"
+    text = shown(models["estimate"], is_signed=True) + interval
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", color=colour)
 
 
 def _effect_caption(recipe: pd.DataFrame) -> str:

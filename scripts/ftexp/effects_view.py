@@ -7,6 +7,7 @@ import pandas as pd
 
 from ftexp.conclusions import missing_runs
 from ftexp.effects import Analysis, detectable
+from ftexp.number_words import shown, shown_range
 
 MOST_ROWS, MOST_OPEN_ROWS = 150, 12
 HEADER = (
@@ -64,7 +65,7 @@ def sensitivity_rows(table: pd.DataFrame, analysis: Analysis) -> list[list[str]]
     found: dict[str, dict[str, float]] = {}
     for _, row in sizes.iterrows():
         found.setdefault(str(row["factor"]), {})[str(row["scope"])] = row["detectable"]
-    return [[name, *(_number(by_scope[scope], ".3f") for scope in ("models", "recipe"))] for name, by_scope in found.items()]
+    return [[name, *(_number(by_scope[scope]) for scope in ("models", "recipe"))] for name, by_scope in found.items()]
 
 
 def _rows(rows: pd.DataFrame) -> list[list[str]]:
@@ -77,22 +78,24 @@ def _row(models: "pd.Series[Any]", recipe: "pd.Series[Any]") -> list[str]:
     reason = models["reason"] or ("" if pd.isna(models["estimate"]) else recipe["reason"])
     beware = [models["flags"], missing_runs(reason) or reason]
     return [
-        models["factor"], models["level"], models["reference"], _number(models["estimate"], "+.3f"), _interval(models),
-        _interval(recipe), _number(told["p_holm"], ".3f"), _count(models["n_items"]), _count(models["n_seeds"]),
+        models["factor"], models["level"], models["reference"], _number(models["estimate"], is_signed=True), _interval(models),
+        _interval(recipe), _p_value(told["p_holm"]), _count(models["n_items"]), _count(models["n_seeds"]),
         "; ".join(filter(None, beware)),
     ]
 
 
 def _interval(row: "pd.Series[Any]") -> str:
-    return "" if pd.isna(row["low"]) else f"{row['low']:.3f} to {row['high']:.3f}".replace("-", "−")
+    return "" if pd.isna(row["low"]) else shown_range(row["low"], row["high"])
 
 
-def _number(value: float, form: str) -> str:
+def _p_value(value: float) -> str:
     if pd.isna(value):
         return ""
-    if form == ".3f" and value < 0.001:
-        return "< 0.001"
-    return format(value, form).replace("-", "−")
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _number(value: float, *, is_signed: bool = False) -> str:
+    return "" if pd.isna(value) else shown(value, is_signed=is_signed)
 
 
 def _count(value: Any) -> str:
