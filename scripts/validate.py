@@ -1,12 +1,13 @@
 """Proves, before anything is spent, that every config says what the design says, and that tokens agree.
 
-Reads runs.csv, runs/*/{run.yaml, finetune.yaml, eval.py}, the splits, the base models' files.
+Reads runs.csv, runs/*/{run.yaml, finetune.yaml, eval.py}, the splits, the base models' files; or the one config that is named.
 Writes preflight.json: per run its errors and the hash of what was checked. Errors of all runs at once.
-Command: make validate (python scripts/validate.py)
+Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment)
 """
 
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 from ftexp import paths
@@ -18,7 +19,9 @@ from ftexp.state import Missing, Work
 
 
 def main(arguments: list[str]) -> int:
-    """Check all runs, those whose preflight is current and green from memory; 1 where one has an error."""
+    """Check all runs, those whose preflight is current and green from memory, or one config; 1 where one has an error."""
+    if arguments:
+        return _check_one_config(*arguments[:2])
     paths.require_experiment()
     runs, work = planned_runs(), Work()
     if all(work.preflight(run).status == "done" for run in runs):
@@ -43,6 +46,18 @@ def main(arguments: list[str]) -> int:
         "examples": examples,
     })
     return _report(runs, errors, examples)
+
+
+def _check_one_config(file: str, recipe: str | None = None) -> int:
+    """Check a bare config of torchtune's, for the recipe that is named, or that fits it best."""
+    logging.getLogger("torchao").setLevel(logging.ERROR)
+    from ftexp.bare_config import check_file
+
+    recipe, messages = check_file(Path(file), recipe)
+    for message in messages:
+        print(f"{file}: {message}", file=sys.stderr)
+    print(f"validate: {file}: {len(messages) or 'no'} mistake{'' if len(messages) == 1 else 's'}, as read by {recipe}")
+    return 1 if messages else 0
 
 
 def _report(runs: list[dict[str, Any]], errors: dict[str, list[str]], examples: list[dict[str, Any]]) -> int:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ftexp import paths
 from ftexp.chat import Chat, Message, render_messages
+from ftexp.config_check import check_config
 from ftexp.errors import UserError
 from ftexp.spec import read_experiment
 from ftexp.splits import read_items
@@ -23,7 +24,9 @@ def check_runs(runs: list[dict[str, Any]], errors: Errors) -> list[dict[str, Any
     for run in runs:
         if run["kind"] == "trained":
             config = configs[run["run"]]
-            errors[run["run"]] += [*check_config(config), *check_read_back(run, config), *check_files(config)]
+            plain: Any = OmegaConf.to_container(config, resolve=False)
+            of_config = [f"finetune.yaml: {message}" for message in check_config(plain, run["settings"]["recipe"])]
+            errors[run["run"]] += [*of_config, *check_read_back(run, config), *check_files(config)]
     for name, message in check_differences([run for run in runs if run["kind"] == "trained"], configs):
         errors[name].append(message)
     return _check_tokens(runs, errors)
@@ -33,18 +36,6 @@ def _read_config(run: dict[str, Any]) -> DictConfig:
     config = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
     assert isinstance(config, DictConfig)
     return config
-
-
-def check_config(config: DictConfig) -> list[str]:
-    """torchtune's own validation: every component exists and accepts its arguments."""
-    import torchtune.config
-    from torchtune.config._errors import ConfigError, InstantiationError
-
-    try:
-        torchtune.config.validate(config)
-    except (ConfigError, InstantiationError) as error:
-        return [f"finetune.yaml: {line}" for line in str(error).splitlines() if line.strip()]
-    return []
 
 
 def check_read_back(run: dict[str, Any], config: DictConfig) -> list[str]:

@@ -1,0 +1,191 @@
+"""Configs of torchtune's checked: mistakes that cost a job in the queue, or silently train something else, and no false alarm."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import validate
+from ftexp.bare_config import check_file
+from ftexp.component_arguments import fits
+from ftexp.config_check import check_config, check_paths
+from ftexp.errors import UserError
+from ftexp.recipe_keys import recipe_keys
+from ftexp.settings import RECIPES
+from ftexp.torchtune_config import shipped_configs_dir
+from omegaconf import OmegaConf
+
+Config = dict[str, Any]
+LORA = "lora_finetune_single_device"
+
+
+def read(path: Path) -> Config:
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    assert isinstance(config, dict)
+    return config  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def good() -> Config:
+    """The config that torchtune ships for Qwen2.5 0.5B, LoRA on one device."""
+    return read(shipped_configs_dir() / "qwen2_5/0.5B_lora_single_device.yaml")
+
+
+def shipped() -> list[tuple[Path, str]]:
+    """Every config that torchtune ships for supervised fine-tuning of a text model by a supported recipe, and the recipe."""
+    left_out = ("vision", "generation", "_KD_", "/dev/")
+    configs = [path for path in sorted(shipped_configs_dir().rglob("*.yaml")) if not any(word in str(path) for word in left_out)]
+    pairs = [(path, check_file(path)[0]) for path in configs]
+    return [(path, recipe) for path, recipe in pairs if recipe in RECIPES and "model" in read(path)]
+
+
+# What is wrong with shipped configs indeed: a package that is not in the lock, keys that no recipe reads, a null that the
+# recipe divides by.
+TRUE_ALARMS = (
+    "optimizer._component_: there is no module bitsandbytes.optim", "memory_efficient_fsdp_wrap: is not read by the recipe",
+    "fsdp: is not read by the recipe", "log_every_n_steps: must be a whole number, got None",
+)
+
+
+def test_no_shipped_config_raises_a_false_alarm() -> None:
+    pairs = shipped()
+    assert len(pairs) > 100 and {recipe for _, recipe in pairs} == set(RECIPES)
+    alarms = {f"{path.parent.name}/{path.name}": check_config(read(path), recipe) for path, recipe in pairs}
+    assert sum(not messages for messages in alarms.values()) > 80
+    false = {name: [m for m in messages if not m.startswith(TRUE_ALARMS)] for name, messages in alarms.items()}
+    assert not {name: messages for name, messages in false.items() if messages}
+
+
+def test_the_recipe_is_that_of_the_files_comments_or_the_one_that_fits(good: Config, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = OmegaConf.to_yaml(OmegaConf.create(good))
+    path.write_text(text)
+    assert check_file(path)[0] == LORA
+    path.write_text("# tune run --nproc_per_node 2 lora_finetune_distributed --config mine.yaml\n" + text)
+    assert check_file(path)[0] == "lora_finetune_distributed"
+    full = read(shipped_configs_dir() / "qwen2_5/0.5B_full_single_device.yaml")
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(full)))
+    assert check_file(path)[0] == "full_finetune_single_device"
+
+
+# What is done to a good config; the message; whether `tune validate` (torchtune 0.6.1) refuses it too.
+MISTAKES: list[tuple[str, dict[str, Any], str, bool]] = [
+    ("a misspelt key", {"epochs": None, "epoch": 3},
+     "epoch: is not read by the recipe lora_finetune_single_device, so it would do nothing. Did you mean 'epochs'?", False),
+    ("a missing key", {"batch_size": None}, "batch_size: is missing, and the recipe lora_finetune_single_device reads it", False),
+    ("a missing section", {"optimizer": None}, "optimizer: is missing", False),
+    ("a text for a number", {"epochs": "three"}, "epochs: must be a whole number, got 'three'", False),
+    ("a number for a section", {"loss": 3}, "loss: must be a section with _component_, got 3", False),
+    ("a fraction for a count", {"batch_size": 2.5}, "batch_size: must be a whole number, got 2.5", False),
+    ("a count of none", {"gradient_accumulation_steps": 0}, "gradient_accumulation_steps: must be 1 or more, got 0", False),
+    ("a text for a switch", {"compile": "no"}, "compile: must be true or false, got 'no'", False),
+    ("a key of another recipe", {"optimizer_in_bwd": True}, "optimizer_in_bwd: is not read by the recipe", False),
+    ("a component that is not there", {"model._component_": "torchtune.models.qwen2_5.lora_qwen2_5_05b"},
+     "model._component_: torchtune.models.qwen2_5 has nothing of that name. Did you mean 'lora_qwen2_5_0_5b'?", True),
+    ("a module that is not there", {"model._component_": "torchtune.models.qwen25.lora_qwen2_5_0_5b"},
+     "model._component_: there is no module torchtune.models.qwen25", True),
+    ("a private dotpath", {"model._component_": "torchtune.models.qwen2_5._model_builders.lora_qwen2_5_0_5b"},
+     "model._component_: must be a public name", False),
+    ("an unknown argument", {"model.lora_rnk": 8},
+     "model.lora_rnk: is no argument of lora_qwen2_5_0_5b. Did you mean 'lora_rank'?", True),
+    ("a missing argument", {"model.lora_attn_modules": None},
+     "model.lora_attn_modules: is missing, and lora_qwen2_5_0_5b needs it", False),
+    ("an argument of the wrong type", {"model.lora_rank": "8"}, "model.lora_rank: must be a whole number, got '8'", False),
+    ("an alpha that is a list", {"model.lora_alpha": [16]}, "model.lora_alpha: must be a number, got [16]", False),
+    ("a LoRA module by a wrong name", {"model.lora_attn_modules": ["q_proj", "o_proj"]},
+     "model.lora_attn_modules: must be a list of one of q_proj, k_proj, v_proj, output_proj, got ['q_proj', 'o_proj']", False),
+    ("a misspelt word behind **kwargs", {"dataset.spli": "train"}, "dataset.spli: is no argument of alpaca_cleaned_dataset. "
+     "Did you mean 'split'?", False),
+    ("what the recipe passes itself", {"lr_scheduler.num_training_steps": 10},
+     "lr_scheduler.num_training_steps: the recipe passes it itself. Remove it", False),
+    ("a model type of another family", {"checkpointer.model_type": "LLAMA3"},
+     "checkpointer.model_type: must be QWEN2 for a model of torchtune.models.qwen2_5, got 'LLAMA3'", False),
+    ("a tokenizer of another family", {"tokenizer": {"_component_": "torchtune.models.llama3.llama3_tokenizer", "path": "x"}},
+     "tokenizer._component_: must be of torchtune.models.qwen2_5 for this model, got llama3", False),
+    ("a nested component's argument",
+     {"dataset.column_map": {"_component_": "torchtune.data.InputOutputToMessages", "train_input": 1}},
+     "dataset.column_map.train_input: is no argument of InputOutputToMessages. Did you mean 'train_on_input'?", False),
+]
+
+
+def changed(good: Config, changes: dict[str, Any]) -> Config:
+    """A config with dotted keys set, or removed where the value is None."""
+    config = copy.deepcopy(good)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        section = config
+        for parent in parents:
+            section = section[parent]
+        if value is None:
+            del section[last]
+        else:
+            section[last] = value
+    return config
+
+
+@pytest.mark.parametrize(("name", "changes", "message", "is_seen_by_torchtune"), MISTAKES, ids=[row[0] for row in MISTAKES])
+def test_a_mistake_is_named_with_its_key(
+    good: Config, name: str, changes: dict[str, Any], message: str, is_seen_by_torchtune: bool
+) -> None:
+    assert check_config(good, LORA) == []
+    config = changed(good, changes)
+    assert any(found.startswith(message) for found in check_config(config, LORA)), check_config(config, LORA)
+    assert torchtune_refuses(config) == is_seen_by_torchtune
+
+
+def torchtune_refuses(config: Config) -> bool:
+    """What `tune validate` says."""
+    import torchtune.config
+    from torchtune.config._errors import ConfigError, InstantiationError
+
+    try:
+        torchtune.config.validate(OmegaConf.create(config))
+    except (ConfigError, InstantiationError):
+        return True
+    return False
+
+
+def test_files_that_are_not_there_are_named(good: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    config = changed(good, {"checkpointer.checkpoint_dir": str(folder), "checkpointer.checkpoint_files": ["model.safetensors"]})
+    messages = check_paths(config)
+    assert f"checkpointer.checkpoint_files: {folder} has no file 'model.safetensors'" in messages
+    assert any(message.startswith("tokenizer.path: there is no such file or folder") for message in messages)
+    assert not [m for m in check_paths(changed(config, {"tokenizer": {}, "checkpointer": {}})) if m]
+
+
+def test_a_bare_config_is_checked_from_the_command_line(good: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(changed(good, {"epochs": None, "epoch": 3}))))
+    assert validate.main([str(path)]) == 1
+    out = capsys.readouterr()
+    assert f"{path}: epoch: is not read by the recipe {LORA}" in out.err and f"as read by {LORA}" in out.out
+    assert validate.main([str(path), "full_finetune_single_device"]) == 1
+    assert "optimizer_in_bwd: is missing" in capsys.readouterr().err
+    absent = str(tmp_path / "absent.yaml")
+    for arguments, message in (([absent], "there is no such file"), ([str(path), "lora_finetune"], "Did you mean 'lora_fi")):
+        with pytest.raises(UserError, match=message):
+            validate.main(arguments)
+    for text, message in (("a: [1, 2", "not readable as a config"), ("- a", "must be a mapping of"), ("a: ${b", "not readable")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            validate.main([str(path)])
+
+
+def test_what_a_recipe_reads_is_what_its_source_says() -> None:
+    keys = recipe_keys(LORA)
+    assert {"epochs", "model", "tokenizer", "lr_scheduler"} <= keys.required
+    assert {"clip_grad_norm", "profiler", "model.lora_rank", "dataset.packed"} <= keys.read
+    assert "optimizer_in_bwd" not in keys.read
+    assert "clip_grad_norm" not in keys.required and "profiler" not in keys.required
+    assert keys.built["optimizer"].positional == 1 and "num_training_steps" in keys.built["lr_scheduler"].keywords
+    assert "optimizer_in_bwd" in recipe_keys("full_finetune_single_device").required
+
+
+@pytest.mark.parametrize(("value", "hint", "expected"), [
+    (1, int, True), (True, int, False), (1, float, True), ("1", float, False), (None, int, False), (None, int | None, True),
+    ([1, "a"], list[int], False), ({}, dict[str, Any], True), ("${x}", int, True), ("a", Any, True), ("a", Path, True),
+])
+def test_a_value_fits_a_type(value: Any, hint: Any, expected: bool) -> None:
+    assert fits(value, hint) is expected
