@@ -26,7 +26,7 @@ from ftexp.site import Site
 from ftexp.spec import read_experiment
 from ftexp.stamping import generate_files
 from ftexp.torchtune_config import value_in_config
-from ftexp.yamlfile import parse_yaml
+from ftexp.yamlfile import load_yaml, parse_yaml
 from omegaconf import OmegaConf
 
 RUNS = ["base", "r4_lr1e-4", "r4_lr1e-3", "r16_lr1e-4", "r16_lr1e-3"]
@@ -199,7 +199,7 @@ def test_every_factor_is_read_back_from_the_config() -> None:
         text = generate_files([document], Site()).files[paths.RunPaths(run.id).finetune_yaml]
         loaded: Any = OmegaConf.create(text)
         config = _resolved(loaded)
-        assert check_read_back(document, loaded) == []
+        assert check_read_back(document, parse_yaml(text, "finetune.yaml")) == []
         for name, key in keys.items():
             if name in one:
                 assert value_in_config(config, key) == one[name][0], name
@@ -214,7 +214,14 @@ def test_every_factor_is_read_back_from_the_config() -> None:
 
 
 def _configs(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {run["run"]: OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml) for run in runs}
+    return {run["run"]: load_yaml(paths.RunPaths(run["run"]).finetune_yaml) for run in runs}
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[last] = value
 
 
 @pytest.mark.usefixtures("stamped_once")
@@ -249,7 +256,7 @@ def test_two_configs_differ_in_declared_factors_only() -> None:
 def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, position: int) -> None:
     runs = _trained()
     configs = _configs(runs)
-    OmegaConf.update(configs[runs[position]["run"]], key, value)
+    _set(configs[runs[position]["run"]], key, value)
     assert any(f"finetune.yaml: {key}: differs from run" in message for _, message in check_differences(runs, configs))
 
 
@@ -275,9 +282,9 @@ def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, pos
 )
 def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
     run = _trained()[1]
-    config: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
+    config = load_yaml(paths.RunPaths(run["run"]).finetune_yaml)
     assert check_read_back(run, config) == []
-    OmegaConf.update(config, key, value)
+    _set(config, key, value)
     assert any(message.startswith(f"finetune.yaml: {key}: is {value!r}, but ") for message in check_read_back(run, config))
 
 
@@ -421,8 +428,9 @@ def test_a_hostile_prompt_is_text_in_every_file_and_executes_nowhere(prompt: str
     (run,) = _trained()
     config = _config(run["run"])
     assert (config["dataset"]["user"], config["dataset"]["system"]) == (prompt, prompt)
-    loaded: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
-    assert check_read_back(run, loaded) == []
+    path = paths.RunPaths(run["run"]).finetune_yaml
+    assert check_read_back(run, load_yaml(path)) == []
+    assert load_yaml(path) == OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     tree = ast.parse(paths.RunPaths(run["run"]).eval_py.read_text(encoding="utf-8"))
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert texts.count(prompt) == 2
