@@ -21,7 +21,7 @@ from ftexp.design import derive_steps, expand
 from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
 from ftexp.planning import planned_runs, run_document
-from ftexp.preflight import check_differences, check_read_back
+from ftexp.preflight import check_differences, check_distinct, check_read_back
 from ftexp.site import Site
 from ftexp.spec import read_experiment
 from ftexp.stamping import generate_files
@@ -286,6 +286,17 @@ def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
     assert check_read_back(run, config) == []
     _set(config, key, value)
     assert any(message.startswith(f"finetune.yaml: {key}: is {value!r}, but ") for message in check_read_back(run, config))
+
+
+@pytest.mark.usefixtures("stamped")
+def test_a_factor_that_changes_nothing_is_found() -> None:
+    """A full fine-tune has no LoRA matrices, so their rank is no factor of it."""
+    assert check_distinct(_trained(), _configs(_trained())) == []
+    _edit("constants: {", "recipe: full_finetune_single_device\nconstants: {")
+    assert stamp_stage.main([]) == 0
+    found = check_distinct(_trained(), _configs(_trained()))
+    what = "experiment.yaml: factors.lora_rank: changes nothing here: it trains and evaluates exactly what run r4_lr1e-4 does"
+    assert ("r16_lr1e-4", what) in found and len(found) == 2
 
 
 @pytest.mark.usefixtures("stamped")

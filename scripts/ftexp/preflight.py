@@ -28,7 +28,8 @@ def check_runs(runs: list[dict[str, Any]], errors: Errors) -> list[dict[str, Any
             config = configs[run["run"]]
             of_config = [f"finetune.yaml: {message}" for message in check_config(config, run["settings"]["recipe"])]
             errors[run["run"]] += [*of_config, *check_read_back(run, config), *check_files(config)]
-    for name, message in check_differences([run for run in runs if run["kind"] == "trained"], configs):
+    trained = [run for run in runs if run["kind"] == "trained"]
+    for name, message in [*check_differences(trained, configs), *check_distinct(trained, configs)]:
         errors[name].append(message)
     return _check_tokens(runs, errors)
 
@@ -96,6 +97,20 @@ def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config]) ->
         for key in sorted(differing - _allowed_differences(first, run, varied)):
             what = f"differs from run {first['run']} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
             messages.append((run["run"], f"finetune.yaml: {key}: {what}"))
+    return messages
+
+
+def check_distinct(runs: list[dict[str, Any]], configs: dict[str, Config]) -> list[tuple[str, str]]:
+    """No run is another one under a second name: a factor that reaches neither training nor evaluation changes nothing."""
+    firsts: dict[str, dict[str, Any]] = {}
+    messages = []
+    for run in runs:
+        config = {key: value for key, value in configs[run["run"]].items() if key != "output_dir"}
+        first = firsts.setdefault(repr((_flat(config), run["prompt"], run["split"], run["evaluation"])), run)
+        if first is not run:
+            names = [name for name, level in run["levels"].items() if first["levels"].get(name) != level]
+            what = f"trains and evaluates exactly what run {first['run']} does"
+            messages.append((run["run"], f"experiment.yaml: factors.{', '.join(names)}: changes nothing here: it {what}"))
     return messages
 
 
