@@ -32,20 +32,27 @@ def main(arguments: list[str]) -> int:
     if not factors:
         raise UserError("experiment.yaml: factors: no factor has two levels, so there is no difference to show. Add a level.")
     if options.means:
+        rows_of_a_cluster = 1.0
         items = options.items or [len(make_split(runs[0].data).rows["test"])]
         spreads = _expected(factors, options.means, options.seed_sd)
         means = " and ".join(f"{mean:g}" for mean in options.means)
         print(f"expected: means {means}, items right in one not more likely right in the other (the cautious assumption)")
+        if experiment.analysis["cluster"]:
+            print(f"items of one {experiment.analysis['cluster']} taken as independent, which they are not: expect larger sizes")
     else:
-        spreads, clusters = _finished(factors, experiment)
+        spreads, n_items, rows_of_a_cluster = _finished(factors, experiment)
+        items = options.items or [n_items, 2 * n_items, 4 * n_items]
         print(f"as {paths.EFFECTS_CSV} shows, of each factor the level that is hardest to tell from the baseline")
-        items = options.items or [clusters, 2 * clusters, 4 * clusters]
+        print("more seeds would also average out some of the items' noise, which is not counted on here")
+    sizes = {count: max(2, round(count / rows_of_a_cluster)) for count in items}
     wanted = options.difference or (abs(options.means[1] - options.means[0]) if options.means else None)
     print("\nsmallest true difference that 80 % of such experiments show (95 % interval without 0, before Holm):")
-    print(_table(spreads, items, options.seeds, "detectable", difference=0.0))
+    print(_table(spreads, sizes, options.seeds, "detectable", difference=0.0))
     if wanted:
         print(f"\nshare of such experiments that show a true difference of {wanted:g}:")
-        print(_table(spreads, items, options.seeds, "power", difference=wanted))
+        print(_table(spreads, sizes, options.seeds, "power", difference=wanted))
+    if 1 in options.seeds:
+        print("\none seed says nothing about the next, so its column is empty", file=sys.stderr)
     if any(math.isnan(spread.seed_sd) for spread in spreads.values()):
         print("\nnothing is known of how far seeds differ, so columns are empty. Give SEED_SD, or two seeds.", file=sys.stderr)
     return 0
@@ -60,8 +67,8 @@ def _expected(factors: dict[str, int], means: tuple[float, float], seed_sd: floa
     return {name: spread_from_means(means, spread, n_strata=cells // levels) for name, levels in factors.items()}
 
 
-def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str, "Spread"], int]:
-    """From what the experiment showed: the level of each factor that is hardest to tell; and its number of clusters.
+def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str, "Spread"], int, float]:
+    """From what the experiment showed: the level of each factor that is hardest to tell; its items, and items per cluster.
 
     Raises:
         UserError: If there are no effects yet.
@@ -74,16 +81,14 @@ def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str
     if not paths.EFFECTS_CSV.is_file():
         raise UserError(f"{paths.EFFECTS_CSV}: there is none yet. {advice}")
     effects = pd.read_csv(paths.EFFECTS_CSV)
-    cells = math.prod(factors.values())
-    spreads, clusters = {}, 0
-    for name in factors:
-        row = _hardest(effect_rows(effects, name, experiment.analysis["primary"]))
-        if row is not None:
-            spreads[name] = spread_from_effects(row, n_cells=cells)
-            clusters = max(clusters, int(row["n_clusters"]))
-    if not spreads:
+    rows = {name: _hardest(effect_rows(effects, name, experiment.analysis["primary"])) for name in factors}
+    known = {name: row for name, row in rows.items() if row is not None}
+    if not known:
         raise UserError(f"{paths.EFFECTS_CSV}: holds no effect with a number yet. {advice}")
-    return spreads, clusters
+    cells = math.prod(factors.values())
+    first = next(iter(known.values()))
+    spreads = {name: spread_from_effects(row, n_cells=cells) for name, row in known.items()}
+    return spreads, int(first["n_items"]), float(first["n_items"]) / float(first["n_clusters"])
 
 
 def _hardest(rows: "pd.DataFrame") -> "pd.Series | None":
@@ -93,16 +98,20 @@ def _hardest(rows: "pd.DataFrame") -> "pd.Series | None":
     return None if own.empty else own.iloc[int(own["se"].to_numpy().argmax())]
 
 
-def _table(spreads: dict[str, "Spread"], items: list[int], seeds: list[int], what: str, *, difference: float) -> str:
-    """A row per factor and number of items; a column for these very runs, and one per number of new seeds."""
+def _table(spreads: dict[str, "Spread"], sizes: dict[int, int], seeds: list[int], what: str, *, difference: float) -> str:
+    """A row per factor and number of items; a column for these very runs, and one per number of new seeds.
+
+    Args:
+        sizes: Per number of items that of clusters.
+    """
     from ftexp.effects import power
 
     rows = []
     for name, spread in spreads.items():
-        table = power(spread, difference, n_items=items, n_seeds=seeds).set_index(["scope", "n_items", "n_seeds"])[what]
-        for count in items:
-            numbers = [table["models", count, seeds[0]], *(table["recipe", count, number] for number in seeds)]
-            rows.append([name, str(count), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)])
+        for items, clusters in sizes.items():
+            table = power(spread, difference, n_items=[clusters], n_seeds=seeds).set_index(["scope", "n_seeds"])[what]
+            numbers = [table["models", seeds[0]], *(table["recipe", number] for number in seeds)]
+            rows.append([name, str(items), *("" if math.isnan(number) else f"{number:.3f}" for number in numbers)])
     return text_table(["factor", "items", "these runs", *(f"{number} new seed{'s' * (number > 1)}" for number in seeds)], rows)
 
 

@@ -66,7 +66,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     from ftexp.effects import effects
     from ftexp.figures import draw_figures, write_figures
     from ftexp.report_page import Findings, render_page
-    from ftexp.scores import analysis_of, effects_csv, items_frame, parquet_bytes, runs_frame, scores_frame
+    from ftexp.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
 
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     full = collect_contents(all_facts, experiment.analysis)
@@ -76,7 +76,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     analysis = analysis_of(experiment)
     table = effects(scores_frame(full, items, experiment), runs_frame(full, experiment), analysis)
     changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
-    plots = draw_figures(experiment, full, table)
+    plots = draw_figures(experiment, full, run_scores(items, experiment), table)
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
     page = render_page(experiment, full, Findings(table, analysis, plots, folders_not_in_design([f.id for f in full]), logs))
@@ -104,9 +104,7 @@ def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list
 
 def _why_none(facts: RunFacts) -> str:
     """Why a run's log does not count although nothing is wrong with the file."""
-    return f"of an earlier state of the run, whose evaluation is {facts.eval.status}" + (
-        f" ({facts.eval.reason})" if facts.eval.reason else ""
-    )
+    return f"not while the run's evaluation is {facts.eval.status}" + (f" ({facts.eval.reason})" if facts.eval.reason else "")
 
 
 def _key(all_facts: list[RunFacts]) -> str:
@@ -179,6 +177,8 @@ def _show(run_count: int) -> None:
         print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")
     gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in missing(header, rows)]
     _list(f"missing or failed in {len(gaps)} of {run_count} runs:", gaps)
+    if gaps:
+        print("  to run what is missing: make submit eval report", file=sys.stderr)
     _list(f"logs that are not counted: {len(memory['logs'])}", [f"{path}: {reason}" for path, reason in memory["logs"]])
     name = read_experiment(paths.EXPERIMENT_YAML).name
     print("".join(f"\n{text}" for text in memory["conclusions"]))

@@ -279,8 +279,16 @@ def test_effects_are_clustered_and_grouped_by_columns_of_every_test_row(
     Path("experiment.yaml").write_text(BASE + MODEL + f"evaluation: {{{key}}}")
     with pytest.raises(UserError, match=message):
         make_plan()
-    Path("experiment.yaml").write_text(BASE + MODEL + "evaluation: {cluster: passage, groups: [output]}")
+    Path("experiment.yaml").write_text(BASE + MODEL + "evaluation: {cluster: passage, groups: [output], metrics: [macro_f1]}")
     make_plan()
+
+
+def test_macro_f1_is_for_labels_that_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _write_words(100)
+    Path("experiment.yaml").write_text(BASE + MODEL + "evaluation: {metrics: [macro_f1]}")
+    with pytest.raises(UserError, match=r"evaluation.metrics: macro_f1 needs 5 test rows a label, got \d+ rows with \d+ labels"):
+        make_plan()
 
 
 def test_named_levels_set_data_prompt_settings_and_torchtune_keys() -> None:

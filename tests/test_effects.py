@@ -374,6 +374,30 @@ def test_each_cell_is_compared_with_its_own_control() -> None:
     assert pick(table, "average")["estimate"] == pytest.approx((0.15 + 0.2) / 2)
 
 
+def test_an_average_without_one_of_its_controls_says_so_and_names_those_it_used() -> None:
+    runs = planned({"prompt": ["p", "q"], "b": [1, 2]}, 2, has_control=False)
+    controls = pd.DataFrame([{"run": f"base_{prompt}", "kind": "control", "control": ""} for prompt in ("p", "q")])
+    runs = pd.concat([controls, runs.assign(control="base_" + runs["prompt"])], ignore_index=True)
+    analysis = Analysis({"prompt": ["p", "q"], "b": [1, 2]}, "match")
+    scores = simulated(runs, 40)
+    whole = pick(effects(scores, runs, analysis), "average")
+    assert whole["reference"] == "base_p, base_q" and "incomplete" not in whole["flags"] and whole["reason"] == ""
+    row = pick(effects(scores[scores["run"] != "base_q"], runs, analysis), "average")
+    assert row["reference"] == "base_p" and row["n_strata"] == 2 and "incomplete" in row["flags"]
+    assert "1 of 10 runs are missing (base_q" in row["reason"]
+
+
+def test_no_interval_reaches_past_what_the_range_allows() -> None:
+    runs = planned(TWO, 2)
+    values = {run: np.ones(30) if "y" in run else np.zeros(30) for run in runs["run"]}
+    table = effects(scored(values), runs, Analysis(TWO, "match"))
+    main = pick(table, "main", factor="a")
+    assert main["high"] == 1.0 and 0 < main["low"] < 1 and main["p"] < 0.05
+    assert pick(table, "interaction")["high"] <= 2.0
+    unbounded = pick(effects(scored(values), runs, Analysis(TWO, "match", ranges=UNBOUNDED)), "main", factor="a")
+    assert unbounded["estimate"] == 1.0
+
+
 def test_repetitions_of_an_item_are_averaged_first() -> None:
     runs = planned({"a": ["x", "y"]})
     scores = simulated(runs, 30)

@@ -22,7 +22,7 @@ from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.errors import UserError
 from ftexp.number_words import shown
-from ftexp.scores import analysis_of, label_codes, macro_f1
+from ftexp.scores import analysis_of, label_codes, macro_f1, run_scores
 from ftexp.spec import read_experiment
 from simulated_survey import EMPTY_CELL, PASSAGES
 
@@ -113,6 +113,29 @@ def test_what_does_not_outlast_holms_correction_is_said_to_and_is_no_claim(surve
     assert before["lora_rank"].is_claim and "Holm" not in before["lora_rank"].text
     assert not after["lora_rank"].is_claim and "though not after Holm's correction" in after["lora_rank"].text
     assert after["loss"] == before["loss"] and not after["interactions"].is_claim
+
+
+def test_an_interaction_is_said_as_what_one_factor_adds_at_a_level_of_the_other(survey: Path) -> None:
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    own = (table["kind"] == "interaction") & (table["factor"] == "lr x lora_rank") & (table["level"] == "3e-3 x 16")
+    table.loc[own, ["estimate", "low", "high", "p_holm", "flags"]] = [-0.2, -0.3, -0.1, 0.001, "ceiling; scale-dependent"]
+    said = next(c for c in conclusions(table, analysis) if c.subject == "interactions")
+    what = "what lr 3e-3 instead of 3e-4 adds at lora_rank 16 differs by −0.200 from what it adds at lora_rank 2"
+    assert said.is_claim and what in said.text and "from the scale alone" in said.text and "new seeds" in said.text
+
+
+def test_the_metric_that_is_named_primary_is_what_sentences_and_plots_are_about(survey: Path) -> None:
+    text = paths.EXPERIMENT_YAML.read_text().replace("metrics: [macro_f1]", "metrics: [macro_f1], primary: macro_f1")
+    paths.EXPERIMENT_YAML.write_text(text)
+    make_report()
+    table, page = pd.read_csv(paths.EFFECTS_CSV), html.unescape(paths.REPORT_HTML.read_text())
+    row = table[(table["kind"] == "main") & (table["factor"] == "lora_rank") & (table["metric"] == "macro_f1")].iloc[1]
+    assert row["family"].startswith("confirmatory") and row["scope"] == "recipe"
+    assert f"raises macro_f1 by {row['estimate']:.3f} (95 % interval {row['low']:.3f} to {row['high']:.3f})" in page
+    items, experiment = pd.read_parquet(paths.ITEMS_PARQUET), read_experiment(paths.EXPERIMENT_YAML)
+    found, one = run_scores(items, experiment), items[items["run"] == "base"]
+    codes = label_codes(one)
+    assert found["base"] == pytest.approx(macro_f1(codes["target"].to_numpy(), codes["prediction"].to_numpy()))
 
 
 def test_fine_tuning_that_shows_nothing_claims_nothing(survey: Path) -> None:
@@ -214,9 +237,9 @@ def test_power_of_a_finished_experiment_is_what_its_effects_say(
     power.main([])
     table = pd.read_csv(paths.EFFECTS_CSV)
     sizes = detectable(table[table["metric"] == "exact"]).set_index(["factor", "scope"])
-    clusters = str(int(table["n_clusters"].max()))
+    items = str(int(table["n_items"].max()))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    shown = {line[0]: line[2:] for line in lines if len(line) == 4 and line[1] == clusters}
+    shown = {line[0]: line[2:] for line in lines if len(line) == 4 and line[1] == items}
     assert float(shown["loss"][0]) == pytest.approx(sizes.loc[("loss", "models"), "detectable"], abs=2e-3)
     assert float(shown["loss"][1]) == pytest.approx(sizes.loc[("loss", "recipe"), "detectable"], rel=0.15)
 

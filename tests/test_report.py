@@ -176,7 +176,8 @@ def test_logs_that_must_not_count_fill_no_cell_and_each_is_named(
         f"runs/{broken}/eval/caps.eval": "has status error", f"runs/{cancelled}/eval/caps.eval": "has status cancelled",
         f"runs/{foreign}/eval/caps.eval": f"belongs to run {good}",
         f"runs/{elsewhere}/eval/caps.eval": "belongs to experiment another",
-        f"runs/{truncated}/eval/caps.eval": "truncated", f"runs/{replaced}/eval/caps.eval": "earlier state of the run",
+        f"runs/{truncated}/eval/caps.eval": "truncated",
+        f"runs/{replaced}/eval/caps.eval": "not while the run's evaluation is ready",
         f"runs/{older}/eval/caps.eval": "changed: eval.py", f"runs/{good}/eval/2025-01-01.eval": "another log of this run",
         ".scratch/eval/base/logs/now.eval": "has status started", "runs/r99/eval/caps.eval": "belongs to run base",
     }

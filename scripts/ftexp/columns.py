@@ -25,7 +25,10 @@ RESULTS = (
         ">= 0", "not evaluated, or one cluster",
     ),
     ("diff_control", "mean over items of run minus its control, item by item", "-1 to 1", "not evaluated, or its control is not"),
-    ("diff_control_se", "its paired standard error", ">= 0", "as diff_control, or one cluster"),
+    (
+        "diff_control_se", "its paired standard error; 0 where all items say the same, for which effects.csv has an interval",
+        ">= 0", "as diff_control, or one cluster",
+    ),
     ("train_loss", "mean over the steps of the last epoch", "nats per trained token", "not trained"),
 )
 ITEMS = (
@@ -52,8 +55,21 @@ _INTRODUCTION = """\
 # The tables of a report
 
 Written by `PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md`. `import pandas as pd`; then each is one call to load.
-How the effects are computed, with the sources of the formulas, is told in `scripts/ftexp/effects/variances.py`; whether their
-intervals cover the truth, in [benchmarks/effects.md](../benchmarks/effects.md).
+Whether the intervals cover the truth is told in [benchmarks/effects.md](../benchmarks/effects.md).
+
+## How an effect is computed
+
+An effect is a weighted sum of run means: +1 for a level and -1 for the baseline, in equal shares over the cells
+(combinations of the other factors' levels) and over the seeds of a cell. Item by item the same weights give a
+difference; V_item is the variance of these differences over clusters, divided by their number (a cluster is an item,
+unless `evaluation.cluster` names a column). V_seed is the variance of run means from seed to seed within cells, pooled
+over the cells that have two seeds or more, times the sum of squared weights. In scope `models` the variance is V_item.
+In `recipe` it is V_item + V_seed - V_both, but never less than V_item or V_seed: V_both is the noise of items that
+differs from seed to seed, which both hold. Intervals are t, with clusters - 1 or Satterthwaite's degrees of freedom.
+Two pseudo-items, one of the largest difference that an item can show and one of its opposite, are added where V_item is
+0 or there are fewer than 200 items: they widen the interval and move its centre a little towards 0. For a metric that
+is no mean over items (macro_f1), V_item comes from a bootstrap over clusters. Formulas with their sources:
+`scripts/ftexp/effects/variances.py`.
 """
 
 

@@ -3,6 +3,7 @@
 Nothing is read or written.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
     varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
     trends = _best_scope(primary[primary["kind"] == "trend"])
     said += [_of_factor(name, _of_kind(primary, name), trends[trends["factor"] == name], sizes, analysis) for name in varied]
-    said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"])))
+    said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
     return [conclusion for conclusion in said if conclusion]
 
 
@@ -67,13 +68,14 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     if pd.isna(row["low"]):
         return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}.", False)
     how = f"({_interval(row)}, {OVER[row['scope']]})"
+    notes = _sentences(_notes(rows, "cells"))
     if not _excludes_zero(row):
-        text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0."
-        return Conclusion("fine-tuning", f"Fine-tuning: {text}", False)
+        text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0"
+        return Conclusion("fine-tuning", f"Fine-tuning: {text}{notes}", False)
     verb = "raises" if row["estimate"] > 0 else "lowers"
     size = shown(abs(row["estimate"]))
-    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}."
-    return Conclusion("fine-tuning", text, True)
+    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}"
+    return Conclusion("fine-tuning", text + notes, True)
 
 
 def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
@@ -87,8 +89,11 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     parts += [_trend(trend.iloc[0])] if len(claimed) and len(_claims(trend)) else []
     parts += [_nothing_to_claim(open_)] if len(open_) else []
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
-    notes = [_scope_note(known), *_notes(known), *([_power_note(name, known, sizes)] if len(open_) else [])]
-    text = f"{name}: {'; '.join(parts)}{_sentences(notes)}"
+    notes = [_scope_note(known), *_notes(known, "combinations of the other factors' levels")]
+    notes += [_power_note(name, known, sizes)] if len(open_) else []
+    others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other != name]
+    over = f", averaged over {' and '.join(others)}" if others else ""
+    text = f"{name}{over}: {'; '.join(parts)}{_sentences(notes)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()))
 
 
@@ -133,18 +138,16 @@ def _scope_note(known: pd.DataFrame) -> str:
     return "The intervals are over new items only: one seed says nothing about the next"
 
 
-def _notes(known: pd.DataFrame) -> list[str]:
-    """What to beware of in these rows."""
+def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
+    """What to beware of in these rows, which are averages over so many of what is named."""
     flags = " ".join(known["flags"].fillna(""))
     notes = []
     if "ceiling" in flags:
         notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
     if "incomplete" in flags:
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
-        strata = int(known["n_strata"].min())
-        over = f"{strata} combination{'' if strata == 1 else 's'} of the other factors' levels"
         lacking = f"{' and '.join(shares)}, and failures may depend on the factor" if shares else "The design lacks some cells"
-        notes.append(f"{lacking}; what is left is averaged over {over}")
+        notes.append(f"{lacking}; what is left is averaged over {int(known['n_strata'].min())} {averaged_over}")
     return notes
 
 
@@ -161,23 +164,33 @@ def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
     return f"With 80 % power this many items and seeds show a difference of {shown(own.iloc[0]['detectable'])}"
 
 
-def _of_interactions(rows: pd.DataFrame) -> Conclusion | None:
-    """One sentence on all pairs of factors."""
+def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
+    """One sentence on all pairs of factors, of each the largest difference of differences."""
     known = rows[rows["low"].notna()]
     if known.empty:
-        return None
+        reasons = dict.fromkeys(filter(None, rows["reason"].fillna("")))
+        return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)}).", False) if len(rows) else None
     claimed = _claims(known)
     claimed = claimed[claimed["p_holm"] < ALPHA]
+    notes = _sentences([_scope_note(known), *_notes(known, "combinations of the other factors' levels")])
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
-        return Conclusion("interactions", f"Interactions: nothing to claim; {text}.", False)
+        return Conclusion("interactions", f"Interactions: nothing to claim; {text}{notes}", False)
     pairs = []
-    for factor, of_pair in claimed.groupby("factor", sort=False):
+    for _, of_pair in claimed.groupby("factor", sort=False):
         row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
-        scale = ", scale-dependent: near an end of the scale it may come from the scale alone" if "scale" in row["flags"] else ""
-        where = f"at {row['level']} against {row['reference']}"
-        pairs.append(f"{factor} ({where} {_signed(row['estimate'])}, {_interval(row)}{scale})")
-    return Conclusion("interactions", f"Interactions: what one factor does depends on the other in {'; '.join(pairs)}.", True)
+        scale = "; near an end of the scale this may come from the scale alone" if "scale" in row["flags"] else ""
+        pairs.append(f"{_interaction_in_words(row, analysis)} ({_interval(row)}{scale})")
+    return Conclusion("interactions", f"Interactions: {'; '.join(pairs)}{notes}", True)
+
+
+def _interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:
+    """A difference of differences: what the first factor's level does, at one level of the second against another."""
+    (first, second) = next(p for p in itertools.permutations(analysis.factors, 2) if f"{p[0]} x {p[1]}" == row["factor"])
+    pairs = {f"{a} x {b}": (a, b) for a in analysis.factors[first] for b in analysis.factors[second]}
+    (a, b), (a0, b0) = pairs[row["level"]], pairs[row["reference"]]
+    size = _signed(row["estimate"])
+    return f"what {first} {a} instead of {a0} adds at {second} {b} differs by {size} from what it adds at {second} {b0}"
 
 
 def _excludes_zero(row: "pd.Series[Any]") -> bool:

@@ -11,13 +11,13 @@ from ftexp.number_words import shown, shown_range
 
 MOST_ROWS, MOST_OPEN_ROWS = 150, 12
 HEADER = (
-    "factor", "level", "instead of", "difference", "95 % interval, new items", "95 % interval, new items and seeds", "p (Holm)",
-    "items", "seeds", "beware",
+    "factor", "level", "instead of", "difference", "95 % interval, new items", "95 % interval, new items and seeds",
+    "p (Holm), of the wider one", "items", "seeds", "beware",
 )
 KIND_TITLES = {
     "main": "Main effects: each level against the baseline, averaged over the other factors",
     "level": "Simple effects: each level against the baseline, the other factors at theirs",
-    "interaction": "Interactions: differences of differences",
+    "interaction": "Interactions: by how much a difference differs (level, less each factor's level alone, plus neither)",
     "trend": "Trends of numeric factors",
     "average": "All tuned cells against the untuned model",
     "control": "Each tuned cell against the untuned model",
@@ -79,7 +79,7 @@ def _row(models: "pd.Series[Any]", recipe: "pd.Series[Any]") -> list[str]:
     beware = [models["flags"], missing_runs(reason) or reason]
     return [
         models["factor"], models["level"], models["reference"], _number(models["estimate"], is_signed=True), _interval(models),
-        _interval(recipe), _p_value(told["p_holm"]), _count(models["n_items"]), _count(models["n_seeds"]),
+        _interval(recipe), _p_value(told["p_holm"]), _items(models), _count(models["n_seeds"]),
         "; ".join(filter(None, beware)),
     ]
 
@@ -96,6 +96,12 @@ def _p_value(value: float) -> str:
 
 def _number(value: float, *, is_signed: bool = False) -> str:
     return "" if pd.isna(value) else shown(value, is_signed=is_signed)
+
+
+def _items(row: "pd.Series[Any]") -> str:
+    """Number of items, and of the clusters that they come in."""
+    items, clusters = _count(row["n_items"]), _count(row["n_clusters"])
+    return items if items == clusters else f"{items} in {clusters} clusters"
 
 
 def _count(value: Any) -> str:

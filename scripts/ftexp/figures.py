@@ -4,7 +4,7 @@ Writes figures/<name>.svg and .png.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,12 +19,19 @@ from ftexp.spec import Experiment
 MOST_PAIRS = 10
 
 
-def draw_figures(experiment: Experiment, all_facts: Sequence[RunFacts], effects: pd.DataFrame) -> list[Plot]:
-    """All figures in the order of the page."""
-    metric = experiment.evaluation["scorer"]
+def draw_figures(
+    experiment: Experiment, all_facts: Sequence[RunFacts], scores: Mapping[str, float], effects: pd.DataFrame
+) -> list[Plot]:
+    """All figures in the order of the page.
+
+    Args:
+        scores: The primary metric of every evaluated run.
+        effects: What `effects` returned.
+    """
+    metric = experiment.analysis["primary"]
     factors = {name: [level.label for level in levels] for name, levels in experiment.factors.items() if name != SEED}
     varied = [name for name, levels in factors.items() if len(levels) > 1]
-    points = _points(all_facts)
+    points = _points(all_facts, scores)
     curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
     of_effects = [effect_plot(name, effect_rows(effects, name, metric), points, metric=metric) for name in varied]
     pairs = list(itertools.combinations(varied, 2))[:MOST_PAIRS]
@@ -43,9 +50,8 @@ def effect_rows(effects: pd.DataFrame, factor: str, metric: str) -> pd.DataFrame
     return mains if len(mains) else own[own["kind"] == "level"]
 
 
-def _points(all_facts: Sequence[RunFacts]) -> list[Point]:
+def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float]) -> list[Point]:
     """Score of every trained run that is evaluated, and that of its control."""
-    scores = {facts.id: facts.score.mean for facts in all_facts if facts.score}
     controls = controls_by_run(facts.run for facts in all_facts)
     trained = [facts for facts in all_facts if facts.run["kind"] == "trained" and facts.id in scores]
     return [Point(facts.run["levels"], scores[facts.id], scores.get(controls[facts.id] or "")) for facts in trained]

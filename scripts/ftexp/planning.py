@@ -20,7 +20,7 @@ from ftexp.splits import PARTS, Split, make_split, split_name
 from ftexp.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
-MOST_GROUPS = 50
+MOST_GROUPS, ROWS_PER_LABEL = 50, 5
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
 
 
@@ -48,6 +48,7 @@ def plan_runs(experiment: Experiment) -> list[Run]:
             splits[name] = _split_or_none(run.data)
     _check_prompts(runs, splits)
     _check_analysis_columns(experiment, splits)
+    _check_labels(experiment, runs, splits)
     for run in runs:
         split = splits[split_name(run.data)]
         if split and run.kind == "trained":
@@ -99,6 +100,19 @@ def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | No
                 what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
                 found.add(key, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
                 break
+    found.raise_if_any()
+
+
+def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Split | None]) -> None:
+    """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
+    found = Findings("experiment.yaml")
+    has_f1 = "macro_f1" in experiment.analysis["metrics"]
+    for run in runs if has_f1 else []:
+        split = splits[split_name(run.data)]
+        answers = [str(item["row"][run.data["output"]]).strip() for item in split.rows["test"]] if split else []
+        if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
+            what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
+            found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
     found.raise_if_any()
 
 

@@ -78,7 +78,7 @@ def factor_plot(factor: str, levels: Sequence[Any], points: Sequence[Point], *, 
         _draw_controls(axes, marks, looks, gap=_gap(places), is_line=scale != "category")
         level_ticks(axes, levels, places, is_named=scale == "category")
         axes.set_xlabel(axis_label(factor) + (", log scale" if scale == "log" else ""))
-        axes.set_ylabel(f"score ({metric}, share of test items)")
+        axes.set_ylabel(f"score ({metric})")
         _limit_scores(axes, [p.score for p in points] + [p.control for p in points if p.control is not None])
 
     picture = draw_picture(name, draw, looks, legend_title=legend_title)

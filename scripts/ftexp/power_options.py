@@ -39,7 +39,7 @@ def read_power_options() -> PowerOptions:
     means = _numbers("MEANS", float, "two different scores between 0 and 1, such as .6,.7", lambda mean: 0 < mean < 1)
     if means and (len(means) != 2 or means[0] == means[1]):
         raise UserError(f"MEANS: must be two different scores between 0 and 1, such as .6,.7, got '{os.environ['MEANS']}'.")
-    seed_sd = _numbers("SEED_SD", float, "a number from 0 to 1, such as .02", lambda sd: 0 <= sd <= 1)
+    seed_sd = _numbers("SEED_SD", float, "a number from 0 to .5, such as .02", lambda sd: 0 <= sd <= 0.5)
     if seed_sd and not means:
         raise UserError("SEED_SD: says what is expected, and so needs MEANS. For example: make power MEANS=.6,.7 SEED_SD=.02")
     difference = _numbers("DIFFERENCE", float, "a number above 0, at most 1, such as .05", lambda size: 0 < size <= 1)

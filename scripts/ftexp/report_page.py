@@ -61,7 +61,8 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8")).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         conclusions=conclusions(findings.effects, findings.analysis), factors=_factor_rows(experiment),
-        constants=constants(experiment, runs), prompt=experiment.prompt, splits=_split_rows(runs), parts=PARTS,
+        constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
+        splits=_split_rows(runs), parts=PARTS,
         effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER,
         sensitivity=sensitivity_rows(findings.effects, findings.analysis), header=shown_header,
         rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
@@ -97,6 +98,14 @@ def _factor_rows(experiment: Experiment) -> list[dict[str, str]]:
         meaning = SETTINGS[name].meaning if name in SETTINGS else "named levels" if is_named else "torchtune key"
         rows.append({"name": name, "meaning": meaning, "levels": ("; " if is_named else ", ").join(texts)})
     return rows
+
+
+def _prompt_factors(experiment: Experiment) -> list[str]:
+    """Factors whose levels set a part of the prompt."""
+    return [
+        name for name, levels in experiment.factors.items()
+        if any(key.startswith("prompt.") for level in levels for key in level.sets)
+    ]
 
 
 def _assignments(sets: dict[str, Any]) -> str:

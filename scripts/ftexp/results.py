@@ -26,6 +26,7 @@ COLUMNS_AFTER = (
     "diff_control_se", "train_loss",
 )
 NUMBERS = ("score", "score_se", "diff_control", "diff_control_se", "train_loss")
+NO_CONTROL = "no difference: the design has no control for it"
 TIMING_COLUMNS = ("run", "stage", "host", "started", "seconds")
 
 
@@ -240,7 +241,7 @@ def _difference(facts: RunFacts, control: RunFacts | None) -> tuple[Estimate | N
     if facts.run["kind"] == "control" or not facts.answers:
         return None, ""
     if control is None:
-        return None, "no difference: the design has no control for it"
+        return None, NO_CONTROL
     if not control.answers:
         return None, f"no difference: its control {control.id} is {control.eval.status}"
     difference = paired_difference(facts, control)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ftexp.results import COLUMNS_AFTER, NUMBERS, RunFacts
+from ftexp.results import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
 
 # Columns of results.csv that are the same in every row, or told in the list of what is missing.
 NOT_SHOWN = ("reason", "task", "metric")
@@ -29,11 +29,11 @@ def round_number(text: str) -> str:
 
 
 def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Runs with a stage that is not done, or a number that is missing, and why."""
+    """Runs with a stage that is not done, or a number that is missing though the design has it, and why."""
     found = []
     for row in rows:
         train, evaluation, reason = row[len(header) - len(COLUMNS_AFTER) :][:3]
-        if reason or {train, evaluation} - {"", "done"}:
+        if reason not in ("", NO_CONTROL) or {train, evaluation} - {"", "done"}:
             found.append({"run": row[0], "train": train, "eval": evaluation, "reason": reason})
     return found
 

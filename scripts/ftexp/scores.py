@@ -106,6 +106,16 @@ def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment:
     return pd.concat([coded, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
 
 
+def run_scores(items: pd.DataFrame, experiment: Experiment) -> dict[str, float]:
+    """The primary metric of every evaluated run."""
+    metric = CUSTOM.get(experiment.analysis["primary"])
+    if metric is None:
+        return {str(run): float(score) for run, score in items.groupby("run")["score"].mean().items()}
+    coded = label_codes(items).assign(run=items["run"])
+    by_run = coded.groupby("run")
+    return {str(run): metric(part["target"].to_numpy(), part["prediction"].to_numpy()) for run, part in by_run}
+
+
 def parquet_bytes(items: pd.DataFrame) -> bytes:
     """items.parquet, the same bytes for the same items."""
     content = io.BytesIO()
@@ -115,4 +125,4 @@ def parquet_bytes(items: pd.DataFrame) -> bytes:
 
 def effects_csv(table: pd.DataFrame) -> str:
     """effects.csv: numbers to six significant digits, what is not known empty."""
-    return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    return str(table.round({"estimate": 12, "low": 12, "high": 12}).to_csv(index=False, float_format="%.6g", lineterminator="\n"))

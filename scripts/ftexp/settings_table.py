@@ -46,12 +46,12 @@ _KEYS: dict[str, tuple[str, str]] = {
     ),
     "data.split.test": ("a share", f"default: {sections.DEFAULT_SPLIT['test']}"),
     "data.split.seed": ("a whole number", f"default: {sections.DEFAULT_SPLIT['seed']}; not the seed of a run"),
-    "data.split.stratify": ("a column", "its values have the same shares in every part"),
-    "data.split.group": ("a column", "rows with the same value stay in one part"),
+    "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),
+    "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
     "data.input": ("a column", "default: input"),
     "data.output": ("a column", "default: output"),
     "prompt.system": ("a text, or null", "default: null, no system turn at all"),
-    "prompt.user": ("a text with {column}", "default: {input}; {{ and }} stand for braces"),
+    "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
     "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
     "design": ("factorial", "the only one for now"),
@@ -68,13 +68,16 @@ _KEYS: dict[str, tuple[str, str]] = {
     ),
     "evaluation.metrics": (
         f"a list out of {', '.join(sections.METRICS)}",
-        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1 over the labels in the output column",
+        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1 over the labels in the output column, "
+        "of which each needs several test rows",
     ),
     "evaluation.cluster": (
         "a column",
         "default: null. Items with the same value (a passage, a respondent) are not independent, and count as one draw",
     ),
-    "evaluation.groups": ("a list of columns", "default: none. Every effect again within each value of the column"),
+    "evaluation.groups": (
+        "a list of columns", "default: none. Every effect again within each value of the column, of which there may be 50",
+    ),
     "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
 }
 

@@ -30,7 +30,8 @@ COLUMN_MEANINGS = (
     ("se", "standard error of the estimate in its scope; in `models` it is se_items", "as estimate, >= 0", "row empty"),
     ("df", "degrees of freedom: clusters - 1 (Welch where unpaired), or Satterthwaite's", "> 0", "no interval"),
     (
-        "low", "lower end of the 95 % interval, centred on the estimate, or nearer to 0 where pseudo-items were added",
+        "low", "lower end of the 95 % interval, centred on the estimate, or nearer to 0 where pseudo-items were "
+        "added; never past what the range of the metric allows",
         "as estimate", "no interval",
     ),
     ("high", "upper end of the interval", "as estimate", "no interval"),

@@ -213,7 +213,8 @@ def _average_against_control(cells: Cells, counts: IntArray, has_control: BoolAr
     if not is_planned.any():
         return
     used = has_control & (counts > 0)
-    names = ("average", "", "average of the cells", ", ".join(dict.fromkeys(filter(None, cells.controls))))
+    controls = [control for control, is_used in zip(cells.controls, used, strict=True) if is_used or not used.any()]
+    names = ("average", "", "average of the cells", ", ".join(dict.fromkeys(filter(None, controls))))
     reason = "" if used.any() else "no cell has finished runs of its own and of its control"
     strata = int(used.sum())
     yield Contrast(*names, used / max(strata, 1), is_planned, strata, int(is_planned.sum()), reason, against_control=True)

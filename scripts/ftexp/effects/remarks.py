@@ -55,8 +55,17 @@ class Facts:
 
     def missing(self, contrast: Contrast) -> list[int]:
         """Positions in `runs` of the planned runs that the contrast does without."""
-        planned = [run for cell in np.flatnonzero(contrast.concerned) for run in self.cells.runs[cell]]
-        return [run for run in planned if not self.is_measured[run]]
+        return [run for run in self.planned(contrast) if not self.is_measured[run]]
+
+    def planned(self, contrast: Contrast) -> list[int]:
+        """Positions in `runs` of all runs that the contrast would use, controls first."""
+        cells = np.flatnonzero(contrast.concerned)
+        trained = [run for cell in cells for run in self.cells.runs[cell]]
+        if not contrast.against_control:
+            return trained
+        names = dict.fromkeys(filter(None, (self.cells.controls[cell] for cell in cells)))
+        rows = {str(name): row for row, name in enumerate(self.runs["run"])}
+        return [rows[name] for name in names] + trained
 
 
 def methods(contrasts: Sequence[Contrast], result: Estimates, facts: Facts, *, is_recipe: bool) -> list[str]:
@@ -118,7 +127,7 @@ def _missing_text(facts: Facts, contrast: Contrast) -> str:
     missing = facts.missing(contrast)
     if not missing:
         return ""
-    planned = sum(len(facts.cells.runs[cell]) for cell in np.flatnonzero(contrast.concerned))
+    planned = len(facts.planned(contrast))
     named = ", ".join(_named(facts.runs, run) for run in missing[:NAMED_RUNS]) + (", ..." if len(missing) > NAMED_RUNS else "")
     return f"{len(missing)} of {planned} runs are missing ({named}), and failures may depend on the factor"
 

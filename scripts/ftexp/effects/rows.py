@@ -97,10 +97,19 @@ class Block:
             "method": methods(contrasts, result, facts, is_recipe=is_recipe), "flags": flags(contrasts, facts),
             "reason": reasons(contrasts, facts, is_recipe=is_recipe, is_empty=is_empty, is_flat=is_flat),
         })
+        most = self._largest(facts)
+        table["low"], table["high"] = table["low"].clip(-most, most), table["high"].clip(-most, most)
         table.loc[is_empty, [*NUMBERS]] = np.nan
         table.loc[is_empty, "method"] = ""
         table.loc[is_flat, ["df", "low", "high", "p"]] = np.nan
         return table
+
+    def _largest(self, facts: Facts) -> FloatArray:
+        """(M,) the largest difference that the metric's range allows; no interval reaches past it."""
+        bounds = self.measured.bounds
+        width = np.inf if bounds is None else bounds[1] - bounds[0]
+        positive = np.clip(facts.weights, 0, None).sum(axis=1)
+        return np.where(positive > 0, positive, 1.0) * width
 
     def _counts(self, contrasts: Sequence[Contrast], facts: Facts) -> dict[str, Any]:
         """n_items, n_clusters, n_seeds, n_strata; the first three empty where the contrast is."""
