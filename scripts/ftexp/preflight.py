@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from ftexp import paths
 from ftexp.chat import Chat, Message, render_messages
+from ftexp.checkpoint_check import check_checkpoint
 from ftexp.config_check import check_config
 from ftexp.errors import UserError
 from ftexp.spec import read_experiment
@@ -28,6 +29,7 @@ def check_runs(runs: list[dict[str, Any]], errors: Errors) -> list[dict[str, Any
             config = configs[run["run"]]
             of_config = [f"finetune.yaml: {message}" for message in check_config(config, run["settings"]["recipe"])]
             errors[run["run"]] += [*of_config, *check_read_back(run, config), *check_files(config)]
+    _check_checkpoints(configs, errors)
     trained = [run for run in runs if run["kind"] == "trained"]
     for name, message in [*check_differences(trained, configs), *check_distinct(trained, configs)]:
         errors[name].append(message)
@@ -74,6 +76,18 @@ def check_files(config: Config) -> list[str]:
     folder = Path(config["checkpointer"]["checkpoint_dir"])
     wanted = [folder / name for name in config["checkpointer"]["checkpoint_files"]] + [Path(config["dataset"]["file"])]
     return [f"{path}: there is no such file" for path in wanted if not path.is_file()]
+
+
+def _check_checkpoints(configs: dict[str, Config], errors: Errors) -> None:
+    """The base weights against the model that they are for, once per model and builder; not where the config is wrong already."""
+    known: dict[str, list[str]] = {}
+    for run, config in configs.items():
+        if errors[run]:
+            continue
+        key = repr((config["checkpointer"]["checkpoint_dir"], config["model"]["_component_"]))
+        if key not in known:
+            known[key] = check_checkpoint(config)
+        errors[run] += known[key]
 
 
 def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config]) -> list[tuple[str, str]]:
@@ -221,6 +235,9 @@ def _check_training_rows(run: dict[str, Any], chat: Chat) -> tuple[list[str], st
     items = read_items(Path(config.dataset.file))
     for position in range(len(dataset)):
         row, item = dataset[position], items[dataset.order[position]]
+        if len(row["tokens"]) > config.model.max_seq_len:
+            what = f"has {len(row['tokens'])} tokens, and the model takes {config.model.max_seq_len}. Shorten or remove it"
+            return [f"{config.dataset.file}: item {item['item']}: {what}"], ""
         prompt = chat.prompt_ids(_messages(run, item))
         if row["tokens"][: len(prompt)] != prompt:
             return [f"finetune.yaml: dataset: item {item['item']}: its tokens do not begin with those of evaluation"], ""
