@@ -14,7 +14,7 @@ from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
 
-FAMILIES = (("qwen2", "chatml"), ("llama3", "llama3"), ("llama3_1", "llama3"), ("llama3_2", "llama3"))
+FAMILIES = [("qwen2", "chatml"), *((name, "llama3") for name in ("llama3", "llama3_1", "llama3_2", "mistral", "gemma", "gemma2"))]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,10 @@ from tiny_models import BOS, ROWS, TinyExperiment, enter, make_experiment, set_u
 from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
 
-FAMILIES = {"qwen2": "chatml", "llama3_2": "llama3", "llama3_1": "llama3"}
+FAMILIES = {
+    "qwen2": "chatml", "llama3_2": "llama3", "llama3_1": "llama3", "llama3": "llama3", "mistral": "llama3", "gemma": "llama3",
+    "gemma2": "llama3",
+}
 STOCK_CHECKPOINTER = "torchtune.training.FullModelHFCheckpointer"
 # 14 training rows in 7 steps an epoch.
 EPOCHS, STEPS = 8, 56
@@ -108,7 +111,7 @@ def test_the_evaluated_model_gives_the_logits_of_the_trained_model(family: str, 
     assert_same_model(train_and_load(tmp_path, family), tokens)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "llama3_1"])
+@pytest.mark.parametrize("family", ["qwen2", "llama3_1", "mistral", "gemma", "gemma2"])
 def test_after_a_full_fine_tune_the_evaluated_model_gives_the_logits_of_the_trained_model(
     family: str, tmp_path: Path, tokens: torch.Tensor
 ) -> None:

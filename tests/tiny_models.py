@@ -23,9 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GemmaConfig,
+    GemmaForCausalLM,
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -74,7 +80,8 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
     """Write a random model with byte-level tokenizer into `folder`.
 
     Args:
-        family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE) or llama3 (untied).
+        family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE), llama3 (untied), mistral
+            (untied), gemma or gemma2 (tied, heads wider than hidden_size / heads; gemma2 with a window of 64 tokens).
         template: chatml (no BOS), llama3 (begins with BOS, prints a date, trims) or None (no chat template; the
             tokenizer itself puts BOS before a text).
         is_sharded: Whether the weights lie in several files with an index.
@@ -87,6 +94,8 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.5)
+        if name.endswith("norm.weight"):  # all alike in a new model, so that no exchange of two would be seen
+            parameter.data += torch.randn_like(parameter) / 5
     model.generation_config = GenerationConfig(eos_token_id=_end_ids(tokenizer), pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(folder, max_shard_size="100KB" if is_sharded else "1GB")
 
@@ -120,11 +129,18 @@ def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     shape = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384, "initializer_range": 0.15,
-        "tie_word_embeddings": family in ("qwen2", "llama3_2"), "bos_token_id": tokenizer.bos_token_id,
+        "tie_word_embeddings": family in ("qwen2", "llama3_2", "gemma", "gemma2"), "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "dtype": "float32",
     }
     if family == "qwen2":
         return Qwen2ForCausalLM(Qwen2Config(**shape, rms_norm_eps=1e-6, rope_theta=1e4))
+    if family == "mistral":
+        return MistralForCausalLM(MistralConfig(**shape, rms_norm_eps=1e-5, rope_theta=1e4, sliding_window=None))
+    if family == "gemma":
+        return GemmaForCausalLM(GemmaConfig(**shape, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e4))
+    if family == "gemma2":
+        window = {"sliding_window": 64, "query_pre_attn_scalar": 16}
+        return Gemma2ForCausalLM(Gemma2Config(**shape, **window, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e4))
     scaling = None if family == "llama3" else _ROPE_SCALING
     return LlamaForCausalLM(LlamaConfig(**shape, rms_norm_eps=1e-5, rope_theta=5e4, rope_scaling=scaling))
 

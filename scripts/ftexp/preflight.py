@@ -52,7 +52,7 @@ def check_read_back(run: dict[str, Any], config: Config) -> list[str]:
             if resolved is config and "${" in str(value_in_config(config, key)):
                 resolved = _resolved(config)
             found = value_in_config(resolved, key)
-            if found != expected:
+            if found != expected and not (found is None and expected is False):  # a switch that is not there is off
                 messages.append(f"finetune.yaml: {key}: is {found!r}, but {name} was declared as {expected!r}")
     return messages
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.errors import UserError, suggestion
+from ftexp.model_families import FAMILIES, dimensions, family_of
 from ftexp.model_folder import parameter_count, read_model_config, weight_files
 
 # Suffix of the shipped configs of each recipe.
@@ -24,9 +25,6 @@ _SUFFIXES = {
     "full_finetune_distributed": "_full",
 }
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
-_ACTIVATION = "silu"
-# Constants inside torchtune's Llama3ScaledRoPE.
-_LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 # How a distributed training's LoRA matrices begin, whatever the number of processes.
 _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
@@ -57,7 +55,7 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     settings = run["settings"]
     model_dir = paths.model_dir(settings["model"])
     shape = read_model_config(model_dir)
-    family = _family(shape, model_dir)
+    family = family_of(shape, model_dir / "config.json")
     config = _shipped_config(settings["recipe"], family, shape)
     config["model"] = _model_section(family, shape, settings, config["model"])
     config["tokenizer"] = {
@@ -73,45 +71,20 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _family(shape: dict[str, Any], model_dir: Path) -> str:
-    """torchtune's family of a model: qwen2, llama3, llama3_1 (scaled RoPE) or llama3_2 (tied embeddings).
-
-    Raises:
-        UserError: If torchtune's builders cannot represent the model.
-    """
-    file = model_dir / "config.json"
-    kind, scaling = shape.get("model_type"), shape.get("rope_scaling")
-    if kind not in ("llama", "qwen2"):
-        raise UserError(f"{file}: model_type: is {kind!r}, and supported are llama (Llama 3.x) and qwen2 (Qwen2, Qwen2.5).")
-    if shape.get("hidden_act", _ACTIVATION) != _ACTIVATION:
-        raise UserError(f"{file}: hidden_act: must be {_ACTIVATION}, got {shape['hidden_act']!r}.")
-    head_dim = shape["hidden_size"] // shape["num_attention_heads"]
-    if shape.get("head_dim", head_dim) != head_dim:
-        raise UserError(f"{file}: head_dim: must be hidden_size / num_attention_heads = {head_dim}, got {shape['head_dim']}.")
-    if kind == "qwen2":
-        if scaling or shape.get("use_sliding_window"):
-            raise UserError(f"{file}: rope_scaling and use_sliding_window are not supported by torchtune's Qwen2.")
-        return "qwen2"
-    if shape.get("attention_bias") or shape.get("mlp_bias"):
-        raise UserError(f"{file}: attention_bias and mlp_bias must be false: torchtune's Llama has no biases.")
-    rope_type = scaling and (scaling.get("rope_type") or scaling.get("type"))
-    if scaling and (rope_type != "llama3" or any(scaling.get(k) != v for k, v in _LLAMA3_ROPE.items())):
-        raise UserError(f"{file}: rope_scaling: torchtune knows only Llama 3.1's ({_LLAMA3_ROPE}), got {scaling}.")
-    if shape.get("tie_word_embeddings"):
-        return "llama3_2"
-    return "llama3_1" if scaling else "llama3"
-
-
 def _shipped_config(recipe: str, family: str, shape: dict[str, Any]) -> dict[str, Any]:
-    """The shipped config of this recipe whose model is nearest in size."""
-    folder = shipped_configs_dir() / {"qwen2": "qwen2_5"}.get(family, family)
-    ending = _SUFFIXES[recipe]
-    choices = [p for p in sorted(folder.glob("*.yaml")) if re.fullmatch(rf"[\d.]+[MB]{ending}", p.stem)]
-    if not choices:
-        raise UserError(f"experiment.yaml: recipe: torchtune ships no config of {recipe} for {folder.name}.")
+    """The shipped config of this recipe whose model is nearest in size, for what does not depend on the model.
+
+    Where torchtune ships none for the family (full fine-tunes of Mistral and Gemma on one device), one of Llama 3's.
+    """
+    choices = _shipped_configs(recipe, FAMILIES[family].shipped) or _shipped_configs(recipe, FAMILIES["llama3"].shipped)
     size = parameter_count(shape)
     path = min(choices, key=lambda p: abs(_labelled_size(p.stem) - size))
     return copy.deepcopy(_read_as_torchtune(path))
+
+
+def _shipped_configs(recipe: str, folder: str) -> list[Path]:
+    paths_there = sorted((shipped_configs_dir() / folder).glob("*.yaml"))
+    return [path for path in paths_there if re.fullmatch(rf"[\d.]+[MB]{_SUFFIXES[recipe]}", path.stem)]
 
 
 @functools.cache
@@ -140,35 +113,29 @@ def _labelled_size(stem: str) -> float:
 
 
 def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
-    """The component builder of the family with every dimension spelled out, and the LoRA arguments."""
+    """The component builder of the family with every dimension spelled out, and the LoRA arguments.
+
+    Raises:
+        UserError: If LoRA is wanted where the family's builder has none.
+    """
     lora = is_lora(settings["recipe"])
-    builder = f"lora_{family}" if lora else family
-    section = {
-        "_component_": f"torchtune.models.{family}.{builder}",
-        "vocab_size": shape["vocab_size"],
-        "num_layers": shape["num_hidden_layers"],
-        "num_heads": shape["num_attention_heads"],
-        "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
-        "embed_dim": shape["hidden_size"],
-        "intermediate_dim": shape["intermediate_size"],
-        "max_seq_len": shape["max_position_embeddings"],
-        "norm_eps": shape["rms_norm_eps"],
-        "rope_base": shape.get("rope_theta", 10000.0),
+    builder = f"{FAMILIES[family].builders}.{family}.{'lora_' if lora else ''}{family}"
+    section = {"_component_": builder, **dimensions(family, shape)}
+    if not lora:
+        return section
+    modules = settings["lora_modules"]
+    if "output" in modules and not FAMILIES[family].has_lora_output:
+        what = f"torchtune's {family} has no LoRA matrices for the output layer, which is the embedding again"
+        raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
+    section |= {
+        "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
+        "apply_lora_to_mlp": "mlp" in modules,
+        "lora_rank": settings["lora_rank"],
+        "lora_alpha": settings["lora_alpha"],
+        "lora_dropout": shipped.get("lora_dropout", 0.0),
     }
-    if family in ("llama3_1", "llama3_2"):
-        section["scale_factor"] = (shape.get("rope_scaling") or {}).get("factor", 1.0)
-    if family in ("qwen2", "llama3_2"):
-        section["tie_word_embeddings"] = bool(shape.get("tie_word_embeddings"))
-    if lora:
-        modules = settings["lora_modules"]
-        section |= {
-            "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
-            "apply_lora_to_mlp": "mlp" in modules,
-            "apply_lora_to_output": "output" in modules,
-            "lora_rank": settings["lora_rank"],
-            "lora_alpha": settings["lora_alpha"],
-            "lora_dropout": shipped.get("lora_dropout", 0.0),
-        }
+    if FAMILIES[family].has_lora_output:
+        section["apply_lora_to_output"] = "output" in modules
     return section
 
 
@@ -179,7 +146,7 @@ def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
         "checkpoint_files": weight_files(model_dir),
         "recipe_checkpoint": None,
         "output_dir": "${output_dir}",
-        "model_type": {"qwen2": "QWEN2", "llama3_2": "LLAMA3_2"}.get(family, "LLAMA3"),
+        "model_type": FAMILIES[family].model_type,
     }
 
 

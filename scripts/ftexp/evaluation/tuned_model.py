@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from ftexp.chat import Chat
 from ftexp.errors import UserError
@@ -50,7 +50,9 @@ def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: 
     is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
     weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
     # Any: a PeftModel passes everything on to the model inside it, which its type does not say.
-    model: Any = AutoModelForCausalLM.from_pretrained(weights_dir, dtype=DTYPES[dtype], local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        weights_dir, dtype=DTYPES[dtype], local_files_only=True, **_attention(weights_dir)
+    )
     if is_adapter:
         from peft import PeftModel
 
@@ -59,6 +61,12 @@ def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: 
     model.to(device)
     model.eval()
     return cast(PreTrainedModel, model)
+
+
+def _attention(weights_dir: Path) -> dict[str, str]:
+    """Gemma 2 caps its attention, which the default implementation of transformers 4.57 leaves out."""
+    config = AutoConfig.from_pretrained(weights_dir, local_files_only=True)
+    return {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
 
 
 def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_tokens: int) -> list[Answer]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ _STATE_KEYS = (
 
 
 class ResumableCheckpointer(FullModelHFCheckpointer):
-    """torchtune's checkpointer with four mistakes of 0.6.1 mended.
+    """torchtune's checkpointer with five mistakes of 0.6.1 mended.
 
     - The adapter of a Qwen2 model is exported as its matrices are: the stock export permutes q and k for RoPE,
       which Qwen2's weights never were.
+    - Of Gemma 2 the norm before the MLP and the one after it are exchanged, in loading and in saving.
     - Adapter and optimizer state are those of one epoch: the stock one takes the adapter of the largest epoch
       folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
     - The state file is renamed into place when it is whole, and epochs older than the one it names go. The last
@@ -59,6 +61,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
     def load_checkpoint(self) -> dict[str, Any]:
         """Load the base weights, and the state to resume from or the LoRA matrices to begin with."""
         state: dict[str, Any] = super().load_checkpoint()
+        if self._model_type == ModelType.GEMMA2:
+            state[training.MODEL_KEY] = exchange_norms(state[training.MODEL_KEY])
         if self._initial_lora:
             weights = state[training.MODEL_KEY]
             weights |= draw_lora(weights, **self._initial_lora)
@@ -69,6 +73,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
     ) -> None:
         """Save epoch `epoch` (from 0): weights first, then, in an unfinished training, the state to resume from."""
         state = {key: state_dict[key] for key in _STATE_KEYS if key in state_dict}
+        if self._model_type == ModelType.GEMMA2 and training.MODEL_KEY in state_dict:
+            state_dict = {**state_dict, training.MODEL_KEY: exchange_norms(state_dict[training.MODEL_KEY])}
         super().save_checkpoint(state_dict, epoch=epoch, intermediate_checkpoint=False, adapter_only=adapter_only)
         folder = self._output_dir / f"epoch_{epoch}"
         if self._model_type == ModelType.QWEN2 and training.ADAPTER_KEY in state_dict:
@@ -127,6 +133,12 @@ def draw_lora(
             drawn[f"{layer}.lora_a.weight"] = torch.nn.init.kaiming_uniform_(matrix, a=math.sqrt(5), generator=generator)
             drawn[f"{layer}.lora_b.weight"] = torch.zeros(rows, rank)
     return drawn
+
+
+def exchange_norms(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Each layer's norm before its MLP under the name of the one after it, and the reverse."""
+    names = {".mlp_norm.": ".mlp_scale.", ".mlp_scale.": ".mlp_norm."}
+    return {re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], key): value for key, value in weights.items()}
 
 
 def unpermute(matrix: torch.Tensor, heads: int) -> torch.Tensor:

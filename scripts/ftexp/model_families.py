@@ -1,0 +1,140 @@
+"""Families of models: which one a config.json describes, and the arguments of its builder in torchtune.
+
+A model is known by the shape that its config.json gives, never by its name: a renamed folder, a new fine-tune of a known shape or
+a size that nobody listed is as good as the original. Nothing is read or written.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftexp.errors import UserError
+
+Shape = dict[str, Any]
+# Constants inside torchtune's Llama3ScaledRoPE.
+_LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+_GELU = "gelu_pytorch_tanh"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of builders, `<family>` and `lora_<family>`.
+
+    Attributes:
+        builders: The module that holds them.
+        model_type: What torchtune's checkpointer calls its weights.
+        shipped: Folder of its configs among those that torchtune ships.
+        has_lora_output: Whether the builder has LoRA for the output layer.
+    """
+
+    model_type: str
+    shipped: str
+    has_lora_output: bool = True
+    builders: str = "torchtune.models"
+
+
+FAMILIES = {
+    "llama3": Family("LLAMA3", "llama3"),
+    "llama3_1": Family("LLAMA3", "llama3_1"),
+    "llama3_2": Family("LLAMA3_2", "llama3_2"),
+    "qwen2": Family("QWEN2", "qwen2_5"),
+    "mistral": Family("MISTRAL", "mistral"),
+    "gemma": Family("GEMMA", "gemma", has_lora_output=False),
+    "gemma2": Family("GEMMA2", "gemma2", has_lora_output=False, builders="ftexp.training"),  # torchtune's own is wrong
+}
+_KINDS = ("llama", "mistral", "qwen2", "gemma", "gemma2")
+
+
+def family_of(shape: Shape, file: Path) -> str:
+    """torchtune's family of a model; of Llama's: llama3 (Llama 2 too), llama3_1 (scaled RoPE) or llama3_2 (tied embeddings).
+
+    Args:
+        shape: Its config.json.
+        file: The path of that, for messages.
+
+    Raises:
+        UserError: If torchtune's builders cannot represent the model.
+    """
+    kind = shape.get("model_type")
+    if kind not in _KINDS:
+        raise UserError(
+            f"{file}: model_type: is {kind!r}, and supported are {', '.join(_KINDS)} (Llama 2 to 3.3, Mistral, Qwen2, Qwen2.5, "
+            "Gemma, Gemma 2). Choose a model of these."
+        )
+    _check_activation(shape, file, _GELU if kind.startswith("gemma") else "silu")
+    if not kind.startswith("gemma"):
+        _check_head_dim(shape, file)
+    if shape.get("mlp_bias") or (shape.get("attention_bias") and kind != "qwen2"):
+        raise UserError(f"{file}: attention_bias and mlp_bias must be false: torchtune's builder has no biases.")
+    return _llama(shape, file) if kind == "llama" else _checked(kind, shape, file)
+
+
+def _check_activation(shape: Shape, file: Path, wanted: str) -> None:
+    """Gemma's configs name theirs twice, and an empty or old name means the right one (transformers 4.57)."""
+    key = "hidden_activation" if wanted == _GELU else "hidden_act"
+    found = shape.get(key) or wanted
+    if found != wanted:
+        raise UserError(f"{file}: {key}: must be {wanted}, which torchtune's builder has, got {found!r}.")
+
+
+def _check_head_dim(shape: Shape, file: Path) -> None:
+    head_dim = shape["hidden_size"] // shape["num_attention_heads"]
+    if (shape.get("head_dim") or head_dim) != head_dim:
+        raise UserError(f"{file}: head_dim: must be hidden_size / num_attention_heads = {head_dim}, got {shape['head_dim']}.")
+
+
+def _llama(shape: Shape, file: Path) -> str:
+    scaling = shape.get("rope_scaling")
+    rope_type = scaling and (scaling.get("rope_type") or scaling.get("type"))
+    if scaling and (rope_type != "llama3" or any(scaling.get(k) != v for k, v in _LLAMA3_ROPE.items())):
+        raise UserError(f"{file}: rope_scaling: torchtune knows only Llama 3.1's ({_LLAMA3_ROPE}), got {scaling}.")
+    if shape.get("tie_word_embeddings"):
+        return "llama3_2"
+    return "llama3_1" if scaling else "llama3"
+
+
+def _checked(kind: str, shape: Shape, file: Path) -> str:
+    """The families that are called as config.json calls them."""
+    if shape.get("rope_scaling"):
+        raise UserError(f"{file}: rope_scaling: torchtune's {kind} has none, got {shape['rope_scaling']}.")
+    window = shape.get("sliding_window")
+    if kind == "qwen2" and shape.get("use_sliding_window"):
+        raise UserError(f"{file}: use_sliding_window: torchtune's Qwen2 has no sliding window. Choose another model.")
+    if kind == "mistral" and window and window < shape["max_position_embeddings"]:
+        raise UserError(
+            f"{file}: sliding_window: is {window}, and torchtune's Mistral attends to everything. Choose one without it."
+        )
+    if kind == "mistral" and shape.get("tie_word_embeddings"):
+        raise UserError(f"{file}: tie_word_embeddings: torchtune's Mistral has an output layer of its own. Choose another model.")
+    if kind.startswith("gemma") and shape.get("tie_word_embeddings") is False:
+        raise UserError(f"{file}: tie_word_embeddings: torchtune's Gemma ties them. Choose another model.")
+    return kind
+
+
+def dimensions(family: str, shape: Shape) -> dict[str, Any]:
+    """The builder's arguments that make a model of this shape."""
+    found = {
+        "vocab_size": shape["vocab_size"],
+        "num_layers": shape["num_hidden_layers"],
+        "num_heads": shape["num_attention_heads"],
+        "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
+        "embed_dim": shape["hidden_size"],
+        "intermediate_dim": shape["intermediate_size"],
+        "max_seq_len": shape["max_position_embeddings"],
+        "norm_eps": shape["rms_norm_eps"],
+        "rope_base": shape.get("rope_theta", 10000.0),
+    }
+    if family in ("llama3_1", "llama3_2"):
+        found["scale_factor"] = (shape.get("rope_scaling") or {}).get("factor", 1.0)
+    if family in ("qwen2", "llama3_2"):
+        found["tie_word_embeddings"] = bool(shape.get("tie_word_embeddings"))
+    if family in ("gemma", "gemma2"):
+        found["head_dim"] = shape["head_dim"]
+    if family in ("mistral", "gemma", "gemma2"):
+        found["attn_dropout"] = 0.0
+    if family == "gemma2":
+        found |= {
+            "hidden_capping_value": shape["attn_logit_softcapping"], "final_capping_value": shape["final_logit_softcapping"],
+            "sliding_window_size": shape["sliding_window"], "query_pre_attn_scalar": shape["query_pre_attn_scalar"],
+        }
+    return found
