@@ -14,7 +14,8 @@ from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
 
-FAMILIES = [("qwen2", "chatml"), *((name, "llama3") for name in ("llama3", "llama3_1", "llama3_2", "mistral", "gemma", "gemma2"))]
+OTHERS = ("llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")
+FAMILIES = [("qwen2", "chatml"), *((name, "llama3") for name in OTHERS)]
 
 
 @pytest.fixture(scope="module")

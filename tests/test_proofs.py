@@ -20,9 +20,11 @@ from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
 
 FAMILIES = {
-    "qwen2": "chatml", "llama3_2": "llama3", "llama3_1": "llama3", "llama3": "llama3", "mistral": "llama3", "gemma": "llama3",
-    "gemma2": "llama3",
+    "qwen2": "chatml", "llama3_2": "llama3", "llama3_1": "llama3", "llama3": "llama3", "mistral": "llama3", "phi3": "llama3",
+    "gemma": "llama3", "gemma2": "llama3",
 }
+# Families whose output layer is no embedding.
+WITH_OUTPUT = ("llama3_1", "llama3", "mistral", "phi3")
 STOCK_CHECKPOINTER = "torchtune.training.FullModelHFCheckpointer"
 # 14 training rows in 7 steps an epoch.
 EPOCHS, STEPS = 8, 56
@@ -51,7 +53,9 @@ class Trained:
 
 
 def train_and_load(root: Path, family: str, *, checkpointer: str | None = None, **constants: Any) -> Trained:
-    """Train by the stock recipe, publish, and load as evaluation does."""
+    """Train by the stock recipe, LoRA on every layer that can have some, publish, and load as evaluation does."""
+    if family in WITH_OUTPUT and "recipe" not in constants:
+        constants["lora_modules"] = ["q", "k", "v", "o", "mlp", "output"]
     experiment = make_experiment(
         root, family, FAMILIES[family], constants={"epochs": EPOCHS, "lr": 1e-2, **constants}, is_sharded=family == "llama3_1"
     )
@@ -111,7 +115,7 @@ def test_the_evaluated_model_gives_the_logits_of_the_trained_model(family: str, 
     assert_same_model(train_and_load(tmp_path, family), tokens)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "llama3_1", "mistral", "gemma", "gemma2"])
+@pytest.mark.parametrize("family", ["qwen2", "llama3_1", "mistral", "phi3", "gemma", "gemma2"])
 def test_after_a_full_fine_tune_the_evaluated_model_gives_the_logits_of_the_trained_model(
     family: str, tmp_path: Path, tokens: torch.Tensor
 ) -> None:

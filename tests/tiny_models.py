@@ -32,6 +32,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -81,7 +83,8 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
 
     Args:
         family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE), llama3 (untied), mistral
-            (untied), gemma or gemma2 (tied, heads wider than hidden_size / heads; gemma2 with a window of 64 tokens).
+            (untied), phi3 (untied, fused matrices), gemma or gemma2 (tied, heads wider than hidden_size / heads; gemma2 with a
+            window of 64 tokens).
         template: chatml (no BOS), llama3 (begins with BOS, prints a date, trims) or None (no chat template; the
             tokenizer itself puts BOS before a text).
         is_sharded: Whether the weights lie in several files with an index.
@@ -136,6 +139,8 @@ def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         return Qwen2ForCausalLM(Qwen2Config(**shape, rms_norm_eps=1e-6, rope_theta=1e4))
     if family == "mistral":
         return MistralForCausalLM(MistralConfig(**shape, rms_norm_eps=1e-5, rope_theta=1e4, sliding_window=None))
+    if family == "phi3":
+        return Phi3ForCausalLM(Phi3Config(**shape, rms_norm_eps=1e-5, rope_theta=1e4))
     if family == "gemma":
         return GemmaForCausalLM(GemmaConfig(**shape, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e4))
     if family == "gemma2":

@@ -81,6 +81,10 @@ def _converted(given: "dict[str, torch.Tensor]", model_type: str, shape: Config)
         from torchtune.models.qwen2._convert_weights import qwen2_hf_to_tune
 
         return dict(qwen2_hf_to_tune(given, **arguments, tie_word_embeddings=shape.get("tie_word_embeddings", False)))
+    if model_type == "PHI3_MINI":
+        from torchtune.models.phi3._convert_weights import phi3_hf_to_tune
+
+        return dict(phi3_hf_to_tune(given, **arguments))
     if model_type == "GEMMA2":
         from torchtune.models.gemma2._convert_weights import gemma2_hf_to_tune
 

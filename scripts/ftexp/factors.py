@@ -10,7 +10,7 @@ from typing import Any
 
 from ftexp.errors import Findings, suggestion
 from ftexp.sections import DATA_KEYS, PROMPT_KEYS, check_prompt_value, check_split, complete_split, read_section
-from ftexp.settings import SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by
+from ftexp.settings import REFUSED_KEYS, SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
 RESERVED_FACTORS = (
@@ -111,7 +111,9 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
             check_prompt_value(found, where, tail, value.isoformat() if isinstance(value, datetime.date) else value)
     elif is_torchtune_key(name):
         owner = owned_by(name)
-        if owner:
+        if name in REFUSED_KEYS:
+            found.add(where, f"is refused: {REFUSED_KEYS[name]}", "Leave it out.")
+        elif owner:
             found.add(where, "is a torchtune key that another fact owns", owner[0].upper() + owner[1:] + ".")
         elif isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
             found.add(where, f"is the text {value!r}, which torchtune would take for true", "Write true or false.")

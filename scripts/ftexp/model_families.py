@@ -39,10 +39,11 @@ FAMILIES = {
     "llama3_2": Family("LLAMA3_2", "llama3_2"),
     "qwen2": Family("QWEN2", "qwen2_5"),
     "mistral": Family("MISTRAL", "mistral"),
+    "phi3": Family("PHI3_MINI", "phi3"),
     "gemma": Family("GEMMA", "gemma", has_lora_output=False),
     "gemma2": Family("GEMMA2", "gemma2", has_lora_output=False, builders="ftexp.training"),  # torchtune's own is wrong
 }
-_KINDS = ("llama", "mistral", "qwen2", "gemma", "gemma2")
+_KINDS = ("llama", "mistral", "qwen2", "phi3", "gemma", "gemma2")
 
 
 def family_of(shape: Shape, file: Path) -> str:
@@ -59,7 +60,7 @@ def family_of(shape: Shape, file: Path) -> str:
     if kind not in _KINDS:
         raise UserError(
             f"{file}: model_type: is {kind!r}, and supported are {', '.join(_KINDS)} (Llama 2 to 3.3, Mistral, Qwen2, Qwen2.5, "
-            "Gemma, Gemma 2). Choose a model of these."
+            "Phi-3, Gemma, Gemma 2). Choose a model of these."
         )
     _check_activation(shape, file, _GELU if kind.startswith("gemma") else "silu")
     if not kind.startswith("gemma"):
@@ -97,15 +98,12 @@ def _checked(kind: str, shape: Shape, file: Path) -> str:
     """The families that are called as config.json calls them."""
     if shape.get("rope_scaling"):
         raise UserError(f"{file}: rope_scaling: torchtune's {kind} has none, got {shape['rope_scaling']}.")
-    window = shape.get("sliding_window")
     if kind == "qwen2" and shape.get("use_sliding_window"):
         raise UserError(f"{file}: use_sliding_window: torchtune's Qwen2 has no sliding window. Choose another model.")
-    if kind == "mistral" and window and window < shape["max_position_embeddings"]:
-        raise UserError(
-            f"{file}: sliding_window: is {window}, and torchtune's Mistral attends to everything. Choose one without it."
-        )
-    if kind == "mistral" and shape.get("tie_word_embeddings"):
-        raise UserError(f"{file}: tie_word_embeddings: torchtune's Mistral has an output layer of its own. Choose another model.")
+    if kind in ("mistral", "phi3") and shape.get("tie_word_embeddings"):
+        raise UserError(f"{file}: tie_word_embeddings: torchtune's {kind} has an output layer of its own. Choose another model.")
+    if kind == "phi3" and shape.get("partial_rotary_factor", 1.0) != 1.0:
+        raise UserError(f"{file}: partial_rotary_factor: must be 1, got {shape['partial_rotary_factor']}. Choose another model.")
     if kind.startswith("gemma") and shape.get("tie_word_embeddings") is False:
         raise UserError(f"{file}: tie_word_embeddings: torchtune's Gemma ties them. Choose another model.")
     return kind
@@ -120,9 +118,9 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
         "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
         "embed_dim": shape["hidden_size"],
         "intermediate_dim": shape["intermediate_size"],
-        "max_seq_len": shape["max_position_embeddings"],
+        "max_seq_len": _longest(family, shape),
         "norm_eps": shape["rms_norm_eps"],
-        "rope_base": shape.get("rope_theta", 10000.0),
+        "rope_base": int(shape.get("rope_theta", 10_000)),  # config.json writes it as a fraction, most builders want it whole
     }
     if family in ("llama3_1", "llama3_2"):
         found["scale_factor"] = (shape.get("rope_scaling") or {}).get("factor", 1.0)
@@ -130,7 +128,7 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
         found["tie_word_embeddings"] = bool(shape.get("tie_word_embeddings"))
     if family in ("gemma", "gemma2"):
         found["head_dim"] = shape["head_dim"]
-    if family in ("mistral", "gemma", "gemma2"):
+    if family in ("mistral", "phi3", "gemma", "gemma2"):
         found["attn_dropout"] = 0.0
     if family == "gemma2":
         found |= {
@@ -138,3 +136,10 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
             "sliding_window_size": shape["sliding_window"], "query_pre_attn_scalar": shape["query_pre_attn_scalar"],
         }
     return found
+
+
+def _longest(family: str, shape: Shape) -> int:
+    """Tokens that the model takes: no more than its window, where it has one that torchtune's builder does not know."""
+    most = int(shape["max_position_embeddings"])
+    window = shape.get("sliding_window") if family in ("mistral", "phi3") else None
+    return min(most, int(window or most))

@@ -48,11 +48,13 @@ def weight_files(model_dir: Path) -> list[str]:
 
 
 def parameter_count(shape: dict[str, Any]) -> int:
-    """Parameters of a Llama or Qwen2 model, biases and norms left out (under 0.1 %)."""
-    dim, layers = shape["hidden_size"], shape["num_hidden_layers"]
-    kv_dim = dim * shape.get("num_key_value_heads", shape["num_attention_heads"]) // shape["num_attention_heads"]
-    per_layer = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
-    embeddings = shape["vocab_size"] * dim * (1 if shape.get("tie_word_embeddings") else 2)
+    """Parameters of a model of a supported family, biases and norms left out (under 0.1 %)."""
+    dim, layers, heads = shape["hidden_size"], shape["num_hidden_layers"], shape["num_attention_heads"]
+    head_dim = shape.get("head_dim") or dim // heads
+    q_dim, kv_dim = heads * head_dim, shape.get("num_key_value_heads", heads) * head_dim
+    per_layer = 2 * dim * q_dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
+    is_tied = shape.get("tie_word_embeddings", str(shape.get("model_type", "")).startswith("gemma"))
+    embeddings = shape["vocab_size"] * dim * (1 if is_tied else 2)
     return int(layers * per_layer + embeddings)
 
 

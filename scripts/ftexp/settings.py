@@ -122,6 +122,11 @@ OWNED_KEYS = {
     "lr_scheduler.num_warmup_steps": "warmup_steps",
     "tokenizer.max_seq_len": "max_seq_len",
 }
+# Keys that torchtune takes and that would give a wrong result, and why.
+REFUSED_KEYS = {
+    "model.use_dora": "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained",
+    "model.quantize_base": "a base quantised in training is not quantised in evaluation, so that two models would be compared",
+}
 OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
 
 # What decides a control's answers: it is one fixed model, so nothing of the training does.

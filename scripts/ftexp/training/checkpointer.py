@@ -1,5 +1,6 @@
 """The checkpointer component: a right export for every accepted model, and states that belong together."""
 
+import json
 import math
 import os
 import re
@@ -13,6 +14,7 @@ from torchtune import training
 from torchtune.modules.peft import get_lora_module_names
 from torchtune.training import FullModelHFCheckpointer, ModelType
 
+from ftexp.training.phi3_adapter import peft_config, peft_weights
 from ftexp.training.process import die_with_launcher
 from ftexp.training.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 
@@ -27,10 +29,11 @@ _STATE_KEYS = (
 
 
 class ResumableCheckpointer(FullModelHFCheckpointer):
-    """torchtune's checkpointer with five mistakes of 0.6.1 mended.
+    """torchtune's checkpointer with six mistakes of 0.6.1 mended.
 
     - The adapter of a Qwen2 model is exported as its matrices are: the stock export permutes q and k for RoPE,
       which Qwen2's weights never were.
+    - A Phi-3 model's adapter is written in PEFT form, as all others are.
     - Of Gemma 2 the norm before the MLP and the one after it are exchanged, in loading and in saving.
     - Adapter and optimizer state are those of one epoch: the stock one takes the adapter of the largest epoch
       folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
@@ -79,9 +82,23 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
         folder = self._output_dir / f"epoch_{epoch}"
         if self._model_type == ModelType.QWEN2 and training.ADAPTER_KEY in state_dict:
             self._undo_rope_permutation(folder / ADAPTER_FILE)
+        if self._model_type == ModelType.PHI3_MINI and training.ADAPTER_KEY in state_dict:
+            self._save_phi3_adapter(state_dict, folder)
         if intermediate_checkpoint:
             self._save_state(state)
             self._remove_epochs_before(epoch)
+
+    def _save_phi3_adapter(self, state_dict: dict[str, Any], folder: Path) -> None:
+        """In PEFT form, which the stock checkpointer leaves out."""
+        heads, dim, wide = (self._config[name] for name in ("num_attention_heads", "hidden_size", "intermediate_size"))
+        narrow = dim // heads * self._config["num_key_value_heads"]
+        rows = {"attn.q_proj": dim, "attn.k_proj": narrow, "attn.v_proj": narrow, "attn.output_proj": dim}
+        trained = {name: value.detach().cpu() for name, value in state_dict[training.ADAPTER_KEY].items()}
+        weights = peft_weights(trained, {**rows, "mlp.w1": wide, "mlp.w3": wide, "mlp.w2": dim})
+        save_file(weights, folder / ADAPTER_FILE, metadata={"format": "pt"})
+        said = state_dict[training.ADAPTER_CONFIG]
+        config = peft_config(weights, rank=said["r"], alpha=said["lora_alpha"])
+        (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
 
     def _save_state(self, state: dict[str, Any]) -> None:
         path = self._output_dir / RECIPE_STATE
