@@ -268,8 +268,8 @@ def time_effects() -> None:
     from ftexp import paths
     from ftexp.effects import effects
     from ftexp.planning import planned_runs
+    from ftexp.reporting.scores import analysis_of, items_frame, runs_frame, scores_frame
     from ftexp.results import collect_contents, collect_states
-    from ftexp.scores import analysis_of, items_frame, runs_frame, scores_frame
     from ftexp.spec import read_experiment
     from ftexp.state import Work
 

@@ -11,7 +11,7 @@ from typing import Any
 from ftexp import paths
 from ftexp.errors import UserError, run_command, suggestion
 from ftexp.planning import planned_runs
-from ftexp.provenance import provenance_of_log, provenance_of_run
+from ftexp.reporting.provenance import provenance_of_log, provenance_of_run
 from ftexp.results import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
 from ftexp.spec import read_experiment
 from ftexp.state import Work

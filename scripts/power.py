@@ -75,7 +75,7 @@ def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str
     """
     import pandas as pd
     from ftexp.effects import spread_from_effects
-    from ftexp.figures import effect_rows
+    from ftexp.reporting.figures import effect_rows
 
     advice = "Run `make report` first, or say what you expect: make power MEANS=.6,.7 SEED_SD=.02 ITEMS=300 SEEDS=2,3,5"
     if not paths.EFFECTS_CSV.is_file():

@@ -22,6 +22,7 @@ from ftexp.filesystem import read_json, sha256_file, sha256_json, write_bytes_if
 from ftexp.inspect_logs import log_path, logs_not_counted
 from ftexp.job_record import read_job
 from ftexp.planning import folders_not_in_design, planned_runs
+from ftexp.reporting.results_view import missing, shown_table, status_counts
 from ftexp.results import (
     TIMING_COLUMNS,
     RunFacts,
@@ -31,7 +32,6 @@ from ftexp.results import (
     results_header,
     results_rows,
 )
-from ftexp.results_view import missing, shown_table, status_counts
 from ftexp.spec import Experiment, read_experiment
 from ftexp.state import Work, stages_of
 from ftexp.text_table import text_table
@@ -62,11 +62,11 @@ def main(arguments: list[str]) -> int:
 
 def _build(all_facts: list[RunFacts], key: str) -> None:
     """Write the tables, the figures and the page, and remember from what."""
-    from ftexp.conclusions import conclusions
     from ftexp.effects import effects
-    from ftexp.figures import draw_figures, write_figures
-    from ftexp.report_page import Findings, render_page
-    from ftexp.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
+    from ftexp.reporting.conclusions import conclusions
+    from ftexp.reporting.figures import draw_figures, write_figures
+    from ftexp.reporting.page import Findings, render_page
+    from ftexp.reporting.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
 
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     full = collect_contents(all_facts, experiment.analysis)
@@ -111,7 +111,7 @@ def _key(all_facts: list[RunFacts]) -> str:
     """Hash of all that the tables and the page are made from; manifests stand for logs and trainings."""
     code = Path(__file__).parent
     files = [paths.EXPERIMENT_YAML, paths.RUNS_CSV, paths.TEMPLATE_JSON, *sorted((code / "ftexp").rglob("*.py"))]
-    files += [code / "ftexp/report_template.html", Path(__file__)]
+    files += [code / "ftexp/reporting/page_template.html", Path(__file__)]
     files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in stages_of(facts.run)]
     files += sorted({paths.split_dir(facts.run["split"]) / name for facts in all_facts for name in ("split.json", "test.jsonl")})
     states = [[facts.run, facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]

@@ -20,8 +20,8 @@ from ftexp.code_version import code_versions
 from ftexp.inspect_logs import Answer, UnusableLog, log_path, read_log
 from ftexp.items import Item, read_test_items
 from ftexp.planning import read_run
-from ftexp.plots import Curve, Point, curves_plot, factor_plot, smooth
 from ftexp.publishing import write_manifest
+from ftexp.reporting.plots import Curve, Point, curves_plot, factor_plot, smooth
 from ftexp.results import RunFacts, controls_by_run, estimate, number, paired_difference
 from ftexp.state import Work
 from ftexp.status_words import State

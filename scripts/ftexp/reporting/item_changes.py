@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ftexp.inspect_logs import Answer
 from ftexp.items import Item
+from ftexp.reporting.svg_figure import cell_label
 from ftexp.results import RunFacts, controls_by_run
-from ftexp.svg_figure import cell_label
 
 MOST_CHARACTERS = 400
 MOST_CELLS = 8

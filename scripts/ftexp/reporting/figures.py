@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from ftexp import paths
-from ftexp.effect_plots import effect_plot, interaction_plot
 from ftexp.filesystem import write_bytes_if_changed
-from ftexp.plots import SEED, Curve, Plot, Point, curves_plot, factor_plot
+from ftexp.reporting.effect_plots import effect_plot, interaction_plot
+from ftexp.reporting.plots import SEED, Curve, Plot, Point, curves_plot, factor_plot
 from ftexp.results import RunFacts, controls_by_run
 from ftexp.spec import Experiment
 

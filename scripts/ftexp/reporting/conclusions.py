@@ -6,30 +6,30 @@ Nothing is read or written.
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ftexp.effects import Analysis, detectable
-from ftexp.number_words import shown, shown_range
+from ftexp.reporting.number_words import shown, shown_range
 
 ALPHA = 0.05
-OVER = {"recipe": "over new items and new seeds", "models": "over new items, for these very runs"}
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """One sentence about `subject`; `is_claim` where an interval excludes 0."""
+    """One sentence about `subject`, and what to beware of in it; `is_claim` where an interval excludes 0."""
 
     subject: str
     text: str
     is_claim: bool
+    notes: tuple[str, ...] = ()
 
 
 def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
-    """Sentences on the primary metric: fine-tuning at all, each factor, then interactions.
+    """Sentences on the primary metric: fine-tuning at all, each factor, interactions; then what to beware of in all of them.
 
     Args:
         table: What `effects` returned.
@@ -44,7 +44,15 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
     trends = _best_scope(primary[primary["kind"] == "trend"])
     said += [_of_factor(name, _of_kind(primary, name), trends[trends["factor"] == name], sizes, analysis) for name in varied]
     said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
-    return [conclusion for conclusion in said if conclusion]
+    return _with_notes([conclusion for conclusion in said if conclusion])
+
+
+def _with_notes(said: list[Conclusion]) -> list[Conclusion]:
+    """Each sentence with its own notes after it; those that all have stand once, at the end."""
+    shared = [note for note in said[0].notes if note and all(note in other.notes for other in said)] if len(said) > 1 else []
+    own = [replace(each, text=each.text + _sentences([note for note in each.notes if note not in shared])) for each in said]
+    last = Conclusion("all", "In all of this: " + " ".join(f"{note}." for note in shared), False)
+    return [*own, last] if shared else own
 
 
 def _of_kind(table: pd.DataFrame, factor: str) -> pd.DataFrame:
@@ -66,16 +74,16 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         return None
     row = rows.iloc[0]
     if pd.isna(row["low"]):
-        return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}.", False)
-    how = f"({_interval(row)}, {OVER[row['scope']]})"
-    notes = _sentences(_notes(rows, "cells"))
+        return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
+    how = f"({_interval(row)})"
+    notes = (_scope_note(rows), *_notes(rows, "cells"))
     if not _excludes_zero(row):
         text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0"
-        return Conclusion("fine-tuning", f"Fine-tuning: {text}{notes}", False)
+        return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
     size = shown(abs(row["estimate"]))
     text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}"
-    return Conclusion("fine-tuning", text + notes, True)
+    return Conclusion("fine-tuning", text, True, notes)
 
 
 def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
@@ -93,8 +101,8 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     notes += [_power_note(name, known, sizes)] if len(open_) else []
     others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other != name]
     over = f", averaged over {' and '.join(others)}" if others else ""
-    text = f"{name}{over}: {'; '.join(parts)}{_sentences(notes)}"
-    return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()))
+    text = f"{name}{over}: {'; '.join(parts)}"
+    return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
 
 
 def _claims(rows: pd.DataFrame) -> pd.DataFrame:
@@ -169,19 +177,19 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
     known = rows[rows["low"].notna()]
     if known.empty:
         reasons = dict.fromkeys(filter(None, rows["reason"].fillna("")))
-        return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)}).", False) if len(rows) else None
+        return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)})", False) if len(rows) else None
     claimed = _claims(known)
     claimed = claimed[claimed["p_holm"] < ALPHA]
-    notes = _sentences([_scope_note(known), *_notes(known, "combinations of the other factors' levels")])
+    notes = (_scope_note(known), *_notes(known, "combinations of the other factors' levels"))
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
-        return Conclusion("interactions", f"Interactions: nothing to claim; {text}{notes}", False)
+        return Conclusion("interactions", f"Interactions: nothing to claim; {text}", False, notes)
     pairs = []
     for _, of_pair in claimed.groupby("factor", sort=False):
         row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
         scale = "; near an end of the scale this may come from the scale alone" if "scale" in row["flags"] else ""
         pairs.append(f"{_interaction_in_words(row, analysis)} ({_interval(row)}{scale})")
-    return Conclusion("interactions", f"Interactions: {'; '.join(pairs)}{notes}", True)
+    return Conclusion("interactions", f"Interactions: {'; '.join(pairs)}", True, notes)
 
 
 def _interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:

@@ -14,9 +14,9 @@ from ftexp.effects import Analysis
 from ftexp.effects.analysis import IntArray
 from ftexp.effects.measurements import group_column
 from ftexp.eval_file import task_name
+from ftexp.reporting.svg_figure import level_label
 from ftexp.results import RunFacts, controls_by_run
 from ftexp.spec import Experiment
-from ftexp.svg_figure import level_label
 
 if TYPE_CHECKING:
     from ftexp.effects.analysis import Metric

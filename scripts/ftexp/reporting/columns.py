@@ -1,6 +1,6 @@
 """The columns of the tables that `make report` writes, in words: docs/tables.md, and the last section of the report.
 
-Command: PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md
+Command: PYTHONPATH=scripts python -m ftexp.reporting.columns > docs/tables.md
 """
 
 from collections.abc import Sequence
@@ -54,8 +54,8 @@ TABLES = (
 _INTRODUCTION = """\
 # The tables of a report
 
-Written by `PYTHONPATH=scripts python -m ftexp.columns > docs/tables.md`. `import pandas as pd`; then each is one call to load.
-Whether the intervals cover the truth is told in [benchmarks/effects.md](../benchmarks/effects.md).
+Written by `PYTHONPATH=scripts python -m ftexp.reporting.columns > docs/tables.md`. `import pandas as pd`; then each is one call
+to load. Whether the intervals cover the truth is told in [benchmarks/effects.md](../benchmarks/effects.md).
 
 ## How an effect is computed
 

@@ -1,6 +1,6 @@
 """report.html: one page that opens offline: the question and its answers, the design, the tables, the plots, what changed.
 
-Reads data/splits/<name>/split.json, manifests and report_template.html; the rest comes as arguments. Writes nothing.
+Reads data/splits/<name>/split.json, manifests and page_template.html; the rest comes as arguments. Writes nothing.
 No time and no host is in it: the same results give the same bytes.
 """
 
@@ -12,24 +12,24 @@ from typing import Any
 import pandas as pd
 
 from ftexp import paths
-from ftexp.columns import HEADER as COLUMNS_HEADER
-from ftexp.columns import TABLES
-from ftexp.conclusions import conclusions
 from ftexp.effects import Analysis
-from ftexp.effects_view import HEADER as EFFECTS_HEADER
-from ftexp.effects_view import effects_sections, sensitivity_rows
 from ftexp.filesystem import read_json
-from ftexp.item_changes import answer_columns, changed_items
-from ftexp.plots import SEED, Plot
-from ftexp.provenance import provenance_of_report
+from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
+from ftexp.reporting.columns import TABLES
+from ftexp.reporting.conclusions import conclusions
+from ftexp.reporting.effects_view import HEADER as EFFECTS_HEADER
+from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
+from ftexp.reporting.item_changes import answer_columns, changed_items
+from ftexp.reporting.plots import SEED, Plot
+from ftexp.reporting.provenance import provenance_of_report
+from ftexp.reporting.results_view import missing, shown_table
+from ftexp.reporting.svg_figure import level_label
 from ftexp.results import NUMBERS, RunFacts, results_header, results_rows
-from ftexp.results_view import missing, shown_table
 from ftexp.settings import SETTINGS
 from ftexp.spec import Experiment
 from ftexp.splits import PARTS
-from ftexp.svg_figure import level_label
 
-TEMPLATE_PATH = Path(__file__).with_name("report_template.html")
+TEMPLATE_PATH = Path(__file__).with_name("page_template.html")
 MANY_RUNS = 40
 
 

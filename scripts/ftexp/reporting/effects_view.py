@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from ftexp.conclusions import missing_runs
 from ftexp.effects import Analysis, detectable
-from ftexp.number_words import shown, shown_range
+from ftexp.reporting.conclusions import missing_runs
+from ftexp.reporting.number_words import shown, shown_range
 
 MOST_ROWS, MOST_OPEN_ROWS = 150, 12
 HEADER = (
