@@ -378,4 +378,4 @@ def test_the_demo_answers_its_question() -> None:
     assert max(cells.values()) >= 0.80
     assert max(cells.values()) - min(cells.values()) > 0.3
     assert "report.html" in made.stdout
-    assert "lr: 3e-3 instead of 1e-4 raises exact by" in made.stdout
+    assert "lr, averaged over lora_rank: 3e-3 instead of 1e-4 raises exact by" in made.stdout
