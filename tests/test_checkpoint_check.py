@@ -10,6 +10,7 @@ import pytest
 import torch
 from ftexp import paths
 from ftexp.checkpoint_check import check_checkpoint
+from ftexp.config_check import check_config
 from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
@@ -43,6 +44,7 @@ def test_every_tensor_of_a_whole_checkpoint_is_accounted_for(
     config = load_yaml(paths.RunPaths(made.run).finetune_yaml)
     assert (len(config["checkpointer"]["checkpoint_files"]) > 1) == is_sharded
     assert check_checkpoint(config) == []
+    assert check_config(config, recipe) == []
 
 
 def shards() -> list[Path]:

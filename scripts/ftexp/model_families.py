@@ -120,10 +120,10 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
         "intermediate_dim": shape["intermediate_size"],
         "max_seq_len": _longest(family, shape),
         "norm_eps": shape["rms_norm_eps"],
-        "rope_base": int(shape.get("rope_theta", 10_000)),  # config.json writes it as a fraction, most builders want it whole
+        "rope_base": _whole(shape.get("rope_theta", 10_000)),
     }
     if family in ("llama3_1", "llama3_2"):
-        found["scale_factor"] = (shape.get("rope_scaling") or {}).get("factor", 1.0)
+        found["scale_factor"] = _whole((shape.get("rope_scaling") or {}).get("factor", 1))
     if family in ("qwen2", "llama3_2"):
         found["tie_word_embeddings"] = bool(shape.get("tie_word_embeddings"))
     if family in ("gemma", "gemma2"):
@@ -136,6 +136,11 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
             "sliding_window_size": shape["sliding_window"], "query_pre_attn_scalar": shape["query_pre_attn_scalar"],
         }
     return found
+
+
+def _whole(value: float) -> float:
+    """8.0, as config.json writes it, as 8, as most builders want it."""
+    return int(value) if value == int(value) else value
 
 
 def _longest(family: str, shape: Shape) -> int:
