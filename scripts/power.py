@@ -12,6 +12,7 @@ from ftexp import paths
 from ftexp.errors import UserError, run_command
 from ftexp.planning import make_plan
 from ftexp.power_options import read_power_options
+from ftexp.settings import SEED
 from ftexp.spec import Experiment
 from ftexp.splits import make_split
 from ftexp.text_table import text_table
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from ftexp.effects import Spread
 
-SEED = "seed"
 
 
 def main(arguments: list[str]) -> int:
@@ -74,14 +74,14 @@ def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str
         UserError: If there are no effects yet.
     """
     import pandas as pd
-    from ftexp.effects import spread_from_effects
-    from ftexp.reporting.figures import effect_rows
+    from ftexp.effects import leading_rows, spread_from_effects
 
     advice = "Run `make report` first, or say what you expect: make power MEANS=.6,.7 SEED_SD=.02 ITEMS=300 SEEDS=2,3,5"
     if not paths.EFFECTS_CSV.is_file():
         raise UserError(f"{paths.EFFECTS_CSV}: there is none yet. {advice}")
     effects = pd.read_csv(paths.EFFECTS_CSV)
-    rows = {name: _hardest(effect_rows(effects, name, experiment.analysis["primary"])) for name in factors}
+    primary = effects[effects["metric"] == experiment.analysis["primary"]]
+    rows = {name: _hardest(leading_rows(primary[primary["factor"] == name])) for name in factors}
     known = {name: row for name, row in rows.items() if row is not None}
     if not known:
         raise UserError(f"{paths.EFFECTS_CSV}: holds no effect with a number yet. {advice}")

@@ -6,7 +6,6 @@ Command: make report (python scripts/report.py)
 """
 
 import csv
-import datetime
 import gc
 import os
 import shlex
@@ -20,7 +19,7 @@ from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_file, sha256_json, write_bytes_if_changed, write_if_changed, write_json
 from ftexp.inspect_logs import log_path, logs_not_counted
-from ftexp.job_record import read_job
+from ftexp.job_record import began_at, read_job
 from ftexp.planning import folders_not_in_design, planned_runs
 from ftexp.reporting.results_view import missing, shown_table, status_counts
 from ftexp.results import (
@@ -70,7 +69,8 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
 
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     full = collect_contents(all_facts, experiment.analysis)
-    changed = write_if_changed(paths.RESULTS_CSV, csv_text(results_header(list(experiment.factors)), results_rows(full)))
+    rows = results_rows(full)
+    changed = write_if_changed(paths.RESULTS_CSV, csv_text(results_header(list(experiment.factors)), rows))
     items = items_frame(full)
     changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
     analysis = analysis_of(experiment)
@@ -79,11 +79,13 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     plots = draw_figures(experiment, full, run_scores(items, experiment), table)
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
-    page = render_page(experiment, full, Findings(table, analysis, plots, folders_not_in_design([f.id for f in full]), logs))
+    said = conclusions(table, analysis)
+    extra = folders_not_in_design([facts.id for facts in full])
+    page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
     outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures)}
-    said = [conclusion.text for conclusion in conclusions(table, analysis)]
-    write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": said})
+    texts = [conclusion.text for conclusion in said]
+    write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
 
@@ -152,8 +154,7 @@ def timing_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
         for stage in stages_of(run):
             job = read_job(run["run"], stage)
             if job is not None:
-                started = datetime.datetime.fromtimestamp(job["started"], datetime.UTC).isoformat(timespec="seconds")
-                rows.append([run["run"], stage, job["host"], started, str(job.get("seconds", ""))])
+                rows.append([run["run"], stage, job["host"], began_at(job), str(job.get("seconds", ""))])
             elif (run["run"], stage) in before:
                 rows.append([before[run["run"], stage][name] for name in TIMING_COLUMNS])
     return rows

@@ -8,6 +8,7 @@ from ftexp.config_check import check_config, check_paths
 from ftexp.errors import UserError, suggestion
 from ftexp.recipe_keys import recipe_keys, recipes
 from ftexp.settings import RECIPES
+from ftexp.torchtune_config import is_lora
 
 
 def check_file(path: Path, recipe: str | None = None) -> tuple[str, list[str]]:
@@ -41,7 +42,7 @@ def _misfit(config: dict[str, Any], recipe: str) -> tuple[bool, int]:
     component = str(model.get("_component_", "")) if isinstance(model, dict) else ""
     has_lora = component.rpartition(".")[2].startswith(("lora_", "qlora_"))
     top = {key.split(".")[0] for key in keys.read}
-    return has_lora != recipe.startswith("lora_"), len(set(config) - top) + len({k for k in keys.required if k not in config})
+    return has_lora != is_lora(recipe), len(set(config) - top) + len({k for k in keys.required if k not in config})
 
 
 def _read(path: Path) -> dict[str, Any]:

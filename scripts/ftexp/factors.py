@@ -49,13 +49,14 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
 
 def _check_repeats(found: Findings, key: str, levels: list[Any]) -> None:
     for index, level in enumerate(levels):
-        if any((level == other and type(level) is type(other)) or _same_number(level, other) for other in levels[:index]):
+        if any(_same_level(level, other) for other in levels[:index]):
             found.add(key, f"has the level {level!r} twice", "Remove one.")
 
 
-def _same_number(a: Any, b: Any) -> bool:
+def _same_level(a: Any, b: Any) -> bool:
+    """Equal and of one type; numbers are of one type, booleans no numbers."""
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
-    return are_numbers and bool(a == b)
+    return bool(a == b) and (are_numbers or type(a) is type(b))
 
 
 def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> list[Level]:
@@ -170,7 +171,7 @@ def check_baseline(found: Findings, baseline: dict[str, Any], factors: dict[str,
             found.unknown(key, [name for name in factors if name != "seed"], "factor")
         else:
             labels = [level.label for level in factors[factor]]
-            same = [label for label in labels if _same_number(label, value) or (label == value and type(label) is type(value))]
+            same = [label for label in labels if _same_level(label, value)]
             if not same:
                 found.add(key, f"must be a level of the factor, got {value!r}", f"Its levels: {', '.join(map(str, labels))}.")
             else:

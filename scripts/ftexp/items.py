@@ -41,13 +41,14 @@ def read_test_items(run: dict[str, Any], analysis: dict[str, Any]) -> dict[str, 
         UserError: If a row has no value in a column that the analysis names.
     """
     path = paths.split_dir(run["split"]) / "test.jsonl"
+    lines = read_items(path)
     for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
-        if any(line["row"].get(column) is None for line in read_items(path)):
+        if any(line["row"].get(column) is None for line in lines):
             raise UserError(
                 f"{path}: column '{column}', which experiment.yaml names under evaluation, is not in every row. "
                 "Name another, or `make split` where the data changed."
             )
-    items = (_item(line["item"], line["row"], run["data"], analysis) for line in read_items(path))
+    items = (_item(line["item"], line["row"], run["data"], analysis) for line in lines)
     return {item.id: item for item in items}
 
 

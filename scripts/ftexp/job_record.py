@@ -1,5 +1,6 @@
 """The record of a stage's last job: where and when it began and how it ended. Written by the job itself; not in git."""
 
+import datetime
 import json
 import os
 import socket
@@ -35,6 +36,11 @@ def end(run: str, stage: str, record: dict[str, Any], state: str, reason: str = 
     """Write how a stage that had begun ended; `seconds` is the time since it began."""
     seconds = round(time.time() - record["started"], 1)
     write_json(paths.RunPaths(run).job(stage), {**record, "state": state, "reason": reason, "seconds": seconds})
+
+
+def began_at(job: dict[str, Any]) -> str:
+    """When a stage began: UTC, ISO 8601, to the second."""
+    return datetime.datetime.fromtimestamp(job["started"], datetime.UTC).isoformat(timespec="seconds")
 
 
 def read_job(run: str, stage: str) -> dict[str, Any] | None:

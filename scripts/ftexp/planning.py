@@ -107,9 +107,10 @@ def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Spl
     """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
     found = Findings("experiment.yaml")
     has_f1 = "macro_f1" in experiment.analysis["metrics"]
-    for run in runs if has_f1 else []:
-        split = splits[split_name(run.data)]
-        answers = [str(item["row"][run.data["output"]]).strip() for item in split.rows["test"]] if split else []
+    outputs = {split_name(run.data): run.data["output"] for run in runs} if has_f1 else {}
+    for name, output in outputs.items():
+        split = splits[name]
+        answers = [str(item["row"][output]).strip() for item in split.rows["test"]] if split else []
         if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
             what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
             found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")

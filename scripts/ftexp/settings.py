@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+# The factor whose levels are replicates of a cell.
+SEED = "seed"
 LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
 LOSSES = ("completion", "full")
 DTYPES = ("fp32", "bf16")

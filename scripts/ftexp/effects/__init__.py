@@ -14,11 +14,13 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 """
 
 from ftexp.effects.analysis import Analysis
+from ftexp.effects.families import leading_rows
 from ftexp.effects.means import means
 from ftexp.effects.rows import COLUMNS
 from ftexp.effects.sensitivity import Spread, detectable, power, spread_from_effects, spread_from_means
 from ftexp.effects.table import effects
 
 __all__ = [
-    "COLUMNS", "Analysis", "Spread", "detectable", "effects", "means", "power", "spread_from_effects", "spread_from_means",
+    "COLUMNS", "Analysis", "Spread", "detectable", "effects", "leading_rows", "means", "power", "spread_from_effects",
+    "spread_from_means",
 ]

@@ -11,6 +11,12 @@ def family(task: str, metric: str, kind: str, *, is_primary: bool) -> str:
     return f"{'confirmatory' if is_primary else 'exploratory'}: {task}, {metric}, {kind}"
 
 
+def leading_rows(of_factor: pd.DataFrame) -> pd.DataFrame:
+    """Of a factor's rows those that average over the other factors; without other factors, its levels against the baseline."""
+    mains = of_factor[of_factor["kind"] == "main"]
+    return mains if len(mains) else of_factor[of_factor["kind"] == "level"]
+
+
 def holm(p: FloatArray) -> FloatArray:
     """Holm's adjusted p values of one family (Holm 1979); nan stays nan and does not count.
 

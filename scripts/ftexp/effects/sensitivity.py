@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from ftexp.effects.families import leading_rows
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -115,7 +117,7 @@ def detectable(table: pd.DataFrame, *, wanted: float = 0.8, alpha: float = 0.05)
     for (task, metric, factor, scope), part in table[table["kind"].isin(["level", "main"])].groupby(
         ["task", "metric", "factor", "scope"], sort=False
     ):
-        own = part[part["kind"] == "main"] if (part["kind"] == "main").any() else part
+        own = leading_rows(part)
         sizes = [float(se) * _noncentrality(float(df), wanted, alpha) for se, df in zip(own["se"], own["df"], strict=True)]
         known = [size for size in sizes if np.isfinite(size)]
         worst = own.iloc[sizes.index(max(known)) if known else 0]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ftexp.effects import Analysis, detectable
+from ftexp.effects import Analysis, detectable, leading_rows
 from ftexp.reporting.number_words import shown, shown_range
 
 ALPHA = 0.05
@@ -42,7 +42,8 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
     said = [_of_average(_best_scope(primary[primary["kind"] == "average"]), analysis)]
     varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
     trends = _best_scope(primary[primary["kind"] == "trend"])
-    said += [_of_factor(name, _of_kind(primary, name), trends[trends["factor"] == name], sizes, analysis) for name in varied]
+    of_factors = {name: _best_scope(leading_rows(primary[primary["factor"] == name])) for name in varied}
+    said += [_of_factor(name, of_factors[name], trends[trends["factor"] == name], sizes, analysis) for name in varied]
     said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
     return _with_notes([conclusion for conclusion in said if conclusion])
 
@@ -53,13 +54,6 @@ def _with_notes(said: list[Conclusion]) -> list[Conclusion]:
     own = [replace(each, text=each.text + _sentences([note for note in each.notes if note not in shared])) for each in said]
     last = Conclusion("all", "In all of this: " + " ".join(f"{note}." for note in shared), False)
     return [*own, last] if shared else own
-
-
-def _of_kind(table: pd.DataFrame, factor: str) -> pd.DataFrame:
-    """The rows of a factor that average over the other factors; without other factors its levels."""
-    of_factor = table[table["factor"] == factor]
-    mains = of_factor[of_factor["kind"] == "main"]
-    return _best_scope(mains if len(mains) else of_factor[of_factor["kind"] == "level"])
 
 
 def _best_scope(rows: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +71,7 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
     how = f"({_interval(row)})"
     notes = (_scope_note(rows), *_notes(rows, "cells"))
-    if not _excludes_zero(row):
+    if _claims(rows).empty:
         text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0"
         return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
@@ -199,10 +193,6 @@ def _interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:
     (a, b), (a0, b0) = pairs[row["level"]], pairs[row["reference"]]
     size = _signed(row["estimate"])
     return f"what {first} {a} instead of {a0} adds at {second} {b} differs by {size} from what it adds at {second} {b0}"
-
-
-def _excludes_zero(row: "pd.Series[Any]") -> bool:
-    return bool(row["low"] > 0 or row["high"] < 0)
 
 
 def _interval(row: "pd.Series[Any]") -> str:

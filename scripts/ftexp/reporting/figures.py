@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from ftexp import paths
+from ftexp.effects import leading_rows
 from ftexp.filesystem import write_bytes_if_changed
 from ftexp.reporting.effect_plots import effect_plot, interaction_plot
-from ftexp.reporting.plots import SEED, Curve, Plot, Point, curves_plot, factor_plot
+from ftexp.reporting.plots import Curve, Plot, Point, curves_plot, factor_plot
 from ftexp.results import RunFacts, controls_by_run
+from ftexp.settings import SEED
 from ftexp.spec import Experiment
 
 MOST_PAIRS = 10
@@ -33,7 +35,8 @@ def draw_figures(
     varied = [name for name, levels in factors.items() if len(levels) > 1]
     points = _points(all_facts, scores)
     curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
-    of_effects = [effect_plot(name, effect_rows(effects, name, metric), points, metric=metric) for name in varied]
+    own = effects[effects["metric"] == metric]
+    of_effects = [effect_plot(name, leading_rows(own[own["factor"] == name]), points, metric=metric) for name in varied]
     pairs = list(itertools.combinations(varied, 2))[:MOST_PAIRS]
     return [
         *of_effects,
@@ -41,13 +44,6 @@ def draw_figures(
         *(interaction_plot(pair, (factors[pair[0]], factors[pair[1]]), points, metric=metric) for pair in pairs),
         curves_plot(curves),
     ]
-
-
-def effect_rows(effects: pd.DataFrame, factor: str, metric: str) -> pd.DataFrame:
-    """A factor's rows averaged over the other factors; without other factors, its levels against the baseline."""
-    own = effects[(effects["factor"] == factor) & (effects["metric"] == metric)]
-    mains = own[own["kind"] == "main"]
-    return mains if len(mains) else own[own["kind"] == "level"]
 
 
 def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float]) -> list[Point]:

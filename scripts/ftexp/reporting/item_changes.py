@@ -11,11 +11,11 @@ from ftexp.inspect_logs import Answer
 from ftexp.items import Item
 from ftexp.reporting.svg_figure import cell_label
 from ftexp.results import RunFacts, controls_by_run
+from ftexp.settings import SEED
 
 MOST_CHARACTERS = 400
 MOST_CELLS = 8
 SHOWN_EACH_WAY = 4
-SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ChangedItem:
 
 
 def answer_columns(all_facts: Sequence[RunFacts]) -> list[Column]:
-    """One column per control and one per cell, of the cells the first few; for a cell speaks its first evaluated seed."""
+    """One column per control and one per cell, of many cells a few; for a cell speaks its first evaluated seed."""
     cells: dict[str, list[RunFacts]] = {}
     for facts in all_facts:
         levels = {name: level for name, level in facts.run["levels"].items() if name != SEED}

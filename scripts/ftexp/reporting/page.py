@@ -16,16 +16,16 @@ from ftexp.effects import Analysis
 from ftexp.filesystem import read_json
 from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
 from ftexp.reporting.columns import TABLES
-from ftexp.reporting.conclusions import conclusions
+from ftexp.reporting.conclusions import Conclusion
 from ftexp.reporting.effects_view import HEADER as EFFECTS_HEADER
 from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
 from ftexp.reporting.item_changes import answer_columns, changed_items
-from ftexp.reporting.plots import SEED, Plot
+from ftexp.reporting.plots import Plot
 from ftexp.reporting.provenance import provenance_of_report
 from ftexp.reporting.results_view import missing, shown_table
 from ftexp.reporting.svg_figure import level_label
-from ftexp.results import NUMBERS, RunFacts, results_header, results_rows
-from ftexp.settings import SETTINGS
+from ftexp.results import NUMBERS, RunFacts, results_header
+from ftexp.settings import SEED, SETTINGS
 from ftexp.spec import Experiment
 from ftexp.splits import PARTS
 
@@ -35,15 +35,18 @@ MANY_RUNS = 40
 
 @dataclass(frozen=True)
 class Findings:
-    """What the page shows beside the runs: the effects and how they were read, the figures, the logs that did not count.
+    """What the page shows beside the runs: the tables, the effects and how they were read, the figures, the logs not counted.
 
     Attributes:
+        results: Rows of results.csv.
         extra_folders: Run folders outside the design.
         logs: Pairs of path and reason.
     """
 
+    results: Sequence[Sequence[str]]
     effects: pd.DataFrame
     analysis: Analysis
+    conclusions: Sequence[Conclusion]
     plots: Sequence[Plot]
     extra_folders: Sequence[str]
     logs: Sequence[tuple[str, str]]
@@ -55,12 +58,12 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     runs = [facts.run for facts in all_facts]
-    header, rows = results_header(list(experiment.factors)), results_rows(all_facts)
+    header = results_header(list(experiment.factors))
     columns = answer_columns(all_facts)
-    shown_header, shown_rows = shown_table(header, rows)
+    shown_header, shown_rows = shown_table(header, findings.results)
     return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8")).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
-        conclusions=conclusions(findings.effects, findings.analysis), factors=_factor_rows(experiment),
+        conclusions=findings.conclusions, factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
         splits=_split_rows(runs), parts=PARTS,
         effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER,
@@ -68,7 +71,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
         numbers={*NUMBERS, "n"}, has_many_runs=len(runs) > MANY_RUNS, plots=findings.plots, columns=columns,
         items=changed_items(all_facts, columns), is_evaluated=any(facts.answers for facts in all_facts),
-        missing=missing(header, rows), logs=findings.logs, extra_folders=findings.extra_folders,
+        missing=missing(header, findings.results), logs=findings.logs, extra_folders=findings.extra_folders,
         evaluation=experiment.evaluation, cluster=experiment.analysis["cluster"],
         has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
         provenance=provenance_of_report([facts.run for facts in all_facts if facts.answers]),

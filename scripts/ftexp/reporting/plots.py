@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ftexp.reporting.svg_figure import Look, Picture, draw_picture, group_looks, level_label
-from ftexp.settings import SETTINGS
+from ftexp.settings import SEED, SETTINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 T = TypeVar("T")
 MOST_POINTS_PER_CURVE, MOST_POINTS = 400, 20_000
-SEED = "seed"
 CONTROL_COLOUR = "#444444"
 Spots = list[tuple[float, float]]
 

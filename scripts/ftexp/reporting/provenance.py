@@ -3,7 +3,6 @@
 Reads runs/<id>/{run.yaml, finetune.yaml, *.json}, data/splits/<name>/split.json, code.json, template.json. Writes nothing.
 """
 
-import datetime
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from ftexp import paths
 from ftexp.filesystem import read_json, sha256_file, sha256_json
 from ftexp.inspect_logs import log_path
-from ftexp.job_record import read_job
+from ftexp.job_record import began_at, read_job
 from ftexp.state import read_manifest, stages_of
 from ftexp.yamlfile import load_yaml
 
@@ -68,9 +67,8 @@ def _job(run: str, stage: str) -> dict[str, Any] | str:
     job = read_job(run, stage)
     if job is None:
         return "not known here: job records stay on the machine that ran it"
-    started = datetime.datetime.fromtimestamp(job["started"], datetime.UTC).isoformat(timespec="seconds")
     kept: dict[str, Any] = {name: job[name] for name in ("job_id", "host", "gpus", "seconds") if name in job}
-    return {**kept, "started": started, "log": str(paths.RunPaths(run).log(stage))}
+    return {**kept, "started": began_at(job), "log": str(paths.RunPaths(run).log(stage))}
 
 
 def template() -> dict[str, str]:

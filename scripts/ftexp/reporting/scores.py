@@ -16,12 +16,12 @@ from ftexp.effects.measurements import group_column
 from ftexp.eval_file import task_name
 from ftexp.reporting.svg_figure import level_label
 from ftexp.results import RunFacts, controls_by_run
+from ftexp.settings import SEED
 from ftexp.spec import Experiment
 
 if TYPE_CHECKING:
     from ftexp.effects.analysis import Metric
 
-SEED = "seed"
 TEST_SET_KEYS = ("data.source", "data.test", "data.split")
 
 
