@@ -23,7 +23,8 @@ FACTORS = (
 AFTER_IMPORTS = """
 import sys, time
 sys.path.insert(0, "scripts")
-import torchtune.config, torchtune.datasets, torchtune.models, transformers, ftexp.preflight, ftexp.evaluation.provider, validate
+import torchtune.config, torchtune.datasets, torchtune.models, transformers
+import ftexp.checks.preflight, ftexp.evaluation.provider, validate
 began = time.perf_counter()
 assert validate.main([]) == 0
 print(time.perf_counter() - began, file=sys.stderr)

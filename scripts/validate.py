@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
     logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ extensions that nothing here uses
-    from ftexp.preflight import check_runs
+    from ftexp.checks.preflight import check_runs
 
     hashes: dict[str, str] = {}
     errors: dict[str, list[str]] = {run["run"]: list(run["problems"]) for run in runs}
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 def _check_one_config(file: str, recipe: str | None = None) -> int:
     """Check a bare config of torchtune's, for the recipe that is named, or that fits it best."""
     logging.getLogger("torchao").setLevel(logging.ERROR)
-    from ftexp.bare_config import check_file
+    from ftexp.checks.bare_config import check_file
 
     recipe, messages = check_file(Path(file), recipe)
     for message in messages:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 from ftexp import paths
-from ftexp.checkpoint_check import check_checkpoint
-from ftexp.config_check import check_config
+from ftexp.checks.checkpoint_check import check_checkpoint
+from ftexp.checks.config_check import check_config
 from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment

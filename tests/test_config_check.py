@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import validate
-from ftexp.bare_config import check_file
-from ftexp.component_arguments import fits
-from ftexp.config_check import check_config, check_paths
+from ftexp.checks.bare_config import check_file
+from ftexp.checks.component_arguments import fits
+from ftexp.checks.config_check import check_config, check_paths
+from ftexp.checks.recipe_keys import recipe_keys
 from ftexp.errors import UserError
-from ftexp.recipe_keys import recipe_keys
 from ftexp.settings import RECIPES
 from ftexp.torchtune_config import shipped_configs_dir
 from omegaconf import OmegaConf

@@ -16,12 +16,12 @@ import pytest
 import stamp as stamp_stage
 from conftest import ENVIRONMENT, REPOSITORY
 from ftexp import paths, stamping
+from ftexp.checks.preflight import check_differences, check_distinct, check_read_back
 from ftexp.code_version import code_versions
 from ftexp.design import derive_steps, expand
 from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
 from ftexp.planning import planned_runs, run_document
-from ftexp.preflight import check_differences, check_distinct, check_read_back
 from ftexp.site import Site
 from ftexp.spec import read_experiment
 from ftexp.stamping import generate_files
@@ -470,7 +470,7 @@ def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped
 def test_a_config_is_complete_and_names_only_components_that_exist() -> None:
     import importlib
 
-    from ftexp.config_check import check_config
+    from ftexp.checks.config_check import check_config
 
     config = _config("r4_lr1e-4")
     flat = json.dumps(config)

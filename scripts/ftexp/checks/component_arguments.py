@@ -8,8 +8,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftexp.checks.recipe_keys import Build
 from ftexp.errors import suggestion
-from ftexp.recipe_keys import Build
 
 _NEAR = 0.8
 _SEQUENCES = (list, tuple, Sequence)

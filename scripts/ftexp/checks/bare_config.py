@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ftexp.config_check import check_config, check_paths
+from ftexp.checks.config_check import check_config, check_paths
+from ftexp.checks.recipe_keys import recipe_keys, recipes
 from ftexp.errors import UserError, suggestion
-from ftexp.recipe_keys import recipe_keys, recipes
 from ftexp.settings import RECIPES
 from ftexp.torchtune_config import is_lora
 

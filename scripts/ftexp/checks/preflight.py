@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from ftexp import paths
 from ftexp.chat import Chat, Message, render_messages
-from ftexp.checkpoint_check import check_checkpoint
-from ftexp.config_check import check_config
+from ftexp.checks.checkpoint_check import check_checkpoint
+from ftexp.checks.config_check import check_config
 from ftexp.errors import UserError
 from ftexp.spec import read_experiment
 from ftexp.splits import read_items

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from ftexp.component_arguments import check_component
+from ftexp.checks.component_arguments import check_component
+from ftexp.checks.recipe_keys import Build, recipe_keys
 from ftexp.errors import suggestion
-from ftexp.recipe_keys import Build, recipe_keys
 from ftexp.torchtune_config import shipped_configs_dir
 
 Config = dict[str, Any]
