@@ -68,7 +68,7 @@ def _run_one(stage: str, name: str) -> int:
             return 0
         work.hashes.save()
         _require_unchanged(name, submitted_for)
-        return _run_stage(run, stage, inputs)
+        return _run_stage(run, stage, inputs, preflight=work.refusal(run))
 
 
 def _is_own_claim(run: str, stage: str) -> bool:
@@ -91,8 +91,8 @@ def _require_unchanged(run: str, submitted_for: str) -> None:
         raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
 
 
-def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
-    """Run the stage between two records, so that an end of any kind leaves a trace."""
+def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], *, preflight: str) -> int:
+    """Run the stage between two records, so that an end of any kind leaves a trace; `preflight` is what spoke against it."""
     name = run["run"]
     record = job_record.begin(name, stage, sha256_json(inputs))
     try:
@@ -102,7 +102,7 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> int:
             _require_tries_left()
             require_device()
             (train if stage == "train" else evaluate)(run, scratch)
-            write_manifest(name, stage, inputs)
+            write_manifest(name, stage, inputs, preflight)
     except (StageFailed, UserError) as failure:
         job_record.end(name, stage, record, "failed", str(failure))
         print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Proves, before anything is spent, that every config says what the design says, and that tokens agree.
 
 Reads runs.csv, runs/*/{run.yaml, finetune.yaml, eval.py}, the splits, the base models' files; or the one config that is named.
-Writes preflight.json: per run its errors and the hash of what was checked. Errors of all runs at once.
+Writes preflight.json: per run its errors, its warnings, its cost and the hash of what was checked.
 Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment)
 """
 
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import paths
+from ftexp.checks.cost import cost_document, cost_in_words
+from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import write_json
 from ftexp.planning import planned_runs
-from ftexp.state import Missing, Work
+from ftexp.site import read_site
+from ftexp.state import Missing, Work, read_preflight
 
 
 def main(arguments: list[str]) -> int:
@@ -26,26 +29,46 @@ def main(arguments: list[str]) -> int:
     runs, work = planned_runs(), Work()
     if all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
+        print(_cost(runs), file=sys.stderr)
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
+    verdicts, hashes = Verdicts.of(run["run"] for run in runs), _hashes(runs, work)
+    for run in runs:
+        missing = hashes[run["run"]][1]
+        verdicts.add(run["run"], errors=[*run["problems"], *([missing] if missing else [])])
+    document = _check(runs, verdicts)
+    work.hashes.save()
+    for name, entry in document["runs"].items():
+        entry["hash"] = hashes[name][0]
+    write_json(paths.PREFLIGHT_JSON, document)
+    return _report(runs, verdicts, document["examples"])
+
+
+def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]]:
+    """Per run the hash of what is checked, and what is missing for it."""
+    found = {}
+    for run in runs:
+        try:
+            found[run["run"]] = (work.preflight_hash(run), "")
+        except Missing as missing:
+            found[run["run"]] = ("", str(missing))
+    return found
+
+
+def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
+    """Check the runs whose files are there, and return what preflight.json holds, but for the hashes."""
     logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ extensions that nothing here uses
     from ftexp.checks.preflight import check_runs
 
-    hashes: dict[str, str] = {}
-    errors: dict[str, list[str]] = {run["run"]: list(run["problems"]) for run in runs}
-    for run in runs:
-        try:
-            hashes[run["run"]] = work.preflight_hash(run)
-        except Missing as missing:
-            errors[run["run"]].append(str(missing))
-    ready = [run for run in runs if not errors[run["run"]]]
-    examples = check_runs(ready, errors)
-    work.hashes.save()
-    write_json(paths.PREFLIGHT_JSON, {
-        "runs": {run["run"]: {"hash": hashes.get(run["run"], ""), "errors": errors[run["run"]]} for run in runs},
-        "examples": examples,
-    })
-    return _report(runs, errors, examples)
+    found = check_runs([run for run in runs if not verdicts.errors[run["run"]]], verdicts)
+    entries = {
+        name: {
+            "hash": "", "errors": verdicts.errors[name], "warnings": verdicts.warnings[name],
+            **({"cost": cost_document(found.costs[name])} if name in found.costs else {}),
+        }
+        for name in verdicts.errors
+    }
+    return {"runs": entries, "examples": found.examples}
 
 
 def _check_one_config(file: str, recipe: str | None = None) -> int:
@@ -53,29 +76,38 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     logging.getLogger("torchao").setLevel(logging.ERROR)
     from ftexp.checks.bare_config import check_file
 
-    recipe, messages = check_file(Path(file), recipe)
-    for message in messages:
+    verdict = check_file(Path(file), recipe)
+    for message in verdict.warnings:
+        print(f"warning: {file}: {message}", file=sys.stderr)
+    for message in verdict.errors:
         print(f"{file}: {message}", file=sys.stderr)
-    print(f"validate: {file}: {len(messages) or 'no'} mistake{'' if len(messages) == 1 else 's'}, as read by {recipe}")
-    return 1 if messages else 0
+    count = len(verdict.errors)
+    print(f"validate: {file}: {count or 'no'} mistake{'' if count == 1 else 's'}, as read by {verdict.recipe}")
+    return 1 if count else 0
 
 
-def _report(runs: list[dict[str, Any]], errors: dict[str, list[str]], examples: list[dict[str, Any]]) -> int:
-    """Show one training example per distinct prompt, then the errors, equal ones grouped."""
+def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[str, Any]]) -> int:
+    """Show one training example per distinct prompt, the cost, the warnings, then the errors, equal ones grouped."""
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
-    grouped: dict[str, list[str]] = {}
-    for run, messages in errors.items():
-        for message in messages:
-            grouped.setdefault(message, []).append(run)
-    for message, concerned in grouped.items():
-        more = f" and {len(concerned) - 3} more" if len(concerned) > 3 else ""
-        print(f"{', '.join(f'runs/{run}' for run in concerned[:3])}{more}: {message}", file=sys.stderr)
-    bad = sum(bool(messages) for messages in errors.values())
-    outcome = f"{len(runs) - bad} of {len(runs)} runs are ready" + (f", {bad} have errors" if bad else "")
+    print(_cost(runs), file=sys.stderr)
+    for line in grouped(verdicts.warnings):
+        print(f"warning: {line}", file=sys.stderr)
+    for line in grouped(verdicts.errors):
+        print(line, file=sys.stderr)
+    bad, warned = (sum(map(bool, found.values())) for found in (verdicts.errors, verdicts.warnings))
+    outcome = f"{len(runs) - bad} of {len(runs)} runs are ready"
+    outcome += (f", {bad} have errors" if bad else "") + (f", {warned} have warnings" if warned else "")
     print(f"validate: {outcome}", file=sys.stderr)
     record_event("validate", outcome)
     return 1 if bad else 0
+
+
+def _cost(runs: list[dict[str, Any]]) -> str:
+    """The cost of all runs that could be counted, as preflight.json has it."""
+    costs = {name: entry["cost"] for name, entry in read_preflight()["runs"].items() if "cost" in entry}
+    counted = [run for run in runs if run["run"] in costs or (run["kind"] == "control" and not run["problems"])]
+    return "\n" + cost_in_words(costs, counted, read_site(paths.SITE_YAML)) if costs else ""
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fault_table
 import pytest
+import written_tables
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="ftexp-home-"))
@@ -76,9 +76,9 @@ def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """The table of faults, by the process that began the others."""
+    """The tables in docs/, by the process that began the others."""
     if hasattr(session.config, "workerinput"):
         return
     if exitstatus == 0:
-        fault_table.write_table()
-    shutil.rmtree(fault_table.ROWS, ignore_errors=True)
+        written_tables.write_tables()
+    shutil.rmtree(written_tables.ROWS, ignore_errors=True)

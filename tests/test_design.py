@@ -216,12 +216,12 @@ def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[s
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows"),
+        ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows; lower it"),
         (
             {"batch_size": 64, "gradient_accumulation_steps": 2},
             "batch_size: 128 rows a step, but there are only 100 training rows; lower batch_size",
         ),
-        ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps"),
+        ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps; lower it, or train longer"),
     ],
 )
 def test_what_the_rows_do_not_allow_is_a_problem_of_that_run(settings: dict[str, int], problem: str) -> None:
@@ -258,7 +258,7 @@ def test_a_prompt_names_columns_that_every_row_has(
     Path("data/raw/words.json").write_text(json.dumps([*words, *rows]))
     Path("experiment.yaml").write_text(BASE + MODEL + "prompt: {user: '{input} {hint}'}")
     with pytest.raises(
-        UserError, match=r"prompt.user: \{hint\}: (unknown column. Valid here: input, output|is no column of every row)"
+        UserError, match=r"prompt.user: \{hint\}: (unknown column. Did you mean 'input'|is no column of every row)"
     ):
         make_plan()
 

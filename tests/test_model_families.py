@@ -39,7 +39,7 @@ def test_a_family_is_known_by_its_shape(shape: dict[str, Any], family: str) -> N
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"model_type": "mixtral"}, "model_type: is 'mixtral', and supported are llama, mistral, qwen2, phi3, gemma, gemma2"),
-    ({"model_type": "mllama"}, "model_type: is 'mllama'"),
+    ({"model_type": "mllama"}, "model_type: 'mllama' is a vision model, and prompts here are text"),
     ({"hidden_act": "relu"}, "hidden_act: must be silu, which torchtune's builder has, got 'relu'"),
     ({"head_dim": 128}, "head_dim: must be hidden_size / num_attention_heads = 16, got 128"),
     ({"mlp_bias": True}, "attention_bias and mlp_bias must be false"),

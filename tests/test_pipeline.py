@@ -249,6 +249,23 @@ def test_submit_refuses_a_run_that_was_not_validated(fresh: Path, tmp_path: Path
     assert not list(folder.glob("runs/*/train.json"))
 
 
+def test_force_goes_through_a_red_preflight_and_the_results_say_so(fresh: Path, tmp_path: Path) -> None:
+    folder = _copy(fresh, tmp_path)
+    edit(folder / "experiment.yaml", "max_tokens: ", "max_tokens: 2  # ")
+    red = make(folder, "split", "validate", check=False)
+    message = "experiment.yaml: evaluation.max_tokens: is 2, but the longest reference answer has"
+    assert red.returncode != 0 and message in red.stderr
+    refused = make(folder, "submit", "eval", check=False)
+    assert refused.returncode != 0 and "FORCE=1 goes on" in refused.stderr and not list(folder.glob("runs/*/train.json"))
+    make(folder, "submit", "eval", "report", "FORCE=1")
+    table = results(folder)
+    assert len(table) == 3 and all(row["eval_status"] == "done" and row["n"] for row in table.values())
+    for run, row in table.items():
+        assert f"eval went on although its preflight said: {message}" in row["reason"]
+        assert ("train went on" in row["reason"]) == (run != "base")
+        assert message in json.loads((folder / f"runs/{run}/eval.json").read_text())["preflight"]
+
+
 def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(fresh: Path, tmp_path: Path) -> None:
     folder = _copy(fresh, tmp_path)
     edit(folder / "experiment.yaml", "lora_rank: [2, 4]\n  seed: [1]", "optimizer.weight_decay: [0.01, -1]")

@@ -950,13 +950,13 @@ def test_many_jobs_are_cancelled_in_few_calls(cluster: Cluster) -> None:
 
 BAD_OPTIONS = [
     *((("JOBS", value), "JOBS: must be a whole number above 0, got ") for value in ("0", "-1", "two", "1.5", " 2", "²", "1e3")),
-    *(((name, value), f"{name}: must be 1 or 0, got ") for name in ("DRY", "YES") for value in ("yes", "true", "2", " ")),
+    *(((name, value), f"{name}: must be 1 or 0, got ") for name in ("DRY", "YES", "FORCE") for value in ("yes", "2", " ")),
 ]
 
 
 @pytest.fixture
 def _no_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("JOBS", "ONLY", "DRY", "YES"):
+    for name in ("JOBS", "ONLY", "DRY", "YES", "FORCE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -971,10 +971,10 @@ def test_an_option_that_is_none_is_one_message(option: tuple[str, str], message:
 @pytest.mark.usefixtures("_no_options")
 def test_options_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_options() == Options()
-    for name, value in {"JOBS": "3", "ONLY": "r16_*", "DRY": "1", "YES": "0"}.items():
+    for name, value in {"JOBS": "3", "ONLY": "r16_*", "DRY": "1", "YES": "0", "FORCE": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert read_options() == Options(3, "r16_*", is_dry=True, is_sure=False)
-    for name in ("JOBS", "DRY", "YES"):
+    assert read_options() == Options(3, "r16_*", is_dry=True, is_sure=False, is_forced=True)
+    for name in ("JOBS", "DRY", "YES", "FORCE"):
         monkeypatch.setenv(name, "")
     assert read_options() == Options(only="r16_*")
     monkeypatch.setenv("ONLY", "")

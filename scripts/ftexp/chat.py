@@ -15,6 +15,8 @@ from ftexp.errors import UserError
 from ftexp.filesystem import read_json
 
 Message = dict[str, str]
+# One of these holds the vocabulary.
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, Any]) -> list[Message]:
@@ -52,6 +54,8 @@ class Chat:
         from transformers import AutoTokenizer
 
         self._dir = Path(model_dir)
+        if not any((self._dir / name).is_file() for name in _TOKENIZER_FILES):
+            raise UserError(f"{self._dir}: has no tokenizer ({', '.join(_TOKENIZER_FILES)}). Copy the model again, whole.")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
         except (OSError, ValueError) as error:

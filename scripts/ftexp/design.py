@@ -174,7 +174,7 @@ def derive_steps(run: Run, rows: int) -> None:
     """
     size = run.settings["train_size"] or rows
     if size > rows:
-        run.problems.append(f"train_size: is {size}, but the split has {rows} training rows")
+        run.problems.append(f"train_size: is {size}, but the split has {rows} training rows; lower it")
         return
     effective = run.settings["batch_size"] * run.settings["gradient_accumulation_steps"]
     per_epoch = size // effective
@@ -185,7 +185,8 @@ def derive_steps(run: Run, rows: int) -> None:
     if run.settings["warmup_steps"] is None:
         run.settings["warmup_steps"] = min(100, steps // 10)
     if run.settings["warmup_steps"] >= steps:
-        run.problems.append(f"warmup_steps: is {run.settings['warmup_steps']}, but the training has {steps} steps")
+        what = f"is {run.settings['warmup_steps']}, but the training has {steps} steps; lower it, or train longer"
+        run.problems.append(f"warmup_steps: {what}")
     run.steps = {
         "train_rows": per_epoch * effective, "effective_batch": effective, "steps_per_epoch": per_epoch, "steps": steps,
     }

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 
@@ -25,7 +26,7 @@ class Findings:
 
     def unknown(self, key: str, known: Iterable[str], noun: str = "key") -> None:
         """Add an unknown key, and name the nearest valid one."""
-        self.add(key, f"unknown {noun}", suggestion(key.rsplit(".", 1)[-1], known))
+        self.add(key, f"unknown {noun}", suggestion(re.split(r"[.{]", key.rstrip("}"))[-1], known))
 
     def raise_if_any(self) -> None:
         """Raise one `UserError` with every message.

@@ -30,7 +30,7 @@ def run_stage(stage: str, site: Site, options: Options) -> int:
     """Do what a stage has to do, on this machine; return 1 if a run failed or was refused."""
     runs = planned_runs()
     _wait_for_running(runs, stage)
-    work = Work(queue_of(site))
+    work = Work(queue_of(site), is_forced=options.is_forced)
     listed = work_list(work, runs, stage, options)
     work.hashes.save()
     announce(listed, stage)

@@ -57,6 +57,8 @@ def family_of(shape: Shape, file: Path) -> str:
         UserError: If torchtune's builders cannot represent the model.
     """
     kind = shape.get("model_type")
+    if "vision_config" in shape or kind == "mllama":
+        raise UserError(f"{file}: model_type: {kind!r} is a vision model, and prompts here are text. Choose a text model.")
     if kind not in _KINDS:
         raise UserError(
             f"{file}: model_type: is {kind!r}, and supported are {', '.join(_KINDS)} (Llama 2 to 3.3, Mistral, Qwen2, Qwen2.5, "

@@ -1,4 +1,4 @@
-"""What a person says on make's command line: JOBS, ONLY, DRY, YES. Make hands them on in the environment, unread by any shell."""
+"""What a person says on make's command line: JOBS, ONLY, DRY, YES, FORCE; handed on in the environment, unread by any shell."""
 
 import fnmatch
 import os
@@ -19,6 +19,7 @@ class Options:
         names: The runs that are meant, by id; None: all.
         is_dry: Show what would be done, and do nothing.
         is_sure: Do not ask.
+        is_forced: Go on with runs whose preflight is missing, stale or red; their results say so.
     """
 
     jobs: int | None = None
@@ -26,6 +27,7 @@ class Options:
     names: frozenset[str] | None = None
     is_dry: bool = False
     is_sure: bool = False
+    is_forced: bool = False
 
     def picks(self, run: str) -> bool:
         """Whether a run is meant."""
@@ -46,7 +48,7 @@ def read_options() -> Options:
     """The options in the environment.
 
     Raises:
-        UserError: If JOBS is no whole number above 0, or DRY or YES is neither 1 nor 0.
+        UserError: If JOBS is no whole number above 0, or DRY, YES or FORCE is neither 1 nor 0.
     """
     jobs = os.environ.get("JOBS", "")
     if jobs and not re.fullmatch(r"0*[1-9][0-9]*", jobs):
@@ -54,7 +56,7 @@ def read_options() -> Options:
     only = os.environ.get("ONLY")
     if only == "":
         raise UserError("ONLY: is empty. Give a pattern of run ids such as ONLY='r16_*', or leave it out for all runs.")
-    return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"))
+    return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"), is_forced=_flag("FORCE"))
 
 
 def _flag(name: str) -> bool:

@@ -55,8 +55,12 @@ def replace_dir(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def write_manifest(run: str, stage: str, inputs: dict[str, Any]) -> None:
-    """Say that a stage is done: from which inputs, with which outputs, by which packages. Nothing of time or host."""
+def write_manifest(run: str, stage: str, inputs: dict[str, Any], preflight: str = "") -> None:
+    """Say that a stage is done: from which inputs, with which outputs, by which packages. Nothing of time or host.
+
+    Args:
+        preflight: What spoke against the run when the stage began; empty where its preflight was current and green.
+    """
     places = paths.RunPaths(run)
     folder = places.checkpoint_dir if stage == "train" else places.eval_dir
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()] + ([places.train_csv] if stage == "train" else [])
@@ -64,4 +68,5 @@ def write_manifest(run: str, stage: str, inputs: dict[str, Any]) -> None:
         "run": run, "stage": stage, "input_hash": sha256_json(inputs), "inputs": inputs,
         "outputs": {str(path): sha256_file(path) for path in files},
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        **({"preflight": preflight} if preflight else {}),
     })

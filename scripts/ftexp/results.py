@@ -17,7 +17,7 @@ from ftexp.design import Run, control_key
 from ftexp.eval_file import task_name
 from ftexp.inspect_logs import Answer, UnusableLog, read_log
 from ftexp.items import Item, read_test_items
-from ftexp.state import Work
+from ftexp.state import Work, read_manifest
 from ftexp.status_words import State
 
 COLUMNS_BEFORE = ("run", "kind")
@@ -50,6 +50,7 @@ class RunFacts:
         items: The items of its test set, by id; empty unless eval is done.
         answers: What it said to them, in the same order; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
+        forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
     """
 
     run: dict[str, Any]
@@ -59,6 +60,7 @@ class RunFacts:
     items: Mapping[str, Item] = field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     losses: tuple[Loss, ...] = ()
+    forced: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -121,6 +123,7 @@ def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) ->
 
 
 def _with_contents(facts: RunFacts, items: dict[str, Item]) -> RunFacts:
+    facts = dataclasses.replace(facts, forced=_forced(facts))
     losses = read_losses(facts.id) if facts.train and facts.train.status == "done" else ()
     if facts.eval.status != "done":
         return dataclasses.replace(facts, losses=losses)
@@ -128,6 +131,13 @@ def _with_contents(facts: RunFacts, items: dict[str, Item]) -> RunFacts:
         return dataclasses.replace(facts, losses=losses, items=items, answers=read_log(facts.run, items))
     except UnusableLog as unusable:
         return dataclasses.replace(facts, losses=losses, eval=State("failed", str(unusable)))
+
+
+def _forced(facts: RunFacts) -> dict[str, str]:
+    """What stages went through against their preflight, by the manifests that vouch for them."""
+    done = [stage for stage, state in (("train", facts.train), ("eval", facts.eval)) if state and state.status == "done"]
+    said = {stage: (read_manifest(facts.id, stage) or {}).get("preflight") for stage in done}
+    return {stage: reason for stage, reason in said.items() if reason}
 
 
 def read_losses(run: str) -> tuple[Loss, ...]:
@@ -215,7 +225,7 @@ def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
     values = {
         "train_status": facts.train.status if facts.train else "",
         "eval_status": facts.eval.status,
-        "reason": "; ".join(filter(None, [*_reasons(facts), why_none, *_gaps(facts, score)])),
+        "reason": "; ".join(filter(None, [*_reasons(facts), why_none, *_remarks(facts, score)])),
         "task": task_name(facts.run), "metric": facts.run["evaluation"]["scorer"],
         "n": str(score.n) if score else "",
         "score": number(score.mean if score else None), "score_se": number(score.se if score else None),
@@ -248,11 +258,12 @@ def _difference(facts: RunFacts, control: RunFacts | None) -> tuple[Estimate | N
     return difference, "" if difference else f"no difference: its control {control.id} was asked other items"
 
 
-def _gaps(facts: RunFacts, score: Estimate | None) -> list[str]:
-    gaps = ["no standard error: one item, or one cluster"] if score and score.se is None else []
+def _remarks(facts: RunFacts, score: Estimate | None) -> list[str]:
+    remarks = [f"{stage} went on although its preflight said: {reason}" for stage, reason in facts.forced.items()]
+    remarks += ["no standard error: one item, or one cluster"] if score and score.se is None else []
     if facts.train and facts.train.status == "done" and not facts.losses:
-        gaps.append("no train_loss: train.csv holds none")
-    return gaps
+        remarks.append("no train_loss: train.csv holds none")
+    return remarks
 
 
 def number(value: float | None) -> str:

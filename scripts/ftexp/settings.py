@@ -129,6 +129,13 @@ REFUSED_KEYS = {
     "model.use_dora": "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained",
     "model.quantize_base": "a base quantised in training is not quantised in evaluation, so that two models would be compared",
 }
+# Recipes of torchtune's that are not taken, by a part of their names, and why.
+REFUSED_RECIPES = {
+    "qat": "quantisation-aware training rounds weights that evaluation does not round, so that two models would be compared",
+    "dpo": "it learns from preferences, and what is measured here is learned from answers",
+    "ppo": "it learns from rewards, and what is measured here is learned from answers",
+    "knowledge_distillation": "it needs a second model beside the one that is trained",
+}
 OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
 
 # What decides a control's answers: it is one fixed model, so nothing of the training does.
@@ -140,7 +147,14 @@ def check_setting(name: str, value: Any) -> str | None:
     setting = SETTINGS[name]
     if setting.accepts(value):
         return None
+    if name == "recipe" and isinstance(value, str) and refused_recipe(value):
+        return f"is refused, because {refused_recipe(value)}, got {value!r}"
     return f"must be {setting.wants}, got {value!r}"
+
+
+def refused_recipe(recipe: str) -> str | None:
+    """Why a recipe of torchtune's is not taken; None where nothing is known against it."""
+    return next((why for part, why in REFUSED_RECIPES.items() if part in recipe.split("_") or recipe.startswith(part)), None)
 
 
 def is_torchtune_key(name: str) -> bool:

@@ -39,7 +39,7 @@ def submit_stage(stage: str, site: Site, options: Options) -> int:
     """Submit what is not done and not under way; return 1 if a run was refused, or the person said no."""
     runs = planned_runs()
     with claims.submission_lock():
-        work = Work(_answering_queue())
+        work = Work(_answering_queue(), is_forced=options.is_forced)
         listed = work_list(work, runs, stage, options)
         work.hashes.save()
         plan = make_plan(work, runs, listed, stage)
@@ -100,9 +100,8 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
     if not state.job or not _is_outdated(work, run, stage):
         return
     listed.under_way = [pair for pair in listed.under_way if pair[0] != name]
-    preflight = work.preflight(run)
-    if preflight.status != "done":
-        listed.refused.append((name, preflight.reason))
+    if refusal := work.refusal(run):
+        listed.refused.append((name, refusal))
         return
     is_trained = stage == "train" or run["kind"] == "control" or work.state(run, "train").status == "done"
     if not is_trained and _training_job(work, run) is None:
@@ -128,7 +127,7 @@ def _plan_after_training(plan: Plan, work: Work, run: dict[str, Any], pair: tupl
     if name in deferred.read()["train"]:
         plan.deferred[name] = LATER
         listed.waiting.remove(pair)
-    elif job and work.preflight(run).status == "done":
+    elif job and not work.refusal(run):
         plan.tasks.append(Task(name, work.submission_hash(run, "eval"), job))
         listed.to_do.append(name)
         listed.waiting.remove(pair)

@@ -7,7 +7,7 @@ from collections import Counter
 from ftexp import deferred, slurm
 from ftexp.dvc_files import record_finished
 from ftexp.job_record import read_job
-from ftexp.options import Options
+from ftexp.options import Options, read_options
 from ftexp.planning import planned_runs
 from ftexp.progress import describe_training
 from ftexp.site import Site
@@ -53,7 +53,7 @@ class Feeder:
             if not names or not self._has_room(stage):
                 continue
             try:
-                submit_stage(stage, site, Options(names=frozenset(names), is_sure=True))
+                submit_stage(stage, site, Options(names=frozenset(names), is_sure=True, is_forced=read_options().is_forced))
             except slurm.NotReached as error:
                 print(error, file=sys.stderr)
             after = SlurmQueue()

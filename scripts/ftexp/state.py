@@ -31,9 +31,10 @@ class Missing(Exception):
 class Work:
     """The state of an experiment's runs, from the files that are there now. One object per command."""
 
-    def __init__(self, queue: SlurmQueue | None = None) -> None:
-        """`queue` knows the jobs that were given to Slurm; without it only files are asked."""
+    def __init__(self, queue: SlurmQueue | None = None, *, is_forced: bool = False) -> None:
+        """`queue` knows the jobs that were given to Slurm; without it only files are asked. `is_forced`: no preflight asked."""
         self.queue = queue
+        self.is_forced = is_forced
         self.hashes = FileHashes(paths.HASHES_JSON)
         self._models: dict[str, dict[str, str]] = {}
         self._splits: dict[str, bool] = {}
@@ -221,6 +222,11 @@ class Work:
         if entry["errors"]:
             return State("failed", entry["errors"][0])
         return State("done")
+
+    def refusal(self, run: dict[str, Any]) -> str:
+        """Why a run may not be submitted; empty where it may."""
+        preflight = self.preflight(run)
+        return "" if preflight.status == "done" or self.is_forced else preflight.reason
 
 
 def stages_of(run: dict[str, Any]) -> tuple[str, ...]:

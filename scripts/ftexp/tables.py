@@ -46,7 +46,7 @@ def _read_json(path: Path) -> Any:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not readable as JSON: {error.msg}.") from error
+        raise UserError(f"{path}: line {error.lineno}: not readable as JSON: {error.msg}. Correct the file.") from error
     if isinstance(content, dict) and not {"train", "test"} <= set(content) <= {"train", "validation", "test"}:
         raise UserError(
             f"{path}: a JSON mapping must have the keys train and test (and perhaps validation), got {', '.join(content)}."
@@ -63,7 +63,7 @@ def _read_jsonl(path: Path) -> list[Any]:
             try:
                 rows.append(json.loads(line))
             except json.JSONDecodeError as error:
-                raise UserError(f"{path}: line {number}: not readable as JSON: {error.msg}.") from error
+                raise UserError(f"{path}: line {number}: not readable as JSON: {error.msg}. Correct the file.") from error
     return rows
 
 

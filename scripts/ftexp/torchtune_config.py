@@ -125,8 +125,8 @@ def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any],
     if not lora:
         return section
     modules = settings["lora_modules"]
-    if "output" in modules and not FAMILIES[family].has_lora_output:
-        what = f"torchtune's {family} has no LoRA matrices for the output layer, which is the embedding again"
+    if "output" in modules and (section.get("tie_word_embeddings") or not FAMILIES[family].has_lora_output):
+        what = f"the output layer of this {family} is the embedding again, which torchtune gives no LoRA matrices"
         raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
     section |= {
         "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],

@@ -35,8 +35,8 @@ def work_list(work: Work, runs: list[dict[str, Any]], stage: str, options: Optio
         elif state.status in UNDER_WAY:
             job = f"job {state.job}" if state.job else ""
             result.under_way.append((run["run"], ", ".join(filter(None, [state.status, job, state.reason]))))
-        elif work.preflight(run).status != "done":
-            result.refused.append((run["run"], work.preflight(run).reason))
+        elif refusal := work.refusal(run):
+            result.refused.append((run["run"], refusal))
         elif state.status in WORK:
             result.to_do.append(run["run"])
         else:
@@ -54,6 +54,8 @@ def announce(listed: WorkList, stage: str) -> None:
             print(f"  runs/{run}: {'skipped: ' if word == 'under way' else ''}{reason}", file=sys.stderr)
         if len(group) > SHOWN:
             print(f"  and {len(group) - SHOWN} more {word}", file=sys.stderr)
+    if listed.refused:
+        print("  FORCE=1 goes on with what was refused for its preflight, and the results say so", file=sys.stderr)
 
 
 SHOWN = 20

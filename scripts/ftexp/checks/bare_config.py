@@ -1,18 +1,30 @@
 """A config of torchtune's that belongs to no experiment, checked for the recipe that fits it. Reads the file; writes nothing."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftexp.checks.checkpoint_check import built_model, check_checkpoint
 from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.recipe_keys import recipe_keys, recipes
+from ftexp.checks.support import known_faults, refusals
 from ftexp.errors import UserError, suggestion
 from ftexp.settings import RECIPES
 from ftexp.torchtune_config import is_lora
 
 
-def check_file(path: Path, recipe: str | None = None) -> tuple[str, list[str]]:
-    """The recipe, and all mistakes.
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of a config, as read by a recipe."""
+
+    recipe: str
+    errors: list[str]
+    warnings: list[str]
+
+
+def check_file(path: Path, recipe: str | None = None) -> Verdict:
+    """Check a config, its files, and the checkpoint that it names.
 
     Args:
         path: The config.
@@ -26,7 +38,19 @@ def check_file(path: Path, recipe: str | None = None) -> tuple[str, list[str]]:
     if recipe is not None and recipe not in recipes():
         raise UserError(f"RECIPE: torchtune ships no recipe '{recipe}'. {suggestion(recipe, recipes())}")
     recipe = recipe or _recipe_in_comments(path) or min(RECIPES, key=lambda name: _misfit(config, name))
-    return recipe, [*check_config(config, recipe), *check_paths(config)]
+    errors = [*refusals(config, recipe), *check_config(config, recipe), *check_paths(config)]
+    return Verdict(recipe, errors or _check_weights(config), known_faults(config, recipe))
+
+
+def _check_weights(config: dict[str, Any]) -> list[str]:
+    """The checkpoint against the model, where it lies in a folder of Hugging Face's layout."""
+    section = config.get("checkpointer", {})
+    folder, files = section.get("checkpoint_dir"), section.get("checkpoint_files")
+    is_readable = isinstance(files, list) and all(str(name).endswith(".safetensors") for name in files)
+    if not is_readable or not (Path(str(folder)) / "config.json").is_file():
+        return []
+    model = {**config["model"], "_component_": config["model"]["_component_"].replace(".qlora_", ".lora_")}
+    return check_checkpoint(config, built_model({key: value for key, value in model.items() if key != "quantize_base"}))
 
 
 def _recipe_in_comments(path: Path) -> str | None:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 NAMED = 3
+_ONE_MODEL = "Take all files from one model"
 
 
 class Unreadable(Exception):
     """A safetensors file that is not whole; the text says why."""
 
 
-def check_checkpoint(config: Config) -> list[str]:
+def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[str]:
     """Every tensor of the checkpoint is used, every parameter of the model filled, and their shapes are equal.
 
     The names and shapes go through the conversion that torchtune's checkpointer uses, on tensors without data; the model is
@@ -29,6 +30,7 @@ def check_checkpoint(config: Config) -> list[str]:
 
     Args:
         config: A run's finetune.yaml.
+        built: The parameters that its model section builds, LoRA matrices among them.
     """
     folder = Path(config["checkpointer"]["checkpoint_dir"])
     given: dict[str, torch.Tensor] = {}
@@ -42,8 +44,9 @@ def check_checkpoint(config: Config) -> list[str]:
     except Exception as error:
         if "key" not in str(error):  # torchtune 0.6.1 raises a bare Exception for a tensor whose name it does not know
             raise
-        return [f"{folder}: holds a tensor that torchtune does not know: {str(error).splitlines()[0]}"]
-    return [f"{folder}: {message}" for message in _compare(converted, _parameters(config["model"]))]
+        return [f"{folder}: holds a tensor that torchtune does not know: {str(error).splitlines()[0]}. {_ONE_MODEL}"]
+    wanted = {name: value for name, value in built.items() if "lora_" not in name}
+    return [f"{folder}: {message}" for message in _compare(converted, wanted)]
 
 
 def read_header(path: Path) -> "dict[str, torch.Tensor]":
@@ -81,7 +84,7 @@ def _converted(given: "dict[str, torch.Tensor]", model_type: str, shape: Config)
         from torchtune.models.qwen2._convert_weights import qwen2_hf_to_tune
 
         return dict(qwen2_hf_to_tune(given, **arguments, tie_word_embeddings=shape.get("tie_word_embeddings", False)))
-    if model_type == "PHI3_MINI":
+    if model_type in ("PHI3_MINI", "PHI4"):
         from torchtune.models.phi3._convert_weights import phi3_hf_to_tune
 
         return dict(phi3_hf_to_tune(given, **arguments))
@@ -94,28 +97,29 @@ def _converted(given: "dict[str, torch.Tensor]", model_type: str, shape: Config)
     return dict(hf_to_tune(given, **arguments, head_dim=shape.get("head_dim")))
 
 
-def _parameters(section: Config) -> "dict[str, torch.Tensor]":
-    """Parameters of the model that a section builds, LoRA matrices left out."""
+def built_model(section: Config) -> "dict[str, torch.Tensor]":
+    """Parameters by name of the model that a config's section builds, without data."""
     import torch
     from omegaconf import OmegaConf
     from torchtune.config import instantiate
 
     with torch.device("meta"):
         model = instantiate(OmegaConf.create(section))
-    return {name: value for name, value in model.state_dict().items() if "lora_" not in name}
+    return dict(model.state_dict())
 
 
 def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tensor]") -> list[str]:
     unused, unfilled = sorted(set(converted) - set(wanted)), sorted(set(wanted) - set(converted))
     messages = []
     if unused:
-        messages.append(f"{len(unused)} tensors have no place in the model that config.json describes: {_some(unused)}")
+        what = f"{len(unused)} tensors have no place in the model that config.json describes"
+        messages.append(f"{what}: {_some(unused)}. {_ONE_MODEL}")
     if unfilled:
-        messages.append(f"{len(unfilled)} parameters of the model have no tensor: {_some(unfilled)}")
+        messages.append(f"{len(unfilled)} parameters of the model have no tensor: {_some(unfilled)}. Copy the model again, whole")
     for name in sorted(set(converted) & set(wanted)):
         if converted[name].shape != wanted[name].shape:
-            shapes = f"{list(converted[name].shape)}, and the model has {list(wanted[name].shape)}"
-            messages.append(f"{name}: the checkpoint has the shape {shapes}. config.json and the weights do not belong together")
+            shapes = f"{list(converted[name].shape)} in the checkpoint and {list(wanted[name].shape)} by config.json"
+            messages.append(f"{name}: has the shape {shapes}. {_ONE_MODEL}")
             break
     return messages
 

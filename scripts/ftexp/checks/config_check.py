@@ -115,14 +115,23 @@ def _shipped_pairs() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     for path in sorted(shipped_configs_dir().rglob("*.yaml")):
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         model = _family_of(config.get("model"))
-        if model is None:
-            continue
-        if "model_type" in config.get("checkpointer", {}):
-            model_types.setdefault(model, set()).add(config["checkpointer"]["model_type"])
         tokenizer = _family_of(config.get("tokenizer"))
-        if tokenizer:
-            tokenizers.setdefault(model, set()).add(tokenizer)
+        for name in {model, component_family(model)} if model else ():
+            if "model_type" in config.get("checkpointer", {}):
+                model_types.setdefault(name, set()).add(config["checkpointer"]["model_type"])
+            if tokenizer:
+                tokenizers.setdefault(name, set()).add(tokenizer)
     return model_types, tokenizers
+
+
+@functools.cache
+def component_family(family: str) -> str:
+    """The family whose builders a family's models are built with: qwen2 for qwen2_5, by the imports in torchtune's source."""
+    import torchtune.models
+
+    source = Path(torchtune.models.__path__[0]) / family / "_model_builders.py"
+    found = re.search(r"from torchtune\.models\.(\w+)\._(?:component|model)_builders import", source.read_text(encoding="utf-8"))
+    return family if found is None or found[1] == family else component_family(found[1])
 
 
 def check_paths(config: Config) -> list[str]:
@@ -132,11 +141,12 @@ def check_paths(config: Config) -> list[str]:
         for key in _PATH_KEYS:
             value = content.get(key) if isinstance(content, dict) else None
             if isinstance(value, str) and "${" not in value and not Path(value).exists():
-                messages.append(f"{section}.{key}: there is no such file or folder, got {value!r}")
+                messages.append(f"{section}.{key}: there is no such file or folder, got {value!r}. Correct the path")
     checkpointer = config.get("checkpointer")
     folder = checkpointer.get("checkpoint_dir") if isinstance(checkpointer, dict) else None
     files = checkpointer.get("checkpoint_files") if isinstance(checkpointer, dict) else None
     if isinstance(folder, str) and Path(folder).is_dir() and isinstance(files, list):
         absent = [name for name in files if not (Path(folder) / str(name)).is_file()]
-        messages += [f"checkpointer.checkpoint_files: {folder} has no file {name!r}" for name in absent]
+        cure = "Copy the model again, whole"
+        messages += [f"checkpointer.checkpoint_files: {folder} has no file {name!r}. {cure}" for name in absent]
     return messages

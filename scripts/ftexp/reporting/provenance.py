@@ -31,6 +31,7 @@ def provenance_of_run(run: dict[str, Any]) -> dict[str, Any]:
         "seed": run["settings"]["seed"] if run["kind"] == "trained" else None,
         "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
+        "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
         "jobs": {stage: _job(run["run"], stage) for stage in manifests},
         "log": provenance_of_log(run),
         "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py)},

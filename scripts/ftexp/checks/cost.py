@@ -1,0 +1,127 @@
+"""What an experiment will cost, from its configs, its rows and the site: counted, not guessed; what is not known is said.
+
+Reads nothing itself but config.json of the base models. Writes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ftexp.model_folder import model_parameters
+from ftexp.run_disk import BYTES
+from ftexp.site import Site
+from ftexp.state import stages_of
+from ftexp.torchtune_config import is_lora
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A model as a config builds it.
+
+    Attributes:
+        parameters: Of the base model.
+        lora_per_rank: Of its LoRA matrices, per rank; None where all parameters are trained.
+    """
+
+    parameters: int
+    lora_per_rank: int | None
+
+    def trained(self, rank: int) -> int:
+        """Parameters that are trained."""
+        return self.parameters if self.lora_per_rank is None else self.lora_per_rank * rank
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one training.
+
+    Attributes:
+        rows: Training rows of an epoch; rows_left_out fill no step, the same ones for every seed.
+        longest_row: In tokens, prompt and answer.
+        tokens: Over all epochs, prompts and answers, padding aside.
+        steps: Optimiser steps.
+        disk_mb: The checkpoint that is kept, in MB (1e6 bytes).
+        weights_gb: The base weights in memory, in GB (1e9 bytes); None for a quantised base.
+    """
+
+    parameters: int
+    trained_parameters: int
+    rows: int
+    rows_left_out: int
+    longest_row: int
+    tokens: int
+    steps: int
+    disk_mb: float
+    weights_gb: float | None
+
+
+def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
+    """What one training costs.
+
+    Args:
+        run: Its run.yaml.
+        lengths: (rows,) tokens of each training row, in the split's order.
+    """
+    settings, rows = run["settings"], run["steps"]["train_rows"]
+    size, trained = BYTES[settings["dtype"]], sizes.trained(settings["lora_rank"])
+    used = lengths[:rows]
+    return Cost(
+        parameters=sizes.parameters, trained_parameters=trained, rows=rows,
+        rows_left_out=(settings["train_size"] or len(lengths)) - rows, longest_row=max(used),
+        tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
+        disk_mb=round((trained if is_lora(settings["recipe"]) else sizes.parameters) * size / 1e6, 3),
+        weights_gb=None if settings.get("quantize_base") else round(sizes.parameters * size / 1e9, 3),
+    )
+
+
+def cost_in_words(costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[str, Any]], site: Site) -> str:
+    """The cost of all trainings in some lines; ranges where runs differ.
+
+    Args:
+        costs: Per trained run the fields of its `Cost`.
+    """
+    lines = [
+        ("parameters", _range(costs, "parameters")), ("trained parameters", _range(costs, "trained_parameters")),
+        ("rows", f"{_range(costs, 'rows')} a run; {_range(costs, 'rows_left_out')} left out, which fill no step"),
+        ("longest row", f"{_range(costs, 'longest_row')} tokens; none is cut"),
+        ("tokens", f"{_range(costs, 'tokens')} a run, {_total(costs, 'tokens'):,.0f} in all"),
+        ("steps", f"{_range(costs, 'steps')} a run, {_total(costs, 'steps'):,.0f} in all"),
+        ("disk", f"{_total(costs, 'disk_mb'):,.1f} MB of checkpoints, and up to three times that while training"),
+        ("GPU hours", _gpu_hours(runs, site)), ("peak GPU memory", _memory(costs)),
+    ]
+    width = max(len(name) for name, _ in lines)
+    count = len(costs)
+    return "\n".join([f"cost of {count} training{'s' * (count != 1)}:", *(f"  {name:<{width}}  {text}" for name, text in lines)])
+
+
+def _range(costs: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    values = [cost[name] for cost in costs.values()]
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _total(costs: Mapping[str, Mapping[str, Any]], name: str) -> float:
+    return float(sum(cost[name] for cost in costs.values()))
+
+
+def _gpu_hours(runs: Sequence[dict[str, Any]], site: Site) -> str:
+    """What the jobs ask for: walltime x GPUs, summed over runs and stages; no prediction."""
+    hours = 0.0
+    for run in runs:
+        for stage in stages_of(run):
+            asked = site.resources(stage, model_parameters(run["settings"]["model"]))
+            hours += asked.gpus * asked.time_min / 60
+    if not hours:
+        return "none asked: site.yaml gives no job a GPU and a walltime"
+    return f"at most {hours:,.1f}: walltime x GPUs of {len(runs)} runs, evaluations included"
+
+
+def _memory(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    weights = [cost["weights_gb"] for cost in costs.values() if cost["weights_gb"] is not None]
+    least = f"; the base weights alone take {max(weights):,.2f} GB" if weights else ""
+    return f"not known: no training of this kind was measured on a GPU yet{least}"
+
+
+def cost_document(cost: Cost) -> dict[str, Any]:
+    """A cost as preflight.json holds it."""
+    return asdict(cost)

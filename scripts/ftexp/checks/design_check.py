@@ -1,0 +1,108 @@
+"""The design as it stands in the configs: runs differ where a factor says so, and nowhere else."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ftexp.factors import Level
+from ftexp.settings import SEED
+from ftexp.torchtune_config import config_keys_of
+
+Config = dict[str, Any]
+Factors = dict[str, list[Level]]
+Found = list[tuple[str, str]]
+BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
+
+
+def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config], factors: Factors) -> Found:
+    """Any two runs differ in their declared factors, and what derives from them, only.
+
+    Runs of one model and recipe are compared with the first of them; on these two, everything depends. Two runs that differ
+    from the first only in allowed keys, each with the value that `check_read_back` found right, differ from each other
+    only there too.
+
+    Returns:
+        Pairs of run id and message, as all checks here.
+    """
+    firsts: dict[tuple[str, str], dict[str, Any]] = {}
+    messages = []
+    for run in runs:
+        first = firsts.setdefault((run["settings"]["model"], run["settings"]["recipe"]), run)
+        varied = {
+            name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
+            for level in levels for name in level.sets
+        }
+        ours, theirs = _flat(configs[run["run"]]), _flat(configs[first["run"]])
+        differing = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
+        for key in sorted(differing - _allowed_differences(first, run, varied)):
+            what = f"differs from run {first['run']} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
+            messages.append((run["run"], f"finetune.yaml: {key}: {what}. Run `make stamp`, or report it"))
+    return messages
+
+
+def check_distinct(runs: list[dict[str, Any]], configs: dict[str, Config]) -> Found:
+    """No run is another one under a second name: a factor that reaches neither training nor evaluation changes nothing."""
+    firsts: dict[str, dict[str, Any]] = {}
+    messages = []
+    for run in runs:
+        config = {key: value for key, value in configs[run["run"]].items() if key != "output_dir"}
+        first = firsts.setdefault(repr((_flat(config), run["prompt"], run["split"], run["evaluation"])), run)
+        if first is not run:
+            names = [name for name, level in run["levels"].items() if first["levels"].get(name) != level]
+            what = f"trains and evaluates exactly what run {first['run']} does"
+            cure = "Remove the level, or let it set something else"
+            messages.append((run["run"], f"experiment.yaml: factors.{', '.join(names)}: changes nothing here: it {what}. {cure}"))
+    return messages
+
+
+def check_effective_batch(runs: Iterable[dict[str, Any]], factors: Factors) -> Found:
+    """The rows of an optimiser step differ only where they are a factor themselves, not along with something else."""
+    own = {name for name, levels in factors.items() if all(set(level.sets) <= BATCH for level in levels)}
+    firsts: dict[tuple[Any, ...], dict[str, Any]] = {}
+    messages = []
+    for run in runs:
+        first = firsts.setdefault(tuple(repr(run["levels"].get(name)) for name in sorted(own)), run)
+        ours, theirs = (r["steps"]["effective_batch"] for r in (run, first))
+        if ours == theirs:
+            continue
+        names = [n for n, levels in factors.items() if n not in own and any(BATCH & set(level.sets) for level in levels)]
+        what = f"a step takes {ours} rows here and {theirs} in run {first['run']}, so that two effects cannot be told apart"
+        cure = "Choose gradient_accumulation_steps so that batch_size times it is equal, or make the batch a factor of its own"
+        messages.append((run["run"], f"experiment.yaml: factors.{', '.join(names)}: {what}. {cure}"))
+    return messages
+
+
+def check_design(runs: list[dict[str, Any]], factors: Factors) -> list[str]:
+    """Warnings about the design as a whole."""
+    seeds = {run["settings"][SEED] for run in runs}
+    if len(runs) > 1 and len(seeds) == 1:
+        what = "there is one seed, so the results cannot tell a factor's effect from that of another seed"
+        return [f"experiment.yaml: factors.{SEED}: {what}. Add seed: [1, 2, 3] to the factors, or claim less"]
+    return []
+
+
+def _allowed_differences(first: dict[str, Any], run: dict[str, Any], varied: set[str]) -> set[str]:
+    """Keys that may differ: those of the settings that the two runs' levels set, and those that follow."""
+    allowed = {"output_dir", "checkpointer.output_dir", "metric_logger.output_dir", "profiler.output_dir"}
+    for name in varied | _derived_from(varied):
+        allowed |= set(config_keys_of(run, name, None)) | set(config_keys_of(first, name, None))
+    return allowed
+
+
+def _derived_from(varied: set[str]) -> set[str]:
+    """Settings that follow from others where nobody sets them."""
+    derived = set()
+    if "lora_rank" in varied:
+        derived.add("lora_alpha")
+    if varied & {"epochs", "train_size", *BATCH} or any(name.startswith("data.") for name in varied):
+        derived |= {"warmup_steps", "steps"}
+    return derived
+
+
+def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,78 @@
+"""Do the parts of a base model's folder belong together? Its config.json, its tokenizer, its special tokens, its template."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ftexp.chat import Chat
+from ftexp.filesystem import read_json
+from ftexp.model_folder import read_model_config
+
+# Texts that stand for one token in the templates of chat models.
+_MARK = re.compile(r"<\|[^|<>{}'\"\s]+\|>|<(?:start|end)_of_turn>")
+# Below this share of config.json's vocabulary a tokenizer is that of another model; padding takes at most some hundred ids.
+_LEAST_SHARE = 0.9
+
+
+def check_model_folder(folder: Path, chat: Chat) -> tuple[list[str], list[str]]:
+    """Errors and warnings of one base model.
+
+    Args:
+        chat: Its tokenizer and template, loaded.
+    """
+    shape = read_model_config(folder)
+    errors = [*_check_vocabulary(folder, shape, chat), *_check_begin(folder, shape, chat), *_check_ends(folder, chat)]
+    return errors, [*_check_share(folder, shape, chat), *_check_marks(folder, chat)]
+
+
+def _check_vocabulary(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+    """Every token has a row in the embedding."""
+    last = max(chat.tokenizer.get_vocab().values())
+    if last < shape["vocab_size"]:
+        return []
+    what = f"is {shape['vocab_size']}, but the tokenizer has tokens up to number {last}, so they do not belong together"
+    return [f"{folder}/config.json: vocab_size: {what}. Copy the model again, whole"]
+
+
+def _check_share(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+    count = len(chat.tokenizer.get_vocab())
+    if count >= _LEAST_SHARE * shape["vocab_size"]:
+        return []
+    what = f"is {shape['vocab_size']}, but the tokenizer has {count} tokens only"
+    return [f"{folder}/config.json: vocab_size: {what}. Make sure that the tokenizer files are this model's"]
+
+
+def _check_begin(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+    """The token that begins a text is one and the same in config.json and in the tokenizer."""
+    named, own = shape.get("bos_token_id"), chat.tokenizer.bos_token_id
+    if named is None or own is None or named == own:
+        return []
+    what = f"is {named}, but the tokenizer begins a text with token {own} ({chat.tokenizer.bos_token!r})"
+    return [f"{folder}/config.json: bos_token_id: {what}. Take both files from one model"]
+
+
+def _check_ends(folder: Path, chat: Chat) -> list[str]:
+    """What stops generation is a token made for it, not a word of another model's vocabulary."""
+    special = chat.tokenizer.added_tokens_decoder
+    errors = []
+    for name in ("config.json", "generation_config.json"):
+        path = folder / name
+        said = read_json(path).get("eos_token_id") if path.is_file() else None
+        for token in said if isinstance(said, list) else [said]:
+            if token is not None and token not in special:
+                text = chat.tokenizer.convert_ids_to_tokens(token)
+                found = f"is the ordinary token {text!r} of the tokenizer" if text is not None else "is no token of the tokenizer"
+                errors.append(f"{path}: eos_token_id: {token} {found}. Take both files from one model")
+    return errors
+
+
+def _check_marks(folder: Path, chat: Chat) -> list[str]:
+    """Every mark that the chat template writes is one token."""
+    template = chat.tokenizer.chat_template
+    marks = sorted(set(_MARK.findall(template))) if isinstance(template, str) else []
+    known = chat.tokenizer.get_vocab()
+    absent = [mark for mark in marks if mark not in known]
+    if not absent:
+        return []
+    what = f"writes {', '.join(absent[:3])}, for which the tokenizer has no token of its own"
+    return [f"{folder}: chat_template: {what}. Make sure that template and tokenizer are this model's"]

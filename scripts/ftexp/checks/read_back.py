@@ -1,0 +1,46 @@
+"""What experiment.yaml declares is read back from a run's generated files, and equals it."""
+
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ftexp import paths
+from ftexp.eval_file import eval_text
+from ftexp.torchtune_config import config_keys_of, value_in_config
+
+Config = dict[str, Any]
+
+
+def check_read_back(run: dict[str, Any], config: Config) -> list[str]:
+    """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
+    messages = []
+    resolved = config
+    for name, wanted in _declared(run).items():
+        for key, expected in config_keys_of(run, name, wanted).items():
+            if resolved is config and "${" in str(value_in_config(config, key)):
+                resolved = _resolved(config)
+            found = value_in_config(resolved, key)
+            if found != expected and not (found is None and expected is False):  # a switch that is not there is off
+                messages.append(f"finetune.yaml: {key}: is {found!r}, but {name} was declared as {expected!r}. Run `make stamp`")
+    return messages
+
+
+def check_eval_file(run: dict[str, Any]) -> list[str]:
+    """eval.py is the one that experiment.yaml makes."""
+    if paths.RunPaths(run["run"]).eval_py.read_text(encoding="utf-8") == eval_text(run):
+        return []
+    return ["eval.py: is not what experiment.yaml says. Delete it and run `make stamp`"]
+
+
+def _resolved(config: Config) -> Config:
+    """With every `${...}` replaced, twice, as torchtune's `instantiate` does."""
+    once = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    plain: Any = OmegaConf.to_container(OmegaConf.create(once), resolve=True)
+    return dict(plain)
+
+
+def _declared(run: dict[str, Any]) -> dict[str, Any]:
+    """Everything of a run.yaml that training depends on, by the names that experiment.yaml gives it."""
+    prompt = {f"prompt.{key}": value for key, value in run["prompt"].items()}
+    columns = {f"data.{key}": run["data"][key] for key in ("input", "output")}
+    return {**run["settings"], **prompt, **columns, "data.split": run["split"], **run["overrides"]}

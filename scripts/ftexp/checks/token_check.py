@@ -1,0 +1,199 @@
+"""The tokens of real rows: what training gives a model, what evaluation gives it, and what it could ever answer.
+
+Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writes nothing.
+"""
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ftexp import paths
+from ftexp.chat import Chat, Message, render_messages
+from ftexp.splits import read_items
+from ftexp.training.dataset import IGNORED_LABEL
+
+Item = dict[str, Any]
+# How templates write a date.
+_DATES = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
+
+
+@dataclass
+class TokenReport:
+    """What the token check found in one data set under one prompt.
+
+    Attributes:
+        example: One training row as text, what is trained of it between ⟦ and ⟧; empty for a control.
+        lengths: Tokens of each training row, in the split's order.
+        longest_answer: Tokens of the longest reference answer of the test rows, its end included.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    example: str = ""
+    lengths: list[int] = field(default_factory=list)
+    longest_answer: int = 0
+
+
+class _Rows:
+    """Rows of one part as the one module that makes tokens renders them."""
+
+    def __init__(self, run: dict[str, Any], chat: Chat, part: str) -> None:
+        self.file = paths.split_dir(run["split"]) / f"{part}.jsonl"
+        self.items: list[Item] = read_items(self.file)
+        self.output = run["data"]["output"]
+        self._render = lambda item: render_messages(run["prompt"], run["data"]["input"], item["row"])
+        self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
+        self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
+
+    def messages(self, item: Item) -> list[Message]:
+        return list(self._render(item))
+
+    def answer(self, item: Item) -> str:
+        """The reference answer as text."""
+        return str(item["row"][self.output])
+
+    def where(self, positions: Iterable[int]) -> str:
+        """The file and the first of some items, and how many more."""
+        listed = list(positions)
+        more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+        return f"{self.file}: item {self.items[listed[0]]['item']}{more}"
+
+
+def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
+    """Check every row that a run is trained and tested on.
+
+    Args:
+        run: Its run.yaml.
+        chat: The tokenizer of its base model.
+
+    Raises:
+        UserError: If the chat template cannot render the prompt.
+    """
+    report = TokenReport()
+    test = _Rows(run, chat, "test")
+    report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
+    report.warnings += _check_answers_can_be_given(test, chat)
+    report.longest_answer = max(map(len, test.answers))
+    report.errors += _check_limit(run, report.longest_answer)
+    if run["kind"] == "control":
+        return report
+    train = _Rows(run, chat, "train")
+    report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
+    report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
+    if not report.errors:
+        errors, report.example = _check_training_rows(run, chat, train)
+        report.errors += errors
+    return report
+
+
+def _check_date(run: dict[str, Any], chat: Chat) -> list[str]:
+    """No prompt changes from one day to the next."""
+    today = datetime.date.today()
+    text = chat.render(chat.prompt_ids([{"role": "user", "content": "x"}]))
+    printed = [today.strftime(form) for form in _DATES if today.strftime(form) in text]
+    if not printed or run["prompt"]["date"] == today.isoformat():
+        return []
+    what = f"prints today's date ({printed[0]}), so that prompts change overnight"
+    return [f"{paths.model_dir(run['settings']['model'])}: chat_template: {what}. Take the date from date_string or strftime_now"]
+
+
+def _check_begins(rows: _Rows, chat: Chat) -> list[str]:
+    """BOS is in every prompt as often as in a prompt of one letter: no text brings another."""
+    bos = chat.tokenizer.bos_token_id
+    if bos is None:
+        return []
+    wanted = chat.prompt_ids([{"role": "user", "content": "x"}]).count(bos)
+    return _first_wrong(
+        rows, lambda n: rows.prompts[n].count(bos) != wanted,
+        lambda n: f"has {chat.tokenizer.bos_token} {rows.prompts[n].count(bos)} times in its prompt, and the template gives it "
+        f"{wanted} times. Take it out of the text, or of prompt.user",
+    )
+
+
+def _check_special(rows: _Rows, chat: Chat) -> list[str]:
+    """No answer holds a token at which generation would stop before its end."""
+    return _first_wrong(
+        rows, lambda n: _end_inside(rows.answer(rows.items[n]), chat) is not None,
+        lambda n: f"has {_end_inside(rows.answer(rows.items[n]), chat)} in its answer, at which generation stops, so the rest "
+        "could never be learned. Take it out of the text",
+    )
+
+
+def _end_inside(answer: str, chat: Chat) -> str | None:
+    ends = [str(chat.tokenizer.convert_ids_to_tokens(number)) for number in sorted(chat.stop_ids)]
+    return next((end for end in ends if end in answer), None)
+
+
+def _check_answers_can_be_given(rows: _Rows, chat: Chat) -> list[str]:
+    """What the tokens of a reference answer say is the reference answer, outer blanks aside, which the scorer ignores."""
+    changed = [
+        n for n, item in enumerate(rows.items) if chat.decode(rows.answers[n][:-1]).strip() != rows.answer(item).strip()
+    ]
+    if not changed:
+        return []
+    said, wanted = chat.decode(rows.answers[changed[0]][:-1]), rows.answer(rows.items[changed[0]])
+    what = f"its reference answer {wanted[:60]!r} becomes {said[:60]!r} as tokens, so no answer can be exactly right"
+    return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
+
+
+def _check_limit(run: dict[str, Any], longest: int) -> list[str]:
+    """Every reference answer fits into max_tokens with its end token."""
+    most = run["evaluation"]["max_tokens"]
+    if longest <= most:
+        return []
+    what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
+    return [f"experiment.yaml: evaluation.max_tokens: {what}"]
+
+
+def _check_leak(train: _Rows, test: _Rows) -> list[str]:
+    """No prompt of the test is one of the training."""
+    asked = {tuple(prompt) for prompt in test.prompts}
+    return _first_wrong(
+        train, lambda n: tuple(train.prompts[n]) in asked,
+        lambda n: "has the same prompt as a test row, so that the test would ask for what was trained. Remove one, or let "
+        "prompt.user show what tells them apart",
+    )
+
+
+def _first_wrong(rows: _Rows, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:
+    """One message for all rows that are wrong, in the words of the first of them."""
+    wrong = [n for n in range(len(rows.items)) if is_wrong(n)]
+    return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
+
+
+def _check_training_rows(run: dict[str, Any], chat: Chat, rows: _Rows) -> tuple[list[str], str]:
+    """The config's own data set, row by row: the tokens of evaluation, the mask, the end; and the first row as text."""
+    from torchtune import config as torchtune_config
+
+    config: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
+    dataset = torchtune_config.instantiate(config.dataset, torchtune_config.instantiate(config.tokenizer))
+    for position in range(len(dataset)):
+        index = dataset.order[position]
+        problem = _problem_of_row(dataset[position], rows.prompts[index], rows.answers[index], config, chat)
+        if problem:
+            return [f"{config.dataset.file}: item {rows.items[index]['item']}: {problem}"], ""
+    return [], _marked(chat, dataset[0])
+
+
+def _problem_of_row(row: dict[str, list[int]], prompt: list[int], answer: list[int], config: Any, chat: Chat) -> str | None:
+    """What is wrong with one row of the data set."""
+    tokens, labels = row["tokens"], row["labels"]
+    if len(tokens) > config.model.max_seq_len:
+        return f"has {len(tokens)} tokens, and the model takes {config.model.max_seq_len}. Shorten or remove it"
+    if tokens[: len(prompt)] != prompt:
+        return "its tokens do not begin with those of evaluation. Report it"
+    if tokens[len(prompt) :] != answer or tokens[-1] not in chat.stop_ids or labels[-1] != tokens[-1]:
+        return "the token at which generation stops is not trained. Report it"
+    masked = max(1, len(prompt)) if config.dataset.loss == "completion" else 1
+    if labels != [IGNORED_LABEL] * masked + tokens[masked:]:
+        return f"its mask does not cover what loss: {config.dataset.loss} says. Report it"
+    return None
+
+
+def _marked(chat: Chat, row: dict[str, list[int]]) -> str:
+    """Text of a training row, `⟦` and `⟧` around what is trained."""
+    first = next(i for i, label in enumerate(row["labels"]) if label >= 0)
+    return f"{chat.render(row['tokens'][:first])}⟦{chat.render(row['tokens'][first:])}⟧"

@@ -1,0 +1,75 @@
+"""Tables in docs/ that the tests write: a row for everything that was promised, when all of it was tried and passed.
+
+The tests may run in several processes: each row, and what is promised, is a file of its own until the session ends.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FAULTS = """\
+# Faults on a Slurm cluster, and what comes of them
+
+Written by `make test-slurm`, which injects each fault into an experiment on real Slurm daemons. After every one of them
+`make submit eval wait report` completed the experiment, and results.csv and the adapter were, byte for byte, those of a local run
+that nothing had disturbed. (Of the submit cap: every run was trained once, and scored.)
+
+| fault | how injected | what came of it |
+|---|---|---|
+"""
+MISTAKES = """\
+# Mistakes, and what is said of them
+
+Written by `make test`, which makes each mistake in an experiment that has none, and looks for the message; those of the kind
+`config` are made in a config of torchtune's, without an experiment. Nothing is trained and nothing lost; a warning does not stop
+a run. The last column is what `tune validate` (torchtune 0.6.1) says of the same config. Where ftexp stops before there is a
+config there is nothing to ask it about.
+
+| | mistake | what is said | `tune validate` |
+|---|---|---|---|
+"""
+SHIPPED = """\
+# The configs that torchtune ships, checked
+
+Written by `make test`: every supervised config of torchtune 0.6.1, pointed at a tiny model of its family, is checked by
+`python scripts/validate.py CONFIG`. It passes, or is refused with the reason; a warning says where torchtune's own component does
+something else than its name says.
+
+| config | recipe | family | outcome | warning |
+|---|---|---|---|---|
+"""
+HEADERS = {"slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+# Set in the first process, and inherited by those that it starts.
+ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))
+
+
+def promise(table: str, keys: Sequence[str]) -> None:
+    """Say which rows a table must have, in their order."""
+    (ROWS / f"{table}.promised").write_text(json.dumps(list(keys)), encoding="utf-8")
+
+
+def tell(table: str, key: str, cells: Sequence[str]) -> None:
+    """Note a row."""
+    name = re.sub(r"\W+", "-", key)
+    row = [cell.replace("|", "\\|").replace("\n", " ") for cell in cells]
+    (ROWS / f"{table}.{name}.row").write_text(json.dumps([key, row], ensure_ascii=False), encoding="utf-8")
+
+
+def write_tables() -> list[Path]:
+    """Write every table of which all promised rows are there; return their files."""
+    return [written for table, header in HEADERS.items() if (written := _write(table, header))]
+
+
+def _write(table: str, header: str) -> Path | None:
+    promised = ROWS / f"{table}.promised"
+    rows = dict(json.loads(path.read_text(encoding="utf-8")) for path in ROWS.glob(f"{table}.*.row"))
+    if not promised.is_file() or set(json.loads(promised.read_text(encoding="utf-8"))) != set(rows):
+        return None
+    keys = json.loads(promised.read_text(encoding="utf-8"))
+    path = DOCS / f"{table}.md"
+    path.write_text(header + "".join(f"| {' | '.join(rows[key])} |\n" for key in keys), encoding="utf-8")
+    return path
