@@ -35,16 +35,16 @@ REFUSALS = {
 }
 
 
-def recipe_of(path: Path) -> str | None:
-    """The recipe in the file's own comments; without one, that of a file of the same name but for its size."""
-    named = set(re.findall(r"tune run (?:--\S+ \S+ )*(\w+) --config", path.read_text(encoding="utf-8")))
-    return named.pop() if len(named) == 1 else None
+def recipe_of(path: Path) -> str:
+    """The recipe in the file's own comments (of two the one that is no supervised one), or the one that fits it."""
+    named = re.findall(r"tune run (?:--\S+ \S+ )*(\w+) --config", path.read_text(encoding="utf-8"))
+    return min(named) if named else check_file(path).recipe
 
 
 def supervised() -> list[Path]:
     """Those that fine-tune on answers."""
-    paths = sorted(shipped_configs_dir().rglob("*.yaml"))
-    return [path for path in paths if re.match(r"full_finetune|lora_finetune|qat", str(recipe_of(path)))]
+    paths = sorted(path for path in shipped_configs_dir().rglob("*.yaml") if "\noptimizer:" in path.read_text(encoding="utf-8"))
+    return [path for path in paths if re.match(r"full_finetune|lora_finetune|qat", recipe_of(path))]
 
 
 def name_of(path: Path) -> str:
@@ -99,7 +99,7 @@ def outcome_of(path: Path, models: Path, out: Path) -> tuple[str, str, str]:
 def test_a_shipped_config_passes_or_is_refused_with_the_reason(path: Path, models: Path, tmp_path: Path) -> None:
     family, said, warning = outcome_of(path, models, tmp_path)
     assert said == "passes" or any(reason in said for reason in REFUSALS), said
-    tell("shipped-configs", name_of(path), [name_of(path), str(recipe_of(path)), family, said, warning])
+    tell("shipped-configs", name_of(path), [name_of(path), recipe_of(path), family, said, warning])
 
 
 def test_no_more_is_refused_than_there_is_reason_for(models: Path, tmp_path: Path) -> None:

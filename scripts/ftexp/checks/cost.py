@@ -70,7 +70,7 @@ def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
         rows_left_out=(settings["train_size"] or len(lengths)) - rows, longest_row=max(used),
         tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
         disk_mb=round((trained if is_lora(settings["recipe"]) else sizes.parameters) * size / 1e6, 3),
-        weights_gb=None if settings.get("quantize_base") else round(sizes.parameters * size / 1e9, 3),
+        weights_gb=None if settings.get("quantize_base") else round(sizes.parameters * size / 1e9, 4),
     )
 
 
@@ -118,8 +118,12 @@ def _gpu_hours(runs: Sequence[dict[str, Any]], site: Site) -> str:
 
 def _memory(costs: Mapping[str, Mapping[str, Any]]) -> str:
     weights = [cost["weights_gb"] for cost in costs.values() if cost["weights_gb"] is not None]
-    least = f"; the base weights alone take {max(weights):,.2f} GB" if weights else ""
+    least = f"; the base weights alone take {_size(max(weights))}" if weights else ""
     return f"not known: no training of this kind was measured on a GPU yet{least}"
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:,.1f} MB"
 
 
 def cost_document(cost: Cost) -> dict[str, Any]:
