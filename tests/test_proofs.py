@@ -15,7 +15,8 @@ from ftexp.chat import Chat
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.publishing import publish_checkpoint
 from ftexp.training.resume import epoch_dirs
-from tiny_models import BOS, ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
+from tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
+from tiny_tokenizers import BOS
 from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
 
