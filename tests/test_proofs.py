@@ -15,7 +15,7 @@ from ftexp.chat import Chat
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.publishing import publish_checkpoint
 from ftexp.training.resume import epoch_dirs
-from tiny_models import BOS, ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
+from tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
 from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
 
@@ -195,11 +195,14 @@ def capture_evaluation(experiment: TinyExperiment, captured: Captured, monkeypat
     assert logs[0].status == "success", logs[0].error
 
 
-@pytest.fixture(scope="module", params=["chatml", "llama3", "none", "chatml with system", "llama3 with system"])
+KINDS = ["chatml", "llama3", "none", "chatml with system", "llama3 with system", "mistral-v0.3 with system"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Captured, Chat]]:
     """What entered training and generate for the same rows, by kind of template, and the chat they were made by."""
     template, _, has_system = request.param.partition(" with ")
-    family = "qwen2" if template == "chatml" else "llama3_2"
+    family = {"chatml": "qwen2", "mistral-v0.3": "mistral"}.get(template, "llama3_2")
     captured = Captured()
     with pytest.MonkeyPatch.context() as patch:
         experiment = make_experiment(
@@ -221,7 +224,7 @@ def test_tokens_in_evaluation_are_those_of_training(engines: tuple[str, Captured
 
 def test_bos_is_there_as_often_as_the_template_gives_it(engines: tuple[str, Captured, Chat]) -> None:
     kind, captured, chat = engines
-    bos = chat.tokenizer.convert_tokens_to_ids(BOS)
+    bos = chat.tokenizer.bos_token_id
     wanted = 0 if kind.startswith("chatml") else 1
     assert {prompt.count(bos) for prompt in captured.prompts} == {wanted}
     assert all(prompt[0] == bos for prompt in captured.prompts) or not wanted

@@ -20,14 +20,12 @@ from ftexp import paths
 from ftexp.planning import planned_runs
 from ftexp.torchtune_config import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
-from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import BPE
+from tiny_tokenizers import generation_config, save_tokenizer
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
     GemmaConfig,
     GemmaForCausalLM,
-    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -42,36 +40,11 @@ from transformers import (
 
 SCRIPTS = Path(split_stage.__file__).resolve().parent
 DATE = "2001-02-03"
-BOS = "<|begin_of_text|>"
 WORDS = [first + second for first in ("apple", "brick", "chalk", "drum", "eel", "fig") for second in ("s", "pot", "wire", "öl")]
 # For texts that go wrong easily: outer blanks (templates trim), other scripts, line ends, braces, template words.
 ROWS = [{"input": word, "output": word.title()} for word in (*WORDS, " blanks ", "twö\nlines", "日本", "{braces} {{ x }}")]
-
-# As Qwen2's, but without a default system prompt.
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-# Llama 3.2's, without tools: begins with BOS, dates itself, trims.
-LLAMA3 = (
-    "{{- bos_token }}"
-    "{%- if not date_string is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}"
-    "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}"
-    "{%- else %}{%- set system = '' %}{%- endif %}"
-    "{{- '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n' + system + '<|eot_id|>' }}"
-    "{%- for message in messages %}"
-    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
-    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
-)
 torch.set_num_threads(1)  # on so small matrices two threads only wait for each other
 
-_LLAMA3_TOKENS = (BOS, "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-# Per template: the special tokens, BOS, end and filling token, and the template's text.
-_TOKENIZERS: dict[str | None, tuple[tuple[str, ...], str | None, str, str | None, str | None]] = {
-    "chatml": (("<|endoftext|>", "<|im_start|>", "<|im_end|>"), None, "<|im_end|>", "<|endoftext|>", CHATML),
-    "llama3": (_LLAMA3_TOKENS, BOS, "<|eot_id|>", None, LLAMA3),
-    None: (_LLAMA3_TOKENS[:2], BOS, "<|end_of_text|>", None, None),
-}
 _ROPE_SCALING = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
@@ -79,19 +52,18 @@ _ROPE_SCALING = {
 
 
 def make_tiny_model(folder: Path, family: str, template: str | None, *, is_sharded: bool = False) -> None:
-    """Write a random model with byte-level tokenizer into `folder`.
+    """Write a random model with a tiny tokenizer into `folder`.
 
     Args:
         family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE), llama3 (untied), mistral
             (untied), phi3 (untied, fused matrices), gemma or gemma2 (tied, heads wider than hidden_size / heads; gemma2 with a
             window of 64 tokens).
-        template: chatml (no BOS), llama3 (begins with BOS, prints a date, trims) or None (no chat template; the
-            tokenizer itself puts BOS before a text).
+        template: A key of TOKENIZERS: chatml (no BOS), llama3 (begins with BOS, prints a date, trims), None (no chat
+            template; the tokenizer itself puts BOS before a text), or one with a real model's template.
         is_sharded: Whether the weights lie in several files with an index.
     """
     folder.mkdir(parents=True)
-    tokenizer = _tokenizer(template)
-    tokenizer.save_pretrained(folder)
+    tokenizer = save_tokenizer(folder, template)
     torch.manual_seed(1)
     model = _model(family, tokenizer)
     for name, parameter in model.named_parameters():
@@ -99,33 +71,8 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
             torch.nn.init.normal_(parameter, std=0.5)
         if name.endswith("norm.weight"):  # all alike in a new model, so that no exchange of two would be seen
             parameter.data += torch.randn_like(parameter) / 5
-    model.generation_config = GenerationConfig(eos_token_id=_end_ids(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    model.generation_config = generation_config(tokenizer, template)
     model.save_pretrained(folder, max_shard_size="100KB" if is_sharded else "1GB")
-
-
-def _end_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """As Llama 3's instruct models: the end of a text too, where that is another token than the end of a turn."""
-    ends = (tokenizer.eos_token, "<|end_of_text|>")
-    return sorted(number for token, number in tokenizer.get_vocab().items() if token in ends)
-
-
-def _tokenizer(template: str | None) -> PreTrainedTokenizerFast:
-    special, bos, eos, pad, text = _TOKENIZERS[template]
-    vocabulary = {symbol: number for number, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    backend = Tokenizer(BPE(vocab=vocabulary, merges=[]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
-    if bos:
-        backend.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", special_tokens=[(bos, backend.token_to_id(bos))]
-        )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token=bos, eos_token=eos, pad_token=pad,
-        clean_up_tokenization_spaces=True,  # as Llama 3's own; it turns "a ." into "a."
-    )
-    tokenizer.chat_template = text
-    return tokenizer
 
 
 def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:

@@ -75,7 +75,7 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
     report = TokenReport()
     test = _Rows(run, chat, "test")
     report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
-    report.warnings += _check_answers_can_be_given(test, chat)
+    report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
     report.longest_answer = max(map(len, test.answers))
     report.errors += _check_limit(run, report.longest_answer)
     if run["kind"] == "control":
@@ -87,6 +87,27 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
         errors, report.example = _check_training_rows(run, chat, train)
         report.errors += errors
     return report
+
+
+def _check_own_system(run: dict[str, Any], chat: Chat) -> list[str]:
+    """A text that the template puts into every prompt of itself is part of the experiment, and to be known."""
+    own = chat.own_system_text() if run["prompt"]["system"] is None else None
+    if not own:
+        return []
+    what = f"is null, and the chat template of {run['settings']['model']} puts a text of its own there: {own[:80]!r}"
+    return [f"experiment.yaml: prompt.system: {what}. That is the same in training and evaluation; set it to say something else"]
+
+
+def _check_blanks(run: dict[str, Any], chat: Chat, rows: _Rows) -> list[str]:
+    """Blanks at the ends of inputs that the template takes off; of answers the scorer ignores them."""
+    if "user" not in chat.trims():
+        return []
+    texts = [rows.messages(item)[-1]["content"] for item in rows.items]
+    cut = [n for n, text in enumerate(texts) if text != text.strip()]
+    if not cut:
+        return []
+    what = f"the chat template of {run['settings']['model']} takes the blanks off the ends of its prompt"
+    return [f"{rows.where(cut)}: {what}. Where they matter, put something around {{input}} in prompt.user"]
 
 
 def _check_date(run: dict[str, Any], chat: Chat) -> list[str]:
