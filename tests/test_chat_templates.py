@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from ftexp.chat import Chat, Message, render_messages
-from ftexp.checks.preflight import check_tokens
+from ftexp.checks.model_check import check_model_folder
+from ftexp.checks.token_check import check_tokens
 from ftexp.errors import UserError
 from ftexp.training.dataset import IGNORED_LABEL, tokenize_example
 from ftexp.training.tokenizer import ChatTokenizer
@@ -284,17 +285,23 @@ def test_validate_finds_the_tokens_of_both_engines_alike(
 ) -> None:
     experiment = make_experiment(tmp_path / "tiny", family, name, prompt={"system": system}, evaluation={"max_tokens": 64})
     enter(experiment, monkeypatch)
-    messages, example = check_tokens(experiment.document())
-    assert not messages
-    assert (SYSTEM in example) == (system is not None)
-    assert example.endswith("⟧")
+    chat = Chat("models/tiny", DATE)
+    report = check_tokens(experiment.document(), chat)
+    assert report.errors == []
+    assert (SYSTEM in report.example) == (system is not None)
+    assert report.example.endswith("⟧")
+    own_text = "prompt.system: is null, and the chat template of tiny puts a text of its own there"
+    assert any(own_text in line for line in report.warnings) == (system is None and name in OWN_TEXTS)
+    loses_blanks = any("takes the blanks off the ends of its prompt" in line for line in report.warnings)
+    assert loses_blanks == ("user" in chat.trims())
+    assert check_model_folder(Path("models/tiny"), chat) == ([], [])
 
 
 def test_validate_says_that_a_model_takes_no_system_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = make_experiment(tmp_path / "tiny", "gemma2", "gemma2", prompt={"system": SYSTEM})
     enter(experiment, monkeypatch)
     with pytest.raises(UserError, match="^experiment.yaml: prompt.system: the chat template of models/tiny refuses"):
-        check_tokens(experiment.document())
+        check_tokens(experiment.document(), Chat("models/tiny", DATE))
 
 
 def test_every_template_has_a_tokenizer_and_a_source() -> None:

@@ -82,6 +82,7 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
         return report
     train = _Rows(run, chat, "train")
     report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
+    report.warnings += _check_blanks(run, chat, train)
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
     if not report.errors:
         errors, report.example = _check_training_rows(run, chat, train)
