@@ -102,9 +102,9 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
         if is_list:
             made["naming"] = {key: value for key, value in made["naming"].items() if key != factor}
             made["naming"][name] = abbreviation(experiment, factor)
-        base = made["baseline"].pop(factor, None)
-        if base in [level.label for level in smaller]:
-            made["baseline"][name] = base
+        if factor in made["baseline"]:
+            base = made["baseline"].pop(factor)
+            made["baseline"] |= {name: base} if base in [level.label for level in smaller] else {}
     return _with_reachable_sources(made)
 
 
