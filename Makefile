@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 EXP ?= demo/capitalization
-stages := plan stamp split validate submit status eval wait cancel report cite power repro all
+stages := plan stamp split validate rehearse submit status eval wait cancel report cite power repro all
 .PHONY: help setup demo test test-slurm lint bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 

@@ -1,7 +1,7 @@
 """Cancels this experiment's jobs, and no others, in Slurm; a cancelled run is ready again.
 
 Reads site.yaml, .scratch/submissions/, and asks Slurm. Writes .scratch/deferred.json: what was left for later is forgotten.
-Command: make cancel [ONLY=<pattern>] [YES=1] (python scripts/cancel.py)
+Command: make cancel [ONLY='<patterns>'] [YES=1] (python scripts/cancel.py)
 """
 
 import sys

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 from ftexp import paths
-from ftexp.errors import UserError, run_command
+from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
-from ftexp.site import Site, read_site
+from ftexp.site import read_site, require_link
 from ftexp.splits import source_paths
 from ftexp.stamping import generate_files
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     if remembered.get("key") and remembered["key"] == _freshness(remembered.get("sources", []), remembered.get("models", [])):
         return 0
     site = read_site(paths.SITE_YAML)
-    _require_link(site)
+    require_link(site)
     experiment, runs = make_plan()
     documents = [run_document(experiment, run) for run in runs]
     stamped = generate_files(documents, site)
@@ -41,13 +41,6 @@ def main(arguments: list[str]) -> int:
     content = {"key": _freshness(sources, models), "sources": sources, "models": models, "files": read_known_hashes()}
     write_json(paths.STAMP_JSON, content)
     return 0
-
-
-def _require_link(site: Site) -> None:
-    """The link `models` points where site.yaml says."""
-    folder = Path(site.models).expanduser()
-    if paths.MODELS_LINK.is_symlink() and paths.MODELS_LINK.resolve() != folder.resolve():
-        raise UserError(f"site.yaml: models: is {folder}, but the link `models` points elsewhere. Run `make setup` again.")
 
 
 def _freshness(sources: list[str], models: list[str]) -> str:

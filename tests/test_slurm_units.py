@@ -977,9 +977,10 @@ def test_options_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     for name in ("JOBS", "DRY", "YES", "FORCE"):
         monkeypatch.setenv(name, "")
     assert read_options() == Options(only="r16_*")
-    monkeypatch.setenv("ONLY", "")
-    with pytest.raises(UserError, match="ONLY: is empty"):
-        read_options()
+    for nothing in ("", "  "):
+        monkeypatch.setenv("ONLY", nothing)
+        with pytest.raises(UserError, match="ONLY: is empty"):
+            read_options()
 
 
 def test_only_means_runs_by_a_pattern_and_has_to_mean_one() -> None:
@@ -990,6 +991,14 @@ def test_only_means_runs_by_a_pattern_and_has_to_mean_one() -> None:
     with pytest.raises(UserError, match=re.escape("ONLY: no run's id matches 'r9*'. Runs are r0_a, r1_a, r2_a, r3_a, r4_a, ...")):
         Options(only="r9*").require_picked(runs)
     Options(names=frozenset()).require_picked(runs)
+
+
+def test_only_takes_several_patterns_each_of_which_has_to_mean_a_run() -> None:
+    runs = [f"r{number}_a" for number in range(4)]
+    assert [run for run in runs if Options(only=" r1_*  r3_a ").picks(run)] == [runs[1], runs[3]]
+    Options(only="r1_* r3_a").require_picked(runs)
+    with pytest.raises(UserError, match=re.escape("ONLY: no run's id matches 'r9_a'. Runs are r0_a, r1_a, r2_a, r3_a")):
+        Options(only="r1_* r9_a").require_picked(runs)
 
 
 def test_only_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from ftexp import paths
 from ftexp.errors import UserError, suggestion
 from ftexp.filesystem import read_json
 
+_SMALL_FILE_SUFFIXES = (".json", ".model", ".txt", ".jinja")
+
 
 def read_model_config(model_dir: Path) -> dict[str, Any]:
     """config.json of a model folder in Hugging Face layout.
@@ -45,6 +47,11 @@ def weight_files(model_dir: Path) -> list[str]:
     if (model_dir / "model.safetensors").is_file():
         return ["model.safetensors"]
     raise UserError(f"{model_dir}: has neither model.safetensors nor model.safetensors.index.json. Copy the model again, whole.")
+
+
+def small_files(model_dir: Path) -> list[Path]:
+    """The files of a model folder besides its weights that loading it can read: shape, tokenizer, template, index."""
+    return [path for path in sorted(model_dir.iterdir()) if path.suffix in _SMALL_FILE_SUFFIXES and path.is_file()]
 
 
 def parameter_count(shape: dict[str, Any]) -> int:

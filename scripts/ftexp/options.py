@@ -4,7 +4,7 @@ import fnmatch
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftexp.errors import UserError
 
@@ -15,7 +15,7 @@ class Options:
 
     Attributes:
         jobs: Runs at a time; None: as site.yaml says.
-        only: A pattern of run ids, such as `r16_*`; None: all.
+        only: Patterns of run ids, parted by blanks, such as `r16_* base`; None: all.
         names: The runs that are meant, by id; None: all.
         is_dry: Show what would be done, and do nothing.
         is_sure: Do not ask.
@@ -32,16 +32,18 @@ class Options:
     def picks(self, run: str) -> bool:
         """Whether a run is meant."""
         is_named = self.names is None or run in self.names
-        return is_named and (self.only is None or fnmatch.fnmatchcase(run, self.only))
+        return is_named and (self.only is None or any(fnmatch.fnmatchcase(run, pattern) for pattern in self.only.split()))
 
     def require_picked(self, runs: list[str]) -> None:
-        """Check that ONLY means any run.
+        """Check that every pattern of ONLY means a run.
 
         Raises:
-            UserError: If it means none.
+            UserError: If one means none.
         """
-        if self.only and not any(map(self.picks, runs)):
-            raise UserError(f"ONLY: no run's id matches '{self.only}'. Runs are {', '.join(runs[:5])}{', ...' * (len(runs) > 5)}")
+        for pattern in (self.only or "").split():
+            if not any(map(replace(self, only=pattern).picks, runs)):
+                shown = f"{', '.join(runs[:5])}{', ...' * (len(runs) > 5)}"
+                raise UserError(f"ONLY: no run's id matches '{pattern}'. Runs are {shown}")
 
 
 def read_options() -> Options:
@@ -54,8 +56,8 @@ def read_options() -> Options:
     if jobs and not re.fullmatch(r"0*[1-9][0-9]*", jobs):
         raise UserError(f"JOBS: must be a whole number above 0, got '{jobs}'. For example: make submit JOBS=2")
     only = os.environ.get("ONLY")
-    if only == "":
-        raise UserError("ONLY: is empty. Give a pattern of run ids such as ONLY='r16_*', or leave it out for all runs.")
+    if only is not None and not only.strip():
+        raise UserError("ONLY: is empty. Give patterns of run ids such as ONLY='r16_* base', or leave it out for all runs.")
     return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"), is_forced=_flag("FORCE"))
 
 

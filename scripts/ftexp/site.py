@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftexp import paths
 from ftexp.errors import Findings, UserError
 from ftexp.status_words import STAGES
 from ftexp.yamlfile import load_yaml
@@ -151,6 +152,17 @@ def read_site(path: Path) -> Site:
     if "fields" in known:
         known["fields"] = {name: str(value) for name, value in known["fields"].items()}
     return Site(**known)
+
+
+def require_link(site: Site) -> None:
+    """Check that the link `models` points where site.yaml says.
+
+    Raises:
+        UserError: If it points elsewhere.
+    """
+    folder = Path(site.models).expanduser()
+    if paths.MODELS_LINK.is_symlink() and paths.MODELS_LINK.resolve() != folder.resolve():
+        raise UserError(f"site.yaml: models: is {folder}, but the link `models` points elsewhere. Run `make setup` again.")
 
 
 def _check_kinds(found: Findings, document: dict[Any, Any]) -> None:

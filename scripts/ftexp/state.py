@@ -10,14 +10,13 @@ from ftexp.errors import UserError
 from ftexp.filesystem import sha256_json
 from ftexp.job_record import read_job, read_mapping
 from ftexp.memories import FileHashes
-from ftexp.model_folder import weight_files
+from ftexp.model_folder import small_files, weight_files
 from ftexp.run_lock import is_running
 from ftexp.site import read_site
 from ftexp.slurm_queue import SlurmQueue, queue_of
 from ftexp.splits import split_inputs
 from ftexp.status_words import STAGES, State
 
-_MODEL_FILE_SUFFIXES = (".json", ".model", ".txt", ".jinja")
 _INPUT_WORDS = {
     "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
     "task": "eval.py", "checkpoint": "the checkpoint",
@@ -171,7 +170,7 @@ class Work:
             folder = paths.model_dir(model)
             if not folder.is_dir():
                 raise Missing(f"the model's folder {folder} is not there")
-            texts = [p.name for p in sorted(folder.iterdir()) if p.suffix in _MODEL_FILE_SUFFIXES and p.is_file()]
+            texts = [path.name for path in small_files(folder)]
             try:
                 self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
             except UserError as error:
