@@ -16,6 +16,7 @@ from ftexp import paths
 from ftexp.errors import UserError, suggestion
 from ftexp.model_families import FAMILIES, dimensions, family_of
 from ftexp.model_folder import parameter_count, read_model_config, weight_files
+from ftexp.quantization import check_quantized, is_quantized
 
 # Suffix of the shipped configs of each recipe.
 _SUFFIXES = {
@@ -117,10 +118,13 @@ def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any],
     """The component builder of the family with every dimension spelled out, and the LoRA arguments.
 
     Raises:
-        UserError: If LoRA is wanted where the family's builder has none.
+        UserError: If LoRA is wanted where the family's builder has none, or a quantised base that cannot be.
     """
     lora = is_lora(settings["recipe"])
-    builder = f"{FAMILIES[family].builders}.{family}.{'lora_' if lora else ''}{family}"
+    check_quantized(family, dimensions(family, shape), settings)
+    is_nf4 = is_quantized(settings)
+    builders = FAMILIES[family].quantized_builders if is_nf4 else FAMILIES[family].builders
+    builder = f"{builders}.{family}.{'lora_' if lora else ''}{family}"
     section = {"_component_": builder, **dimensions(family, shape)}
     if not lora:
         return section
@@ -137,7 +141,7 @@ def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any],
     }
     if FAMILIES[family].has_lora_output:
         section["apply_lora_to_output"] = "output" in modules
-    return section
+    return {**section, "quantize_base": True} if is_nf4 else section
 
 
 def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
@@ -291,6 +295,7 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
         }
     else:
         table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
+    table["quantize_base"] = {"model.quantize_base": value}
     if name.startswith("prompt."):
         part = name.partition(".")[2]
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}

@@ -12,6 +12,7 @@ from ftexp.chat import Chat, Message, render_messages
 from ftexp.checks.checkpoint_check import check_checkpoint
 from ftexp.checks.config_check import check_config
 from ftexp.errors import UserError
+from ftexp.quantization import is_quantized
 from ftexp.spec import read_experiment
 from ftexp.splits import read_items
 from ftexp.torchtune_config import config_keys_of, value_in_config
@@ -93,15 +94,17 @@ def _check_checkpoints(configs: dict[str, Config], errors: Errors) -> None:
 def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config]) -> list[tuple[str, str]]:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
-    Runs of one model and recipe are compared with the first of them; on these two, everything depends. Two runs that differ
+    Runs of one model and recipe, both with a quantised base or both without, are compared with the first of them; on these
+    three, everything depends. Two runs that differ
     from the first only in allowed keys, each with the value that `check_read_back` found right, differ from each other
     only there too.
     """
     factors = read_experiment(paths.EXPERIMENT_YAML).factors
-    firsts: dict[tuple[str, str], dict[str, Any]] = {}
+    firsts: dict[tuple[str, str, bool], dict[str, Any]] = {}
     messages = []
     for run in runs:
-        first = firsts.setdefault((run["settings"]["model"], run["settings"]["recipe"]), run)
+        settings = run["settings"]
+        first = firsts.setdefault((settings["model"], settings["recipe"], is_quantized(settings)), run)
         varied = {
             name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
             for level in levels for name in level.sets
