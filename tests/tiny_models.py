@@ -18,7 +18,7 @@ import torch
 import yaml
 from ftexp import paths
 from ftexp.planning import planned_runs
-from ftexp.torchtune_config import shipped_configs_dir
+from ftexp.shipped_configs import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
