@@ -13,6 +13,7 @@ from ftexp import paths
 from ftexp.errors import UserError, run_command, suggestion
 from ftexp.planning import planned_runs
 from ftexp.publishing import replace_dir
+from ftexp.quantization import is_quantized
 from ftexp.state import Work
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
@@ -20,7 +21,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json",
 
 
 def main(arguments: list[str]) -> int:
-    """Merge one run's adapter, in the precision of its training."""
+    """Merge one run's adapter, in the precision of its training, onto the base as it was trained: quantised where that was."""
     paths.require_experiment()
     runs = {run["run"]: run for run in planned_runs() if run["kind"] == "trained"}
     name = arguments[0] if arguments else ""
@@ -35,12 +36,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _merge(settings: dict[str, str], places: paths.RunPaths, target: Path) -> None:
+def _merge(settings: dict[str, Any], places: paths.RunPaths, target: Path) -> None:
     from ftexp.evaluation.tuned_model import load_model
 
     base_dir = paths.model_dir(settings["model"])
     # Any: a PeftModel can merge, and a PreTrainedModel, as which it is typed, cannot.
-    model: Any = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu")
+    model: Any = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu", quantize_base=is_quantized(settings))
     whole = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     aside = places.scratch_dir("merge")
     shutil.rmtree(aside, ignore_errors=True)

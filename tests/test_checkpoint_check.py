@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+import torchao.dtypes.nf4tensor
 from ftexp import paths
 from ftexp.checks.checkpoint_check import built_model
 from ftexp.checks.checkpoint_check import check_checkpoint as check_against
 from ftexp.checks.config_check import check_config
+from ftexp.checks.preflight import check_read_back
 from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
@@ -51,6 +53,21 @@ def test_every_tensor_of_a_whole_checkpoint_is_accounted_for(
     assert (len(config["checkpointer"]["checkpoint_files"]) > 1) == is_sharded
     assert check_checkpoint(config) == []
     assert check_config(config, recipe) == []
+
+
+def test_a_quantized_model_is_checked_unquantized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built quantised a model of 8 B takes a minute."""
+    quantized = make_experiment(tmp_path / "tiny", "qwen2", "chatml", constants={"quantize_base": True}, is_wide=True)
+    monkeypatch.chdir(quantized.root)
+    config = load_yaml(paths.RunPaths(quantized.run).finetune_yaml)
+    assert config["model"]["quantize_base"] is True
+    monkeypatch.setattr(torchao.dtypes.nf4tensor.NF4Tensor, "from_tensor", None)
+    assert check_checkpoint(config) == []
+    assert check_config(config, "lora_finetune_single_device") == []
+    assert check_read_back(quantized.document(), config) == []
+    config["model"].pop("quantize_base")
+    [message] = check_read_back(quantized.document(), config)
+    assert message == "finetune.yaml: model.quantize_base: is None, but quantize_base was declared as True"
 
 
 def shards() -> list[Path]:

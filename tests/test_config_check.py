@@ -12,7 +12,7 @@ from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.recipe_keys import recipe_keys
 from ftexp.errors import UserError
 from ftexp.settings import RECIPES
-from ftexp.torchtune_config import shipped_configs_dir
+from ftexp.shipped_configs import shipped_configs_dir
 from omegaconf import OmegaConf
 from torchtune_verdict import ACCEPTED, torchtune_verdict
 from written_tables import tell

@@ -170,6 +170,15 @@ def test_training_files_that_share_a_test_file_share_a_control() -> None:
     assert (control.id, control.data["train"], [run.data["train"] for run in trained]) == ("base", None, ["a.json", "b.json"])
 
 
+def test_a_quantized_base_has_a_control_of_its_own_and_other_settings_do_not_know_of_it() -> None:
+    text = MODEL + "factors: {quantize_base: [false, true], lora_rank: [2, 4]}"
+    assert _ids(text) == ["nf4-false_r2", "nf4-false_r4", "nf4-true_r2", "nf4-true_r4"]
+    controls = {control_key(run): run.id for run in _runs(text, "control")}
+    assert [controls[control_key(run)] for run in _runs(text)] == ["base_nf4-false"] * 2 + ["base_nf4-true"] * 2
+    assert ["quantize_base" in run.settings for run in _runs(text)] == [False, False, True, True]
+    assert _ids("constants: {model: tiny, quantize_base: true}", "control") == ["base"]
+
+
 def test_every_trained_run_finds_its_control() -> None:
     text = (
         "factors: {model: [a, b], wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}, seed: [1, 2]}"

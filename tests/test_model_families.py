@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cookiecutter.main import cookiecutter
 from ftexp.errors import UserError
-from ftexp.model_families import FAMILIES, dimensions, family_of
+from ftexp.model_families import dimensions, family_of
 from tiny_models import make_tiny_model
 
 TEMPLATE = Path(__file__).resolve().parents[1]
@@ -61,12 +61,6 @@ def test_a_window_that_torchtune_does_not_know_bounds_the_rows() -> None:
     mistral = {**LLAMA, "model_type": "mistral", "sliding_window": 1024}
     assert dimensions("mistral", mistral)["max_seq_len"] == 1024
     assert dimensions("mistral", {**mistral, "sliding_window": None})["max_seq_len"] == 4096
-
-
-def test_every_family_has_configs_that_torchtune_ships() -> None:
-    from ftexp.torchtune_config import shipped_configs_dir
-
-    assert all(list((shipped_configs_dir() / family.shipped).glob("*_lora_single_device.yaml")) for family in FAMILIES.values())
 
 
 def test_four_families_in_one_experiment(tmp_path: Path) -> None:

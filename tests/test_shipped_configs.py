@@ -1,109 +1,224 @@
-"""Every supervised config that torchtune ships, pointed at a tiny model of its family: it passes, or is refused by name."""
+"""The shipped config that fits a model: by what the builders build and what config.json says, never by a name."""
 
-import inspect
+import dataclasses
+import functools
+import importlib
 import json
-import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ftexp.checks.bare_config import check_file
-from ftexp.checks.config_check import component_family
-from ftexp.checks.support import model_module
-from ftexp.model_families import dimensions
-from ftexp.torchtune_config import shipped_configs_dir
-from omegaconf import OmegaConf
-from tiny_models import make_tiny_model
-from torchtune.config._utils import _get_component_from_path
-from written_tables import promise, tell
+import torch
+import yaml
+from ftexp import shipped_configs
+from ftexp.errors import UserError
+from ftexp.settings import RECIPES
+from ftexp.shipped_configs import Builder, ModelShape, builders, catalogue, nearest_configs, shipped_configs_dir
+from ftexp.torchtune_config import is_lora, training_config
 
-# Family of the tiny model, per module of torchtune's builders.
-FAMILY_OF = {
-    "llama2": "llama3", "code_llama2": "llama3", "llama3": "llama3", "llama3_1": "llama3_1", "llama3_3": "llama3_1",
-    "llama3_2": "llama3_2", "mistral": "mistral", "gemma": "gemma", "gemma2": "gemma2", "qwen2": "qwen2", "qwen2_5": "qwen2",
-    "phi3": "phi3", "phi4": "phi3",
+BUILDERS = builders()
+LORA, FULL = "lora_finetune_single_device", "full_finetune_single_device"
+LORA_ARGUMENTS = {"lora_attn_modules": ["q_proj"], "lora_rank": 2, "lora_alpha": 4}
+SCALED = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
 }
-TOKENIZER_FILES = {"path", "merges_file"}
-# Why a config is refused, and how many are.
-REFUSALS = {
-    "model._component_: llama3_2_vision is refused": 9,
-    "model.use_dora: is refused": 3,
-    "recipe: qat_": 5,
-    "optimizer._component_: there is no module bitsandbytes.optim": 8,
-    "is not read by the recipe": 4,
-    "log_every_n_steps: must be a whole number, got None": 1,
+# What config.json says of a family besides the dimensions.
+WORDS: dict[str, dict[str, Any]] = {
+    "llama3": {"model_type": "llama"}, "llama3_1": {"model_type": "llama", "rope_scaling": SCALED},
+    "llama3_2": {"model_type": "llama", "rope_scaling": SCALED, "tie_word_embeddings": True},
+    "qwen2": {"model_type": "qwen2"}, "mistral": {"model_type": "mistral"}, "phi3": {"model_type": "phi3"},
+    "gemma": {"model_type": "gemma"},
+    "gemma2": {
+        "model_type": "gemma2", "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "sliding_window": 4096,
+        "query_pre_attn_scalar": 144,
+    },
 }
 
 
-def recipe_of(path: Path) -> str:
-    """The recipe in the file's own comments (of two the one that is no supervised one), or the one that fits it."""
-    named = re.findall(r"tune run (?:--\S+ \S+ )*(\w+) --config", path.read_text(encoding="utf-8"))
-    return min(named) if named else check_file(path).recipe
+def component(name: str) -> Any:
+    """A builder of torchtune's, in whichever package of text models it lies."""
+    for path in sorted(shipped_configs_dir().parents[1].glob("torchtune/models/*/_model_builders.py")):
+        if not any(word in path.parent.name for word in ("vision", "clip", "flux", "t5")):
+            module = importlib.import_module(f"torchtune.models.{path.parent.name}._model_builders")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AssertionError(f"torchtune has no builder {name}")
 
 
-def supervised() -> list[Path]:
-    """Those that fine-tune on answers."""
-    paths = sorted(path for path in shipped_configs_dir().rglob("*.yaml") if "\noptimizer:" in path.read_text(encoding="utf-8"))
-    return [path for path in paths if re.match(r"full_finetune|lora_finetune|qat", recipe_of(path))]
+def folder(root: Path, name: str, family: str, shape: ModelShape, **more: Any) -> str:
+    """A model folder of this shape, its weights left out."""
+    config = {
+        **WORDS[family], "vocab_size": shape.vocab_size, "num_hidden_layers": shape.num_layers, "head_dim": shape.head_dim,
+        "num_attention_heads": shape.num_heads, "num_key_value_heads": shape.num_kv_heads, "hidden_size": shape.embed_dim,
+        "intermediate_size": shape.intermediate_dim, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, **more,
+    }
+    (root / "models" / name).mkdir(parents=True)
+    (root / "models" / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (root / "models" / name / "model.safetensors").touch()
+    return name
 
 
-def name_of(path: Path) -> str:
-    return f"{path.parent.name}/{path.stem}"
+def config_of(model: str, recipe: str = LORA, *, overrides: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    """The config of a run of this model."""
+    return training_config({
+        "run": "r1", "kind": "trained", "split": "s", "overrides": overrides or {},
+        "settings": {
+            "model": model, "recipe": recipe, "lora_modules": ["q"], "lora_rank": 2, "lora_alpha": 4, "lr": 1e-4, "epochs": 1,
+            "batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0, "max_seq_len": None, "seed": 0,
+            "loss": "full", "dtype": "fp32", **settings,
+        },
+        "data": {"input": "input", "output": "output"}, "prompt": {"system": None, "user": "{input}", "date": "2001-02-03"},
+        "steps": {"train_rows": 1, "steps_per_epoch": 1},
+    })
 
 
-promise("shipped-configs", [name_of(path) for path in supervised()])
+def shape_of(name: str) -> ModelShape:
+    return BUILDERS[name].shape
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model of every family, with the tokenizer files that torchtune's own tokenizers want."""
-    root = tmp_path_factory.mktemp("models")
-    for family in set(FAMILY_OF.values()):
-        make_tiny_model(root / family, family, "chatml" if family == "qwen2" else "llama3")
-    return root
+def test_every_builder_of_a_text_model_is_in_the_catalogue() -> None:
+    assert {"llama2_70b", "lora_llama3_3_70b", "qwen2_5_72b_instruct", "phi4_14b", "qlora_gemma2_27b"} <= set(BUILDERS)
+    assert len(BUILDERS) > 90
+    text = [path for path in shipped_configs_dir().glob("*/*.yaml") if path.parent.name not in ("llama3_2_vision", "dev")]
+    registered = {config.path for recipe in RECIPES for config in catalogue(recipe)}
+    left_out = {path.stem for path in text if path not in registered}
+    words = ("evaluation", "generation", "dpo", "qat", "KD", "ppo", "dora")
+    assert all(any(word in stem for word in words) for stem in left_out), left_out
 
 
-def pointed_at(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same config for the model in a folder."""
-    generic = component_family(str(model_module(config)))
-    kind = config["model"]["_component_"].rpartition(".")[2]
-    builder = f"torchtune.models.{generic}.{'lora_' if 'lora_' in kind else ''}{generic}"
-    taken = inspect.signature(_get_component_from_path(builder)).parameters
-    shape = dimensions(folder.name, json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    model = {**config["model"], "_component_": builder, **{key: value for key, value in shape.items() if key in taken}}
-    if kind.startswith("qlora_"):
-        model["quantize_base"] = True
-    tokenizer = dict(config["tokenizer"])
-    for key in TOKENIZER_FILES & tokenizer.keys():
-        tokenizer[key] = str(folder / Path(tokenizer[key]).name)
-        Path(tokenizer[key]).touch()
-    files = {"checkpoint_dir": str(folder), "checkpoint_files": ["model.safetensors"]}
-    return {**config, "model": model, "tokenizer": tokenizer, "checkpointer": {**config["checkpointer"], **files}}
+@pytest.mark.parametrize("name", [name for name, builder in BUILDERS.items() if not builder.is_quantized])
+def test_the_source_says_what_the_builder_builds(name: str) -> None:
+    builder = BUILDERS[name]
+    with torch.device("meta"):
+        model = component(name)(**LORA_ARGUMENTS if builder.has_lora else {})
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    shape, prefix = builder.shape, "layers.0."
+    assert len(model.layers) == shape.num_layers
+    assert shapes["tok_embeddings.weight"] == (shape.vocab_size, shape.embed_dim)
+    assert shapes[f"{prefix}attn.q_proj.weight"] == (shape.num_heads * shape.head_dim, shape.embed_dim)
+    assert shapes[f"{prefix}attn.k_proj.weight"] == (shape.num_kv_heads * shape.head_dim, shape.embed_dim)
+    assert shapes[f"{prefix}mlp.w1.weight"] == (shape.intermediate_dim, shape.embed_dim)
+    assert (model.num_heads, model.head_dim) == (shape.num_heads, shape.head_dim)
+    assert any("lora_" in key for key in shapes) == builder.has_lora
+    matrices = sum(value.numel() for key, value in model.state_dict().items() if value.dim() == 2 and "lora_" not in key)
+    assert matrices in (shape.parameters, shape.parameters + shape.vocab_size * shape.embed_dim)
 
 
-def outcome_of(path: Path, models: Path, out: Path) -> tuple[str, str, str]:
-    """Family, what is said, and the warning."""
-    config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    assert isinstance(config, dict)
-    family = FAMILY_OF.get(str(model_module(config)), "")
-    if family:
-        config = pointed_at(config, models / family)
-    target = out / path.name
-    target.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
-    verdict = check_file(target, recipe_of(path))
-    said = "refused: " + verdict.errors[0] if verdict.errors else "passes"
-    return family or str(model_module(config)), said, " ".join(verdict.warnings)
+@pytest.mark.parametrize("name", [name for name, builder in BUILDERS.items() if builder.is_quantized])
+def test_a_quantized_builder_is_its_plain_one_with_that_one_argument(name: str) -> None:
+    found = component(name)
+    assert isinstance(found, functools.partial) and found.keywords == {"quantize_base": True} and not found.args
+    assert dataclasses.replace(BUILDERS[found.func.__name__], is_quantized=True) == BUILDERS[name]
 
 
-@pytest.mark.parametrize("path", supervised(), ids=name_of)
-def test_a_shipped_config_passes_or_is_refused_with_the_reason(path: Path, models: Path, tmp_path: Path) -> None:
-    family, said, warning = outcome_of(path, models, tmp_path)
-    assert said == "passes" or any(reason in said for reason in REFUSALS), said
-    tell("shipped-configs", name_of(path), [name_of(path), recipe_of(path), family, said, warning])
+def test_nothing_heavy_is_imported_for_it() -> None:
+    code = (
+        "import sys; from ftexp.shipped_configs import catalogue; assert len(catalogue(sys.argv[1])) > 30;"
+        "assert not {'torch', 'torchtune', 'torchao', 'recipes'} & set(sys.modules)"
+    )
+    scripts = Path(str(shipped_configs.__file__)).parents[1]
+    subprocess.run([sys.executable, "-c", code, LORA], cwd=scripts, check=True)
 
 
-def test_no_more_is_refused_than_there_is_reason_for(models: Path, tmp_path: Path) -> None:
-    outcomes = [outcome_of(path, models, tmp_path)[1] for path in supervised()]
-    assert len(outcomes) > 110
-    assert {reason: sum(reason in said for said in outcomes) for reason in REFUSALS} == REFUSALS
-    assert sum(said == "passes" for said in outcomes) == len(outcomes) - sum(REFUSALS.values())
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", [name for name, one in BUILDERS.items() if not one.is_quantized and not one.has_lora])
+def test_every_shape_that_torchtune_knows_has_one_answer(
+    name: str, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a config that is shipped for this very shape is that answer."""
+    monkeypatch.chdir(tmp_path)
+    family, shape = BUILDERS[name].family, BUILDERS[name].shape
+    assert config_of(folder(tmp_path, "any", family, shape), recipe)["model"]["num_layers"] == shape.num_layers
+    exact = {one.path for one in catalogue(recipe) if one.builder == Builder(family, is_lora(recipe), False, shape)}
+    found = nearest_configs(recipe, family, shape)
+    assert {one.path for one in found} == exact or not exact
+    assert all(one.builder.has_lora == is_lora(recipe) for one in found)
+
+
+@pytest.mark.parametrize(("name", "is_quantized", "recipe", "shipped"), [
+    ("llama2_7b", False, LORA, "llama2/7B_lora_single_device"),
+    ("llama2_7b", True, LORA, "llama2/7B_qlora_single_device"),
+    ("code_llama2_7b", False, LORA, "code_llama2/7B_lora_single_device"),
+    ("llama3_8b", True, LORA, "llama3/8B_qlora_single_device"),
+    ("llama3_1_70b", False, "full_finetune_distributed", "llama3_3/70B_full"),
+    ("phi4_14b", False, LORA, "phi4/14B_lora_single_device"),
+    ("mistral_7b", False, FULL, "mistral/7B_full_low_memory"),
+    ("gemma2_27b", True, LORA, "gemma2/27B_qlora_single_device"),
+    ("gemma_2b", False, FULL, "llama2/7B_full_low_memory"),
+    ("qwen2_0_5b", False, LORA, "qwen2_5/0.5B_lora_single_device"),
+    ("qwen2_5_72b_instruct", False, "lora_finetune_distributed", "qwen2_5/72B_lora"),
+    ("qwen2_5_3b", True, LORA, "qwen2_5/3B_lora_single_device"),
+])
+def test_the_config_of_a_known_shape(name: str, is_quantized: bool, recipe: str, shipped: str) -> None:
+    builder = BUILDERS[name]
+    assert nearest_configs(recipe, builder.family, builder.shape, is_quantized=is_quantized)[0].name == shipped
+
+
+def test_a_renamed_pathhas_the_same_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = (folder(tmp_path, name, "llama3", shape_of("llama3_8b")) for name in ("Meta-Llama-3-8B", "70B-mistral"))
+    assert config_of(one) == json.loads(json.dumps(config_of(other)).replace(other, one))
+
+
+def test_a_fine_tune_of_a_known_shape_has_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another context, other ends, and a few tokens more."""
+    monkeypatch.chdir(tmp_path)
+    known = shape_of("llama2_7b")
+    other = dataclasses.replace(known, vocab_size=known.vocab_size + 7)
+    more = {"rope_theta": 1e6, "eos_token_id": 9, "_name_or_path": "someone/else", "architectures": ["LlamaForCausalLM"]}
+    tuned = folder(tmp_path, "tuned", "llama3", other, **more)
+    first, second = config_of(folder(tmp_path, "known", "llama3", known)), config_of(tuned)
+    for config in (first, second):
+        for section in ("model", "tokenizer", "checkpointer"):
+            config.pop(section)
+    assert first == second
+    assert nearest_configs(LORA, "llama3", other) == nearest_configs(LORA, "llama3", known)
+
+
+def test_a_size_that_nobody_listed_has_the_config_of_the_nearest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = ModelShape(
+        vocab_size=9999, num_layers=30, num_heads=16, num_kv_heads=4, embed_dim=2048, intermediate_dim=9000, head_dim=128
+    )
+    assert config_of(folder(tmp_path, "odd", "qwen2", odd))["model"]["intermediate_dim"] == 9000
+    [nearest] = {one.builder.shape for one in nearest_configs(LORA, "qwen2", odd)}
+    assert nearest == shape_of("qwen2_1_5b")
+
+
+@pytest.fixture
+def two_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model for whose shape two configs are shipped that differ in the optimizer's decay and in how they compute."""
+    monkeypatch.chdir(tmp_path)
+    known = nearest_configs(LORA, "mistral", shape_of("mistral_7b"))[0]
+    document = yaml.safe_load(known.path.read_text(encoding="utf-8"))
+    document["optimizer"]["weight_decay"] = 0.5
+    document["clip_grad_norm"] = 1.0
+    document["enable_activation_checkpointing"] = False
+    path = tmp_path / "mistral" / "8B_lora.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    pair = (known, dataclasses.replace(known, path=path))
+    monkeypatch.setattr("ftexp.torchtune_config.nearest_configs", lambda *_, **__: pair)
+    return folder(tmp_path, "any", "mistral", shape_of("mistral_7b"))
+
+
+def test_two_that_compute_otherwise_are_named_with_what_decides(two_shipped: str) -> None:
+    with pytest.raises(UserError) as refused:
+        config_of(two_shipped)
+    assert str(refused.value) == (
+        "experiment.yaml: constants: torchtune ships mistral/7B_lora_single_device and mistral/8B_lora for a model of this "
+        "shape, and in them clip_grad_norm is None or 1.0, optimizer.weight_decay is None or 0.5. Set clip_grad_norm and "
+        "optimizer.weight_decay; null means none."
+    )
+
+
+def test_what_the_experiment_sets_is_decided(two_shipped: str) -> None:
+    with pytest.raises(UserError, match=r"Set clip_grad_norm; null means none\.$"):
+        config_of(two_shipped, overrides={"optimizer.weight_decay": 0.1})
+    config = config_of(two_shipped, overrides={"optimizer.weight_decay": 0.1, "clip_grad_norm": 2.0})
+    assert (config["optimizer"]["weight_decay"], config["clip_grad_norm"]) == (0.1, 2.0)
+    config = config_of(two_shipped, overrides={"optimizer.weight_decay": None, "clip_grad_norm": None})
+    assert "weight_decay" not in config["optimizer"] and "clip_grad_norm" not in config

@@ -126,7 +126,7 @@ WRONG_VALUES = [
         "factors.optimizer.lr: is a torchtune key that another fact owns. Set 'lr'",
     ),
     ("clip_grad_norm: 1.0", "model.use_dora: true", "constants.model.use_dora: is refused: torchtune 0.6.1 exports a DoRA"),
-    ("clip_grad_norm: 1.0", "model.quantize_base: true", "constants.model.quantize_base: is refused: a base quantised in"),
+    ("clip_grad_norm: 1.0", "model.quantize_base: true", "constants.model.quantize_base: is a torchtune key that"),
     ("clip_grad_norm: 1.0", "dataset.rows: 5", "constants.dataset.rows: is a torchtune key that another fact owns"),
     (
         "clip_grad_norm: 1.0",

@@ -18,7 +18,7 @@ import torch
 import yaml
 from ftexp import paths
 from ftexp.planning import planned_runs
-from ftexp.torchtune_config import shipped_configs_dir
+from ftexp.shipped_configs import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
 from tiny_tokenizers import generation_config, save_tokenizer
 from transformers import (
@@ -51,7 +51,9 @@ _ROPE_SCALING = {
 }
 
 
-def make_tiny_model(folder: Path, family: str, template: str | None, *, is_sharded: bool = False) -> None:
+def make_tiny_model(
+    folder: Path, family: str, template: str | None, *, is_sharded: bool = False, is_wide: bool = False, dtype: str = "float32"
+) -> None:
     """Write a random model with a tiny tokenizer into `folder`.
 
     Args:
@@ -61,27 +63,31 @@ def make_tiny_model(folder: Path, family: str, template: str | None, *, is_shard
         template: A key of TOKENIZERS: chatml (no BOS), llama3 (begins with BOS, prints a date, trims), None (no chat
             template; the tokenizer itself puts BOS before a text), or one with a real model's template.
         is_sharded: Whether the weights lie in several files with an index.
+        is_wide: Whether every matrix of a layer is of a multiple of 16384 numbers, as NF4 wants it.
+        dtype: Precision of the files.
     """
     folder.mkdir(parents=True)
     tokenizer = save_tokenizer(folder, template)
     torch.manual_seed(1)
-    model = _model(family, tokenizer)
+    model = _model(family, tokenizer, is_wide).to(getattr(torch, dtype))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.5)
         if name.endswith("norm.weight"):  # all alike in a new model, so that no exchange of two would be seen
             parameter.data += torch.randn_like(parameter) / 5
     model.generation_config = generation_config(tokenizer, template)
-    model.save_pretrained(folder, max_shard_size="100KB" if is_sharded else "1GB")
+    model.save_pretrained(folder, max_shard_size=f"{2000 if is_wide else 100}KB" if is_sharded else "1GB")
 
 
-def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def _model(family: str, tokenizer: PreTrainedTokenizerFast, is_wide: bool) -> PreTrainedModel:
     shape = {
-        "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384, "initializer_range": 0.15,
+        "vocab_size": len(tokenizer), "hidden_size": 256 if is_wide else 64, "intermediate_size": 320 if is_wide else 96,
+        "num_hidden_layers": 2, "initializer_range": 0.04 if is_wide and family == "gemma2" else 0.15,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384,
         "tie_word_embeddings": family in ("qwen2", "llama3_2", "gemma", "gemma2"), "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "dtype": "float32",
     }
+    head_dim = 128 if is_wide else 32
     if family == "qwen2":
         return Qwen2ForCausalLM(Qwen2Config(**shape, rms_norm_eps=1e-6, rope_theta=1e4))
     if family == "mistral":
@@ -89,10 +95,10 @@ def _model(family: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     if family == "phi3":
         return Phi3ForCausalLM(Phi3Config(**shape, rms_norm_eps=1e-5, rope_theta=1e4))
     if family == "gemma":
-        return GemmaForCausalLM(GemmaConfig(**shape, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e4))
+        return GemmaForCausalLM(GemmaConfig(**shape, head_dim=head_dim, rms_norm_eps=1e-6, rope_theta=1e4))
     if family == "gemma2":
         window = {"sliding_window": 64, "query_pre_attn_scalar": 16}
-        return Gemma2ForCausalLM(Gemma2Config(**shape, **window, head_dim=32, rms_norm_eps=1e-6, rope_theta=1e4))
+        return Gemma2ForCausalLM(Gemma2Config(**shape, **window, head_dim=head_dim, rms_norm_eps=1e-6, rope_theta=1e4))
     scaling = None if family == "llama3" else _ROPE_SCALING
     return LlamaForCausalLM(LlamaConfig(**shape, rms_norm_eps=1e-5, rope_theta=5e4, rope_scaling=scaling))
 
@@ -133,13 +139,14 @@ def make_experiment(root: Path, model_family: str, template: str | None, **overr
 
     Args:
         overrides: Sections of experiment.yaml (a mapping is laid over the default one), and `rows`, the data;
-            `is_sharded`, whether the model is.
+            `is_sharded`, `is_wide` and `model_dtype`, what the model is like.
     """
     rows = overrides.pop("rows", ROWS)
     with pytest.MonkeyPatch.context() as patch:
         root.mkdir(parents=True, exist_ok=True)
         patch.chdir(root)
-        make_tiny_model(Path("models/tiny"), model_family, template, is_sharded=overrides.pop("is_sharded", False))
+        shape = {"is_sharded": overrides.pop("is_sharded", False), "is_wide": overrides.pop("is_wide", False)}
+        make_tiny_model(Path("models/tiny"), model_family, template, **shape, dtype=overrides.pop("model_dtype", "float32"))
         shutil.copy(SCRIPTS.parent / "{{cookiecutter.experiment_name}}" / paths.JOB_TEMPLATE, paths.JOB_TEMPLATE)
         shutil.copytree(SCRIPTS, "scripts", ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         Path("data/raw").mkdir(parents=True)

@@ -9,7 +9,7 @@ _FTEXP = Path(__file__).parent
 _SHARED = ("chat.py", "splits.py")
 _PARTS = {
     "training": (*_SHARED, "training"),
-    "evaluation": (*_SHARED, "evaluation"),
+    "evaluation": (*_SHARED, "weight_layout.py", "evaluation"),
     "split": ("splits.py", "tables.py"),
 }
 

@@ -22,7 +22,7 @@ class Run:
         id: `<abbreviation><level>` of every factor in declared order; a control is `base[_<its levels>]`.
         kind: `trained` or `control`.
         levels: Per factor the level's label; for a control only the factors that concern it.
-        settings: Short names with their values, derived ones included.
+        settings: Short names with their values, derived ones included; `quantize_base` only where it is true.
         overrides: torchtune keys that constants or levels set.
         rows: Rows of the training part, None where they cannot be counted here.
         problems: What is wrong with this run only; a run with problems is not stamped.
@@ -76,6 +76,8 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
             overrides[name] = value
     if settings["lora_alpha"] is None:
         settings["lora_alpha"] = 2 * settings["lora_rank"]
+    if not settings["quantize_base"]:
+        del settings["quantize_base"]
     return Run(
         id=_run_id(experiment, kind, levels), kind=kind, levels={name: level.label for name, level in levels.items()},
         settings=settings, overrides=overrides, data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
@@ -106,7 +108,7 @@ def _concerns_control(level: Level) -> bool:
 def control_key(run: Run) -> str:
     """What a control's answers depend on; a trained run and its control have the same key."""
     test = run.data["test"] or (run.data["source"], run.data["split"])
-    facts = [run.settings[name] for name in CONTROL_SETTINGS]
+    facts = [run.settings.get(name) for name in CONTROL_SETTINGS]
     return repr((facts, run.prompt, test, run.data["input"], run.data["output"], run.evaluation))
 
 

@@ -33,5 +33,5 @@ def _constants(experiment: Experiment, run: Run) -> dict[str, Any]:
     """Settings that are the same in all runs: declared ones and defaults, not derived ones."""
     varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
     left_out = {*varied, "lora_alpha", "warmup_steps"}
-    settings = {name: run.settings[name] for name in SETTINGS if name not in left_out}
+    settings = {name: run.settings.get(name) for name in SETTINGS if name not in left_out}
     return {name: value for name, value in {**settings, **experiment.constants}.items() if value is not None}

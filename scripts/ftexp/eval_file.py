@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from ftexp import paths
+from ftexp.quantization import is_quantized
 
 _TEMPLATE = '''"""How run {run} is evaluated. Written by `make stamp` from experiment.yaml; edit that file, not this one.
 
@@ -40,7 +41,7 @@ def evaluation() -> Task:
             {run!r},
             base={base!r},
             checkpoint={checkpoint!r},
-            dtype={dtype!r},
+            dtype={dtype!r},{quantized}
             date={date!r},
         ),
         config=GenerateConfig(max_tokens={max_tokens}, temperature=0),
@@ -58,6 +59,7 @@ def eval_text(run: dict[str, Any]) -> str:
         system=run["prompt"]["system"], user=run["prompt"]["user"], date=run["prompt"]["date"],
         input=run["data"]["input"], output=run["data"]["output"], dtype=run["settings"]["dtype"],
         base=str(paths.model_dir(run["settings"]["model"])),
+        quantized="\n            quantize_base=True," if is_quantized(run["settings"]) else "",
         checkpoint=str(places.checkpoint_dir) if run["kind"] == "trained" else None,
     )
 

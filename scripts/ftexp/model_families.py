@@ -23,25 +23,30 @@ class Family:
     Attributes:
         builders: The module that holds them.
         model_type: What torchtune's checkpointer calls its weights.
-        shipped: Folder of its configs among those that torchtune ships.
         has_lora_output: Whether the builder has LoRA for the output layer.
+        builders_for_nf4: The module of those that quantise the whole base, where the others would not.
     """
 
     model_type: str
-    shipped: str
     has_lora_output: bool = True
     builders: str = "torchtune.models"
+    builders_for_nf4: str = ""
+
+    @property
+    def quantized_builders(self) -> str:
+        """The module of the builders for a quantised base."""
+        return self.builders_for_nf4 or self.builders
 
 
 FAMILIES = {
-    "llama3": Family("LLAMA3", "llama3"),
-    "llama3_1": Family("LLAMA3", "llama3_1"),
-    "llama3_2": Family("LLAMA3_2", "llama3_2"),
-    "qwen2": Family("QWEN2", "qwen2_5"),
-    "mistral": Family("MISTRAL", "mistral"),
-    "phi3": Family("PHI3_MINI", "phi3"),
-    "gemma": Family("GEMMA", "gemma", has_lora_output=False),
-    "gemma2": Family("GEMMA2", "gemma2", has_lora_output=False, builders="ftexp.training"),  # torchtune's own is wrong
+    "llama3": Family("LLAMA3"),
+    "llama3_1": Family("LLAMA3"),
+    "llama3_2": Family("LLAMA3_2"),
+    "qwen2": Family("QWEN2", builders_for_nf4="ftexp.training"),
+    "mistral": Family("MISTRAL"),
+    "phi3": Family("PHI3_MINI"),
+    "gemma": Family("GEMMA", has_lora_output=False),
+    "gemma2": Family("GEMMA2", has_lora_output=False, builders="ftexp.training"),  # torchtune's own is wrong
 }
 _KINDS = ("llama", "mistral", "qwen2", "phi3", "gemma", "gemma2")
 

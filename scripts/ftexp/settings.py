@@ -50,6 +50,10 @@ def _not_negative_whole(value: Any) -> bool:
     return _is_whole(value) and value >= 0
 
 
+def _switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _positive_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
 
@@ -108,6 +112,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
     "dtype": Setting("", "fp32 or bf16", _one_of(DTYPES), "bf16", "precision of training and evaluation"),
+    "quantize_base": Setting(
+        "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
+    ),
 }
 
 # Top-level keys of torchtune's recipes that may be set although they have no dot and no short name.
@@ -121,13 +128,13 @@ OWNED_KEYS = {
     "model.lora_attn_modules": "lora_modules",
     "model.apply_lora_to_mlp": "lora_modules",
     "model.apply_lora_to_output": "lora_modules",
+    "model.quantize_base": "quantize_base",
     "lr_scheduler.num_warmup_steps": "warmup_steps",
     "tokenizer.max_seq_len": "max_seq_len",
 }
 # Keys that torchtune takes and that would give a wrong result, and why.
 REFUSED_KEYS = {
     "model.use_dora": "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained",
-    "model.quantize_base": "a base quantised in training is not quantised in evaluation, so that two models would be compared",
 }
 # Recipes of torchtune's that are not taken, by a part of their names, and why.
 REFUSED_RECIPES = {
@@ -139,7 +146,7 @@ REFUSED_RECIPES = {
 OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
 
 # What decides a control's answers: it is one fixed model, so nothing of the training does.
-CONTROL_SETTINGS = ("model", "dtype")
+CONTROL_SETTINGS = ("model", "dtype", "quantize_base")
 
 
 def check_setting(name: str, value: Any) -> str | None:

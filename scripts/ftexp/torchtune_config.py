@@ -1,12 +1,12 @@
 """torchtune's keys, and how a run and the folder of its base model map to them. Another trainer is another such file.
 
-A config starts from the one that torchtune ships for this recipe and the nearest model of the family; what depends
-on the model comes from its folder (config.json, index, tokenizer files), never from a table of names.
+A config starts from the one that torchtune ships for this recipe and the model of the nearest shape; what depends on the model
+comes from its folder (config.json, index, tokenizer files), never from a table of names.
 """
 
 import copy
 import functools
-import importlib.util
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -15,22 +15,16 @@ from typing import Any
 from ftexp import paths
 from ftexp.errors import UserError, suggestion
 from ftexp.model_families import FAMILIES, dimensions, family_of
-from ftexp.model_folder import parameter_count, read_model_config, weight_files
+from ftexp.model_folder import read_model_config, weight_files
+from ftexp.quantization import check_quantized, is_quantized
+from ftexp.shipped_configs import ModelShape, check_decided, nearest_configs, read_as_torchtune, shipped_optimizer
 
-# Suffix of the shipped configs of each recipe.
-_SUFFIXES = {
-    "lora_finetune_single_device": "_lora_single_device",
-    "full_finetune_single_device": "_full_single_device",
-    "lora_finetune_distributed": "_lora",
-    "full_finetune_distributed": "_full",
-}
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
 # How a distributed training's LoRA matrices begin, whatever the number of processes.
 _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
     "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
 }
-_SIZE_UNITS = {"M": 1e6, "B": 1e9}
 
 
 def is_lora(recipe: str) -> bool:
@@ -50,78 +44,49 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
         run: The content of its run.yaml.
 
     Raises:
-        UserError: If the model is not one of the supported shapes, or a torchtune key does not exist.
+        UserError: If the model is not one of the supported shapes, a torchtune key does not exist, or the experiment must decide
+            between two shipped configs.
     """
     settings = run["settings"]
     model_dir = paths.model_dir(settings["model"])
     shape = read_model_config(model_dir)
     family = family_of(shape, model_dir / "config.json")
-    config = _shipped_config(settings["recipe"], family, shape)
-    config["model"] = _model_section(family, shape, settings, config["model"])
-    config["tokenizer"] = {
-        "_component_": "ftexp.training.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
+    arguments = dimensions(family, shape)
+    shipped = nearest_configs(
+        settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings)
+    )
+    config = copy.deepcopy(read_as_torchtune(shipped[0].path))
+    ours = {
+        "model": _model_section(family, arguments, settings, config["model"]),
+        "tokenizer": {
+            "_component_": "ftexp.training.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
+        },
+        "checkpointer": _checkpointer_section(family, model_dir),
+        "dataset": _dataset_section(run),
+        **_schedule_and_logging(run, config),
     }
-    config["checkpointer"] = _checkpointer_section(family, model_dir)
     if settings["recipe"] == "lora_finetune_distributed":
-        config["checkpointer"]["initial_lora"] = dict(_INITIAL_LORA)
-    config["dataset"] = _dataset_section(run)
-    config |= _schedule_and_logging(run, config)
+        ours["checkpointer"]["initial_lora"] = dict(_INITIAL_LORA)
+    if run["kind"] == "trained":
+        check_decided(shipped, frozenset(ours), frozenset(run["overrides"]))
+    config |= ours
     for key, value in run["overrides"].items():
         _override(config, key, escape_interpolation(value))
     return config
 
 
-def _shipped_config(recipe: str, family: str, shape: dict[str, Any]) -> dict[str, Any]:
-    """The shipped config of this recipe whose model is nearest in size, for what does not depend on the model.
-
-    Where torchtune ships none for the family (full fine-tunes of Mistral and Gemma on one device), one of Llama 3's.
-    """
-    choices = _shipped_configs(recipe, FAMILIES[family].shipped) or _shipped_configs(recipe, FAMILIES["llama3"].shipped)
-    size = parameter_count(shape)
-    path = min(choices, key=lambda p: abs(_labelled_size(p.stem) - size))
-    return copy.deepcopy(_read_as_torchtune(path))
-
-
-def _shipped_configs(recipe: str, folder: str) -> list[Path]:
-    paths_there = sorted((shipped_configs_dir() / folder).glob("*.yaml"))
-    return [path for path in paths_there if re.fullmatch(rf"([\d.]+[MB]|mini){_SUFFIXES[recipe]}", path.stem)]
-
-
-@functools.cache
-def _read_as_torchtune(path: Path) -> dict[str, Any]:
-    """A YAML file as torchtune reads it: by OmegaConf, for which `True` is a boolean."""
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items()}
-
-
-def shipped_configs_dir() -> Path:
-    """The folder of the configs that torchtune ships, found without importing torch."""
-    spec = importlib.util.find_spec("recipes")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("torchtune is not installed in this environment. Run `make setup`.")
-    return Path(next(iter(spec.submodule_search_locations))) / "configs"
-
-
-def _labelled_size(stem: str) -> float:
-    match = re.match(r"([\d.]+)([MB])_", stem)
-    if match is None:  # phi3's mini, the only size that torchtune ships of it
-        return 0.0
-    number, unit = match.groups()
-    return float(number) * _SIZE_UNITS[unit]
-
-
-def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
+def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
     """The component builder of the family with every dimension spelled out, and the LoRA arguments.
 
     Raises:
-        UserError: If LoRA is wanted where the family's builder has none.
+        UserError: If LoRA is wanted where the family's builder has none, or a quantised base that cannot be.
     """
     lora = is_lora(settings["recipe"])
-    builder = f"{FAMILIES[family].builders}.{family}.{'lora_' if lora else ''}{family}"
-    section = {"_component_": builder, **dimensions(family, shape)}
+    check_quantized(family, arguments, settings)
+    is_nf4 = is_quantized(settings)
+    builders = FAMILIES[family].quantized_builders if is_nf4 else FAMILIES[family].builders
+    builder = f"{builders}.{family}.{'lora_' if lora else ''}{family}"
+    section = {"_component_": builder, **arguments}
     if not lora:
         return section
     modules = settings["lora_modules"]
@@ -137,7 +102,7 @@ def _model_section(family: str, shape: dict[str, Any], settings: dict[str, Any],
     }
     if FAMILIES[family].has_lora_output:
         section["apply_lora_to_output"] = "output" in modules
-    return section
+    return {**section, "quantize_base": True} if is_nf4 else section
 
 
 def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
@@ -168,11 +133,8 @@ def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """The top-level keys that a run decides; `device: null` takes a GPU where there is one."""
+    """The top-level keys that a run decides; `device: null` takes a GPU where there is one, and offloading would need one."""
     settings = run["settings"]
-    optimizer = config["optimizer"]
-    if optimizer["_component_"].startswith("bitsandbytes."):
-        optimizer = {"_component_": "torch.optim.AdamW", "fused": True, "weight_decay": 0.01}
     changes = {
         "output_dir": str(paths.RunPaths(run["run"]).scratch_dir("train")),
         "seed": settings["seed"],
@@ -181,12 +143,13 @@ def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[s
         "max_steps_per_epoch": None,
         "batch_size": settings["batch_size"],
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
-        "optimizer": {**optimizer, "lr": settings["lr"]},
+        "optimizer": {**shipped_optimizer(config), "lr": settings["lr"]},
         "lr_scheduler": {
             "_component_": "ftexp.training.schedule.cosine_with_warmup", "num_warmup_steps": settings["warmup_steps"],
         },
         "dtype": settings["dtype"],
         "device": None,
+        "enable_activation_offloading": False,
         "resume_from_checkpoint": False,
         "metric_logger": {
             "_component_": "ftexp.training.metric_logger.CsvLogger",
@@ -291,6 +254,7 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
         }
     else:
         table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
+    table["quantize_base"] = {"model.quantize_base": value}
     if name.startswith("prompt."):
         part = name.partition(".")[2]
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}

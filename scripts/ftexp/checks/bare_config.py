@@ -50,7 +50,7 @@ def _check_weights(config: dict[str, Any]) -> list[str]:
     if not is_readable or not (Path(str(folder)) / "config.json").is_file():
         return []
     model = {**config["model"], "_component_": config["model"]["_component_"].replace(".qlora_", ".lora_")}
-    return check_checkpoint(config, built_model({key: value for key, value in model.items() if key != "quantize_base"}))
+    return check_checkpoint(config, built_model(model))
 
 
 def _recipe_in_comments(path: Path) -> str | None:

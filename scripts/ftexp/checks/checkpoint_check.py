@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftexp.model_folder import read_model_config
+from ftexp.weight_layout import to_trainer
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[s
         except Unreadable as problem:
             return [f"{folder / name}: {problem}. Copy the model again, whole"]
     try:
-        converted = _converted(given, config["checkpointer"]["model_type"], read_model_config(folder))
+        converted = to_trainer(given, config["checkpointer"]["model_type"], read_model_config(folder))
     except Exception as error:
         if "key" not in str(error):  # torchtune 0.6.1 raises a bare Exception for a tensor whose name it does not know
             raise
@@ -76,35 +77,14 @@ def read_header(path: Path) -> "dict[str, torch.Tensor]":
     return {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
 
 
-def _converted(given: "dict[str, torch.Tensor]", model_type: str, shape: Config) -> "dict[str, torch.Tensor]":
-    """Names and shapes as the trainer has them, by the checkpointer's own conversion."""
-    heads, dim = shape["num_attention_heads"], shape["hidden_size"]
-    arguments = {"num_heads": heads, "num_kv_heads": shape.get("num_key_value_heads", heads), "dim": dim}
-    if model_type == "QWEN2":
-        from torchtune.models.qwen2._convert_weights import qwen2_hf_to_tune
-
-        return dict(qwen2_hf_to_tune(given, **arguments, tie_word_embeddings=shape.get("tie_word_embeddings", False)))
-    if model_type in ("PHI3_MINI", "PHI4"):
-        from torchtune.models.phi3._convert_weights import phi3_hf_to_tune
-
-        return dict(phi3_hf_to_tune(given, **arguments))
-    if model_type == "GEMMA2":
-        from torchtune.models.gemma2._convert_weights import gemma2_hf_to_tune
-
-        return dict(gemma2_hf_to_tune(given, **arguments, head_dim=shape.get("head_dim")))
-    from torchtune.models.convert_weights import hf_to_tune
-
-    return dict(hf_to_tune(given, **arguments, head_dim=shape.get("head_dim")))
-
-
 def built_model(section: Config) -> "dict[str, torch.Tensor]":
-    """Parameters by name of the model that a config's section builds, without data."""
+    """Parameters by name of the model that a config's section builds, without data; unquantised, which takes no time."""
     import torch
     from omegaconf import OmegaConf
     from torchtune.config import instantiate
 
     with torch.device("meta"):
-        model = instantiate(OmegaConf.create(section))
+        model = instantiate(OmegaConf.create({key: value for key, value in section.items() if key != "quantize_base"}))
     return dict(model.state_dict())
 
 

@@ -17,7 +17,7 @@ import yaml
 from ftexp.checks.component_arguments import check_component
 from ftexp.checks.recipe_keys import Build, recipe_keys
 from ftexp.errors import suggestion
-from ftexp.torchtune_config import shipped_configs_dir
+from ftexp.shipped_configs import shipped_configs_dir
 
 Config = dict[str, Any]
 # Types of the plain keys that recipes read; null is allowed where None is among them.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftexp.model_folder import model_parameters
+from ftexp.quantization import is_quantized
 from ftexp.run_disk import BYTES
 from ftexp.site import Site
 from ftexp.state import stages_of
@@ -70,7 +71,7 @@ def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
         rows_left_out=(settings["train_size"] or len(lengths)) - rows, longest_row=max(used),
         tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
         disk_mb=round((trained if is_lora(settings["recipe"]) else sizes.parameters) * size / 1e6, 3),
-        weights_gb=None if settings.get("quantize_base") else round(sizes.parameters * size / 1e9, 4),
+        weights_gb=None if is_quantized(settings) else round(sizes.parameters * size / 1e9, 4),
     )
 
 

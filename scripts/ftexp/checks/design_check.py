@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ftexp.factors import Level
+from ftexp.quantization import is_quantized
 from ftexp.settings import SEED
 from ftexp.torchtune_config import config_keys_of
 
@@ -16,17 +17,18 @@ BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
 def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config], factors: Factors) -> Found:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
-    Runs of one model and recipe are compared with the first of them; on these two, everything depends. Two runs that differ
-    from the first only in allowed keys, each with the value that `check_read_back` found right, differ from each other
-    only there too.
+    Runs of one model and recipe, all with a quantised base or all without, are compared with the first of them, because these
+    change the whole config. Two runs that differ from the first only in allowed keys, each with the value that `check_read_back`
+    found right, differ from each other only there too.
 
     Returns:
         Pairs of run id and message, as all checks here.
     """
-    firsts: dict[tuple[str, str], dict[str, Any]] = {}
+    firsts: dict[tuple[str, str, bool], dict[str, Any]] = {}
     messages = []
     for run in runs:
-        first = firsts.setdefault((run["settings"]["model"], run["settings"]["recipe"]), run)
+        settings = run["settings"]
+        first = firsts.setdefault((settings["model"], settings["recipe"], is_quantized(settings)), run)
         varied = {
             name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
             for level in levels for name in level.sets

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ftexp.torchtune_config import shipped_configs_dir
+from ftexp.shipped_configs import shipped_configs_dir
 
 # Names of keys that recipes write as constants of torchtune's.
 _CONSTANTS = {"PROFILER_KEY": "profiler"}

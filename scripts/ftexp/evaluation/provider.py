@@ -45,17 +45,20 @@ class TunedModelAPI(ModelAPI):
     def __init__(
         self, model_name: str, base_url: str | None = None, api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(), *, base: str, checkpoint: str | None = None, dtype: str, date: str,
+        quantize_base: bool = False,
     ) -> None:
         """Say where the model lies; it is loaded with the first request.
 
         Args:
             base: Folder of the base model, relative to the experiment's root.
             checkpoint: The run's checkpoint, likewise; None for the control.
+            quantize_base: Whether the base was quantised in training.
         """
         super().__init__(model_name, base_url, api_key, [], config)
         self._base_dir = from_root(base)
         self._checkpoint_dir = from_root(checkpoint) if checkpoint else None
         self._dtype = dtype
+        self._is_quantized = quantize_base
         self.chat = Chat(self._base_dir, date)
         self._model: Any = None
         self._waiting: list[_Request] = []
@@ -92,7 +95,9 @@ class TunedModelAPI(ModelAPI):
 
     def _answer_batch(self, requests: list[_Request]) -> None:
         if self._model is None:
-            self._model = load_model(self._base_dir, self._checkpoint_dir, self._dtype, chosen_device())
+            self._model = load_model(
+                self._base_dir, self._checkpoint_dir, self._dtype, chosen_device(), quantize_base=self._is_quantized
+            )
         most = max(request.max_tokens for request in requests)
         answers = generate(self._model, self.chat, [request.prompt for request in requests], most)
         for request, answer in zip(requests, answers, strict=True):
@@ -130,8 +135,13 @@ def ftexp() -> type[ModelAPI]:
     return TunedModelAPI
 
 
-def tuned_model(run: str, *, base: str, checkpoint: str | None, dtype: str, date: str) -> Model:
+def tuned_model(
+    run: str, *, base: str, checkpoint: str | None, dtype: str, date: str, quantize_base: bool = False
+) -> Model:
     """The model of a run, for its eval.py."""
     # Without a number of connections of its own inspect-ai 0.3.285 begins with 20 at a time, and never asks the provider.
     config = GenerateConfig(max_connections=MANY)
-    return get_model(f"ftexp/{run}", config=config, base=base, checkpoint=checkpoint, dtype=dtype, date=date, memoize=False)
+    arguments: dict[str, Any] = {"base": base, "checkpoint": checkpoint, "dtype": dtype, "date": date}
+    if quantize_base:
+        arguments["quantize_base"] = True
+    return get_model(f"ftexp/{run}", config=config, memoize=False, **arguments)

@@ -35,12 +35,15 @@ def chosen_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: str) -> PreTrainedModel:
+def load_model(
+    base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: str, *, quantize_base: bool = False
+) -> PreTrainedModel:
     """Load base weights and checkpoint in the precision of training.
 
     Args:
         base_dir: The base model's folder.
         checkpoint_dir: A PEFT adapter, or whole weights in Hugging Face layout; None for the base itself.
+        quantize_base: Whether the base was quantised in training; the checkpoint is an adapter then.
 
     Raises:
         UserError: If the checkpoint is not there.
@@ -53,6 +56,10 @@ def load_model(base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: 
     model: Any = AutoModelForCausalLM.from_pretrained(
         weights_dir, dtype=DTYPES[dtype], local_files_only=True, **_attention(weights_dir)
     )
+    if quantize_base:
+        from ftexp.evaluation.quantized_base import quantize_matrices
+
+        quantize_matrices(model, base_dir, DTYPES[dtype], device)
     if is_adapter:
         from peft import PeftModel
 
