@@ -67,7 +67,7 @@ def test_a_quantized_model_is_checked_unquantized(tmp_path: Path, monkeypatch: p
     assert check_read_back(quantized.document(), config) == []
     config["model"].pop("quantize_base")
     [message] = check_read_back(quantized.document(), config)
-    assert message == "finetune.yaml: model.quantize_base: is None, but quantize_base was declared as True"
+    assert message == "finetune.yaml: model.quantize_base: is None, but quantize_base was declared as True. Run `make stamp`"
 
 
 def shards() -> list[Path]:

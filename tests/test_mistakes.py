@@ -270,6 +270,9 @@ MISTAKES = [
             "site.yaml: train.time_min: is 60, and warn_s is 7200, so a job could be warned of its end as it begins"),
     Mistake("site", "a field of the job template that nobody sets", name_a_field_that_nobody_sets,
             "job.slurm.template: "),
+    Mistake("site", "a batch that the GPUs cannot share", both(experiment(recipe="lora_finetune_distributed"), site(**{
+            **SLURM, "device": "cuda", "train": {**SLURM["train"], "gpus": 4}, "eval": {**SLURM["eval"], "gpus": 1}})),
+            "site.yaml: train.gpus: 4 processes cannot share out a batch of 2 rows evenly. Choose a number of GPUs that divides"),
     Mistake("site", "a module with a blank", site(modules=["cuda 12"]),
             "site.yaml: modules: must be names as `module load` takes them, got 'cuda 12'"),
 ]

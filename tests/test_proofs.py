@@ -18,11 +18,16 @@ from ftexp.model_folder import read_model_config
 from ftexp.publishing import publish_checkpoint
 from ftexp.training.resume import epoch_dirs
 from ftexp.weight_layout import to_trainer
+from model_table import checked_row
 from tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
 from torchao.dtypes.nf4tensor import NF4Tensor
 from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
+from written_tables import tell
 
+WAYS: dict[str, dict[str, Any]] = {
+    "LoRA": {}, "QLoRA": {"quantize_base": True}, "full": {"recipe": "full_finetune_single_device"},
+}
 FAMILIES = {
     "qwen2": "chatml", "llama3_2": "llama3", "llama3_1": "llama3", "llama3": "llama3", "mistral": "llama3", "phi3": "llama3",
     "gemma": "llama3", "gemma2": "llama3",
@@ -70,7 +75,7 @@ def train_and_load(
     is_quantized = constants.get("quantize_base", False)
     experiment = make_experiment(
         root, family, FAMILIES[family], constants=constants, is_sharded=family == "llama3_1", is_wide=is_quantized,
-        model_dtype=model_dtype,
+        model_dtype=model_dtype, evaluation={"max_tokens": 24},
     )
     changes = {"checkpointer___component_": checkpointer} if checkpointer else {}
     with pytest.MonkeyPatch.context() as patch:
@@ -127,24 +132,17 @@ def assert_same_model(trained: Trained, tokens: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_evaluated_model_gives_the_logits_of_the_trained_model(family: str, tmp_path: Path, tokens: torch.Tensor) -> None:
-    assert_same_model(train_and_load(tmp_path, family), tokens)
-
-
-@pytest.mark.parametrize("family", ["qwen2", "llama3_1", "mistral", "phi3", "gemma", "gemma2"])
-def test_after_a_full_fine_tune_the_evaluated_model_gives_the_logits_of_the_trained_model(
-    family: str, tmp_path: Path, tokens: torch.Tensor
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_model_is_checked_and_trained_and_the_evaluated_one_gives_its_logits(
+    kind: str, family: str, tmp_path: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = train_and_load(tmp_path, family, recipe="full_finetune_single_device")
-    assert not list(tmp_path.glob("runs/*/checkpoint/adapter*"))
+    trained = train_and_load(tmp_path, family, **WAYS[kind])
+    assert bool(list(tmp_path.glob("runs/*/checkpoint/adapter*"))) == (kind != "full")
     assert_same_model(trained, tokens)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_on_a_quantized_base_the_evaluated_model_gives_the_logits_of_the_trained_model(
-    family: str, tmp_path: Path, tokens: torch.Tensor
-) -> None:
-    assert_same_quantized_model(train_and_load(tmp_path, family, quantize_base=True), tmp_path, tokens)
+    if kind == "QLoRA":
+        assert_another_model_on_a_plain_base(trained, tmp_path, tokens)
+    monkeypatch.chdir(tmp_path)
+    tell("models", f"{family} {kind}", [*checked_row(family, kind), "yes", f"yes, {STEPS} steps"])
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama3_1", "phi3", "gemma"])
@@ -152,7 +150,8 @@ def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, 
     """Matrices without LoRA matrices too, which torchtune's Qwen2 would leave; by the numbers of the files, here bf16."""
     trained = train_and_load(tmp_path, family, quantize_base=True, lora_modules=["q", "v"], model_dtype="bfloat16")
     assert len(quantized_matrices(trained.model)) == MATRICES
-    assert_same_quantized_model(trained, tmp_path, tokens)
+    assert_same_model(trained, tokens)
+    assert_another_model_on_a_plain_base(trained, tmp_path, tokens)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama3_2", "phi3", "gemma2"])
@@ -166,8 +165,7 @@ def test_in_bf16_the_quantized_matrices_are_those_of_training_bit_by_bit(family:
     assert not [name for name, matrix in matrices.items() if not torch.equal(matrix.to(torch.bfloat16), evaluated[name])]
 
 
-def assert_same_quantized_model(trained: Trained, root: Path, tokens: torch.Tensor) -> None:
-    assert_same_model(trained, tokens)
+def assert_another_model_on_a_plain_base(trained: Trained, root: Path, tokens: torch.Tensor) -> None:
     [checkpoint] = root.glob("runs/*/checkpoint")
     unquantized = load_model(root / "models/tiny", checkpoint, "fp32", "cpu")
     same, difference = agreement(trained.logits, unquantized, tokens)

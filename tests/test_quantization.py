@@ -10,6 +10,7 @@ import pytest
 import torch
 from ftexp import paths
 from ftexp.checks.preflight import check_runs
+from ftexp.checks.verdicts import Verdicts
 from ftexp.errors import UserError
 from ftexp.evaluation import provider
 from ftexp.evaluation.tuned_model import load_model
@@ -67,9 +68,9 @@ def test_it_reaches_training_evaluation_and_the_control(made: TinyExperiment, mo
         text = paths.RunPaths(run).eval_py.read_text(encoding="utf-8")
         assert text.count("            quantize_base=True,\n") == ("true" in run)
     assert controls_by_run(planned_runs()) == {WITHOUT: "base_nf4-false", WITH: "base_nf4-true"}
-    errors: dict[str, list[str]] = {run: [] for run in made.runs}
-    check_runs(planned_runs(), errors)
-    assert not any(errors.values()), errors
+    verdicts = Verdicts.of(made.runs)
+    check_runs(planned_runs(), verdicts)
+    assert not any(verdicts.errors.values()), verdicts.errors
 
 
 @pytest.mark.parametrize("run", ["base_nf4-false", "base_nf4-true", WITH])

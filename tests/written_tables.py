@@ -42,7 +42,19 @@ something else than its name says.
 | config | recipe | family | outcome | warning |
 |---|---|---|---|---|
 """
-HEADERS = {"slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+MODELS = """\
+# Models and recipes
+
+Written by `make test`, on a tiny random model of each family in Hugging Face's layout. *Config*: the config that torchtune ships
+for the nearest shape, from which a run's starts. *Tensors*: every tensor of the checkpoint has its place in the model, every
+parameter its tensor. *Tokens*: training and evaluation give the same ids for every row. *Export*: after training, LoRA on every
+layer that can have some, the model as evaluation loads it gives the logits of the model as trained. What a distributed recipe
+trains in two processes is compared with one in `tests/test_distributed.py`.
+
+| models | recipe | config | tensors | tokens | export | trains on the CPU |
+|---|---|---|---|---|---|---|
+"""
+HEADERS = {"models": MODELS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))
 

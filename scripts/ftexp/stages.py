@@ -8,11 +8,10 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text
-from ftexp.errors import UserError
 from ftexp.eval_file import task_name
 from ftexp.filesystem import read_json
 from ftexp.publishing import publish_checkpoint, replace_dir
-from ftexp.torchtune_config import is_distributed, is_lora
+from ftexp.torchtune_config import is_distributed, is_lora, rows_per_process
 
 MANY = 100_000
 
@@ -57,7 +56,8 @@ def train(run: dict[str, Any], scratch: Path) -> None:
     if finished:
         print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
     processes = int(os.environ.get("FTEXP_PROCESSES", "1")) if is_distributed(settings["recipe"]) else 1
-    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override(), *_batch_override(settings, processes)]
+    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
+    overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
     log, kills = places.log("train"), cgroup_kills()
     from_byte = log.stat().st_size if log.is_file() else 0
     code = run_recipe(settings["recipe"], places.finetune_yaml, overrides, processes=processes)
@@ -69,17 +69,6 @@ def train(run: dict[str, Any], scratch: Path) -> None:
 def _device_override() -> list[str]:
     device = os.environ.get("FTEXP_DEVICE", "auto")
     return [] if device == "auto" else [f"device={device}"]
-
-
-def _batch_override(settings: dict[str, Any], processes: int) -> list[str]:
-    """Each process takes its share of a batch, so that a step sees the same rows whatever their number."""
-    share, rest = divmod(settings["batch_size"], processes)
-    if rest:
-        raise UserError(
-            f"site.yaml: train.gpus: {processes} processes cannot share out a batch of {settings['batch_size']} rows evenly. "
-            "Choose a number of GPUs that divides batch_size."
-        )
-    return [f"batch_size={share}"] if processes > 1 else []
 
 
 def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> str:

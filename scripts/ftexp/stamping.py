@@ -12,7 +12,7 @@ from ftexp.eval_file import eval_text
 from ftexp.job_script import ScriptFacts, check_template, job_script
 from ftexp.model_folder import model_parameters
 from ftexp.site import Site
-from ftexp.torchtune_config import is_distributed, training_config
+from ftexp.torchtune_config import is_distributed, rows_per_process, training_config
 from ftexp.yamlfile import dump_yaml
 
 CONFIG_HEADER = (
@@ -43,12 +43,11 @@ def generate_files(runs: list[dict[str, Any]], site: Site) -> Stamped:
         if run["problems"]:
             continue
         try:
-            files |= _run_files(run)
+            files |= _run_files(run) | _scripts(run, site, template)
         except UserError as error:
             refused[run["run"]] = str(error)
             run["problems"] = [str(error)]
             continue
-        files |= _scripts(run, site, template)
     files[paths.ROOT_DVC_YAML] = root_pipeline(runs)
     files[paths.CODE_JSON] = _code_json()
     return Stamped(files, refused)
@@ -91,6 +90,7 @@ def _scripts(run: dict[str, Any], site: Site, template: str) -> dict[Path, str]:
         path = paths.RunPaths(run["run"]).script(stage)
         asked = site.resources(stage, model_parameters(run["settings"]["model"]))
         processes = max(1, asked.gpus) if stage == "train" and is_distributed(run["settings"]["recipe"]) else 1
+        rows_per_process(run["settings"], processes)
         facts = ScriptFacts(Path.cwd(), stage, run["run"], path, asked, processes)
         files[path] = job_script(template, site, facts)
     return files

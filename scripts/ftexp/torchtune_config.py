@@ -37,6 +37,21 @@ def is_distributed(recipe: str) -> bool:
     return recipe.endswith("_distributed")
 
 
+def rows_per_process(settings: dict[str, Any], processes: int) -> int:
+    """Rows of a batch that each process of a distributed recipe takes, so that a step sees the same rows whatever their number.
+
+    Raises:
+        UserError: If they cannot be shared out evenly.
+    """
+    share, rest = divmod(int(settings["batch_size"]), processes)
+    if rest:
+        raise UserError(
+            f"site.yaml: train.gpus: {processes} processes cannot share out a batch of {settings['batch_size']} rows evenly. "
+            "Choose a number of GPUs that divides batch_size."
+        )
+    return share
+
+
 def training_config(run: dict[str, Any]) -> dict[str, Any]:
     """The complete torchtune config of a run, without what depends on the machine.
 

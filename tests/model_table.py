@@ -1,0 +1,33 @@
+"""A row of docs/models.md: what validate proves of the experiment in the working folder."""
+
+from ftexp import paths
+from ftexp.checks.preflight import check_runs
+from ftexp.checks.verdicts import Verdicts
+from ftexp.model_families import dimensions, family_of
+from ftexp.model_folder import read_model_config
+from ftexp.planning import planned_runs
+from ftexp.quantization import is_quantized
+from ftexp.shipped_configs import ModelShape, nearest_configs
+
+# What each family of builders makes.
+MODELS = {
+    "llama3": "Llama 2, Llama 3", "llama3_1": "Llama 3.1, Llama 3.3", "llama3_2": "Llama 3.2", "qwen2": "Qwen2, Qwen2.5",
+    "mistral": "Mistral", "phi3": "Phi-3", "gemma": "Gemma", "gemma2": "Gemma 2",
+}
+
+
+def checked_row(family: str, kind: str) -> list[str]:
+    """Models, kind, the shipped config that was found, tensors accounted, tokens identical; checked, or the test fails."""
+    runs = planned_runs()
+    verdicts = Verdicts.of(run["run"] for run in runs)
+    found = check_runs(runs, verdicts)
+    assert not any(verdicts.errors.values()), verdicts.errors
+    settings = next(run["settings"] for run in runs if run["kind"] == "trained")
+    folder = paths.model_dir(settings["model"])
+    shape = read_model_config(folder)
+    assert family_of(shape, folder) == family
+    arguments = ModelShape.of(dimensions(family, shape))
+    config = nearest_configs(settings["recipe"], family, arguments, is_quantized=is_quantized(settings))[0]
+    [example], [cost] = found.examples, found.costs.values()
+    assert example["text"].endswith("⟧") and (cost.trained_parameters == cost.parameters) == kind.startswith("full")
+    return [MODELS[family], kind, config.name, "yes", "yes"]
