@@ -94,7 +94,9 @@ def _say(text: str) -> None:
 
 def _counted(runs: list[Run]) -> str:
     controls = sum(run.kind == "control" for run in runs)
-    return f"{len(runs) - controls} runs" + (f" and {controls} control{'s' * (controls > 1)}" if controls else "")
+    trained = len(runs) - controls
+    parts = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((trained, "run"), (controls, "control")) if count]
+    return " and ".join(parts)
 
 
 def _differences(runs: list[Run], changes: list[str], site: Site, *, has_modules: bool) -> list[str]:

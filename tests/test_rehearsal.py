@@ -411,7 +411,7 @@ def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Pat
         made = make(clusters, "rehearse", "ONLY=gemma_e5")
         assert made.returncode != 0 and "Traceback (most recent call last)" not in made.stdout
         for text in (
-            "rehearse: 1 runs and 1 control of 4 runs and 2 controls", "runs/gemma_e5: train failed", "submit   FAILED",
+            "rehearse: 1 run and 1 control of 4 runs and 2 controls", "runs/gemma_e5: train failed", "submit   FAILED",
             "the end of rehearsal/runs/gemma_e5/train.log:", "Invalid weight_decay value: -1",
             "The rehearsal failed at `make submit`. All that was printed is in rehearsal/rehearsal.log.",
         ):
