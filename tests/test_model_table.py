@@ -35,7 +35,8 @@ def test_a_config_of_a_distributed_recipe_is_checked(
         tmp_path / "tiny", family, FAMILIES[family], constants={"recipe": DISTRIBUTED[kind]}, evaluation={"max_tokens": 24},
     )
     monkeypatch.chdir(experiment.root)
-    tell("models", f"{family} {kind}", [*checked_row(family, kind), "as on one device", "no: torchtune wants a GPU"])
+    row, _ = checked_row(family, kind)
+    tell("models", f"{family} {kind}", [*row, "as on one device", "no: torchtune wants a GPU"])
 
 
 @pytest.mark.parametrize("name", REFUSED_MODELS)

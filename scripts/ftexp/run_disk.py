@@ -22,9 +22,10 @@ def adapter_megabytes(settings: dict[str, Any]) -> float | None:
 
 def adapter_parameters(shape: dict[str, Any], settings: dict[str, Any]) -> int:
     """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them."""
-    dim, inner = shape["hidden_size"], shape["intermediate_size"]
-    kv_dim = dim * shape.get("num_key_value_heads", shape["num_attention_heads"]) // shape["num_attention_heads"]
-    sides = {"q": 2 * dim, "o": 2 * dim, "k": dim + kv_dim, "v": dim + kv_dim, "mlp": 3 * (dim + inner)}
+    dim, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
+    head_dim = shape.get("head_dim") or dim // heads
+    q_dim, kv_dim = heads * head_dim, shape.get("num_key_value_heads", heads) * head_dim
+    sides = {"q": dim + q_dim, "o": dim + q_dim, "k": dim + kv_dim, "v": dim + kv_dim, "mlp": 3 * (dim + inner)}
     per_layer = sum(sides.get(module, 0) for module in settings["lora_modules"])
     head = dim + shape["vocab_size"] if "output" in settings["lora_modules"] else 0
     return int(settings["lora_rank"] * (shape["num_hidden_layers"] * per_layer + head))

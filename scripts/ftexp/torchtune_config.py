@@ -85,6 +85,8 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     if run["kind"] == "trained":
         check_decided(shipped, frozenset(ours), frozenset(run["overrides"]))
     config |= ours
+    if "output_dir" in config.get("profiler", {}):
+        config["profiler"]["output_dir"] = "${output_dir}/profiling_outputs"  # some shipped ones name a folder of a machine
     for key, value in run["overrides"].items():
         _override(config, key, escape_interpolation(value))
     return config
