@@ -12,7 +12,7 @@ from ftexp import paths
 from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
 from ftexp.errors import UserError
-from ftexp.evaluation import provider
+from ftexp.evaluation import provider, quantized_base
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.model_families import FAMILIES, dimensions, family_of
 from ftexp.model_folder import read_model_config
@@ -100,6 +100,19 @@ def test_merged_weights_are_those_of_the_quantized_base_and_the_adapter(
         on_another_base = load_model(base, checkpoint, "fp32", "cpu")(PROBE).logits
     assert torch.allclose(merged, trained, atol=1e-3)
     assert not torch.allclose(merged, on_another_base, atol=1e-1)
+
+
+@pytest.mark.parametrize(("family", "same"), [("qwen2", True), ("llama3", False), ("phi3", False), ("gemma2", False)])
+def test_the_trainers_layout_decides_what_a_number_becomes(
+    family: str, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another base that is quantised as the file lays it out, but for Qwen2, whose layouts are one."""
+    make_tiny_model(tmp_path / "tiny", family, "llama3", is_wide=True)
+    ours = load_model(tmp_path / "tiny", None, "fp32", "cpu", quantize_base=True).state_dict()
+    for name in ("to_trainer", "to_hugging_face"):
+        monkeypatch.setattr(quantized_base, name, lambda weights, *_: weights)
+    theirs = load_model(tmp_path / "tiny", None, "fp32", "cpu", quantize_base=True).state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours) == same
 
 
 @pytest.mark.parametrize(("recipe", "message"), [

@@ -63,7 +63,8 @@ def make_tiny_model(
         template: A key of TOKENIZERS: chatml (no BOS), llama3 (begins with BOS, prints a date, trims), None (no chat
             template; the tokenizer itself puts BOS before a text), or one with a real model's template.
         is_sharded: Whether the weights lie in several files with an index.
-        is_wide: Whether every matrix of a layer is of a multiple of 16384 numbers, as NF4 wants it.
+        is_wide: Whether every matrix of a layer is of a multiple of 16384 numbers, as NF4 wants it. NF4 takes 64 rows of q and k
+            together then, and a head has 128, so that their order matters.
         dtype: Precision of the files.
     """
     folder.mkdir(parents=True)
@@ -80,10 +81,11 @@ def make_tiny_model(
 
 
 def _model(family: str, tokenizer: PreTrainedTokenizerFast, is_wide: bool) -> PreTrainedModel:
+    heads = 2 if is_wide and not family.startswith("gemma") else 4
     shape = {
         "vocab_size": len(tokenizer), "hidden_size": 256 if is_wide else 64, "intermediate_size": 320 if is_wide else 96,
         "num_hidden_layers": 2, "initializer_range": 0.04 if is_wide and family == "gemma2" else 0.15,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 16384,
+        "num_attention_heads": heads, "num_key_value_heads": heads // 2, "max_position_embeddings": 16384,
         "tie_word_embeddings": family in ("qwen2", "llama3_2", "gemma", "gemma2"), "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "dtype": "float32",
     }

@@ -22,7 +22,7 @@ from ftexp.model_families import FAMILIES
 _SAME_FAMILY = {"llama2": "llama3"}
 # Keys that say how something is computed, fast or in little memory, and not what.
 _HOW = (
-    "profiler", "compile", "enable_activation_checkpointing", "enable_activation_offloading", "low_cpu_ram", "optimizer.fused",
+    "profiler", "compile", "enable_activation_checkpointing", "low_cpu_ram", "optimizer.fused",
     "fsdp_cpu_offload", "fsdp_reshard_after_forward", "custom_sharded_layers", "tensor_parallel_dim", "tensor_parallel_plan",
 )
 

@@ -67,9 +67,7 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     shape = read_model_config(model_dir)
     family = family_of(shape, model_dir / "config.json")
     arguments = dimensions(family, shape)
-    shipped = nearest_configs(
-        settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings)
-    )
+    shipped = nearest_configs(settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings))
     config = copy.deepcopy(read_as_torchtune(shipped[0].path))
     ours = {
         "model": _model_section(family, arguments, settings, config["model"]),
