@@ -228,6 +228,8 @@ MISTAKES = [
             "models/tiny/generation_config.json: eos_token_id: 7 is the ordinary token "),
     Mistake("model", "no tokenizer", lambda: [p.unlink() for p in MODEL.glob("tokenizer*")] and None,
             "models/tiny: has no tokenizer (tokenizer.json, tokenizer.model, vocab.json). Copy the model again, whole."),
+    Mistake("model", "a limit beyond the model's", constants(max_seq_len=20_000),
+            "experiment.yaml: max_seq_len: is 20000, but the model tiny takes 16384. Lower it"),
     Mistake("model", "a vision model", lambda: edit_json("config.json", model_type="mllama"),
             "models/tiny/config.json: model_type: 'mllama' is a vision model, and prompts here are text. Choose a text model."),
     Mistake("model", "LoRA on an output layer that is the embedding", constants(lora_modules=["q", "output"]),

@@ -64,10 +64,13 @@ def test_a_window_that_torchtune_does_not_know_bounds_the_rows() -> None:
 
 
 def test_four_families_in_one_experiment(tmp_path: Path) -> None:
-    """Stamped, validated, trained, evaluated and reported, the model being the factor."""
-    models = {"qwen": "qwen2", "llama": "llama3", "gemma": "gemma2", "mistral": "mistral"}
-    for name, family in models.items():
-        make_tiny_model(tmp_path / "models" / name, family, "chatml" if family == "qwen2" else "llama3")
+    """Stamped, validated, trained, evaluated and reported, the model being the factor; each with its own chat template."""
+    models = {
+        "qwen": ("qwen2", "qwen2.5"), "llama": ("llama3", "llama3"), "gemma": ("gemma2", "gemma2"),
+        "mistral": ("mistral", "mistral-v0.3"),
+    }
+    for name, (family, template) in models.items():
+        make_tiny_model(tmp_path / "models" / name, family, template)
     words = json.loads((TEMPLATE / "data/words.json").read_text(encoding="utf-8"))[:60]
     (tmp_path / "words.json").write_text(json.dumps(words), encoding="utf-8")
     design = (

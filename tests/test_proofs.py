@@ -147,7 +147,7 @@ def test_a_model_is_checked_and_trained_and_the_evaluated_one_gives_its_logits(
     assert (cost.steps, cost.rows, cost.rows_left_out) == (STEPS, 14, 0)
     assert cost.parameters == load_model(Path("models/tiny"), None, "fp32", "cpu").num_parameters()
     assert cost.trained_parameters == sum(matrix.numel() for matrix in trained.model.parameters() if matrix.requires_grad)
-    if (family, kind) not in (("phi3", "LoRA"), ("phi3", "QLoRA")):  # whose matrices side by side have blocks of zeros between them
+    if family != "phi3" or kind == "full":  # whose LoRA matrices, side by side, have blocks of zeros between them
         size = sum(path.stat().st_size for path in tmp_path.glob("runs/*/checkpoint/*.safetensors"))
         assert cost.disk_mb * 1e6 == pytest.approx(size, rel=0.1)
 
