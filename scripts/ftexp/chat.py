@@ -25,7 +25,7 @@ def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, An
     """The turns before the answer: a system turn where the prompt has one, and the user's.
 
     Args:
-        prompt: `system` (None: no system turn at all) and `user`, in which `{column}` stands for a column's value
+        prompt: `system` (None: no system turn of ours) and `user`, in which `{column}` stands for a column's value
             and `{input}` for the input column's.
     """
     columns = {**row, "input": row[input_column]}

@@ -37,7 +37,7 @@ data:
   input: {input}
   output: {output}
 prompt:
-  system: null            # null: no system turn at all
+  system: null            # null: no system turn of ours
   user: "{{input}}"         # any column of the data
   date: 2026-01-01        # what a chat template that prints today's date gets
 factors:

@@ -50,7 +50,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
     "data.input": ("a column", "default: input"),
     "data.output": ("a column", "default: output"),
-    "prompt.system": ("a text, or null", "default: null, no system turn at all"),
+    "prompt.system": ("a text, or null", "default: null, no turn of ours; where a template puts its own, validate says so"),
     "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
     "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
