@@ -92,7 +92,6 @@ WRONG_VALUES = [
     ("experiment: caps", "experiment: ../caps", "experiment: must be a name"),
     ("experiment: caps", "experiment: 12", "experiment: must be a name"),
     ("question: Does rank matter?", "question: ' '", "question: must be a sentence"),
-    ("recipe: lora_finetune_single_device", "recipe: lora_dpo_distributed", "recipe: is refused, because it learns from pref"),
     ("recipe: lora_finetune_single_device", "recipe: lora", "recipe: must be one of lora_finetune_single_device"),
     ("test: 0.1, seed", "test: 0.2, seed", "data.split: train, validation and test must add up to 1, got 1.1"),
     ("test: 0.1, seed", "test: -0.1, seed", "data.split: train, validation and test must be shares from 0 to 1"),
