@@ -251,7 +251,7 @@ def test_submit_refuses_a_run_that_was_not_validated(fresh: Path, tmp_path: Path
 
 def test_force_goes_through_a_red_preflight_and_the_results_say_so(fresh: Path, tmp_path: Path) -> None:
     folder = _copy(fresh, tmp_path)
-    edit(folder / "experiment.yaml", "max_tokens: ", "max_tokens: 2  # ")
+    edit(folder / "experiment.yaml", "max_tokens: 16", "max_tokens: 2")
     red = make(folder, "split", "validate", check=False)
     message = "experiment.yaml: evaluation.max_tokens: is 2, but the longest reference answer has"
     assert red.returncode != 0 and message in red.stderr
