@@ -23,7 +23,7 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
 test: setup ## run the tests, the demo's path among them
-	@.venv/bin/python -m pytest tests -m "not slurm"
+	@.venv/bin/python -m pytest tests -m "not slurm" --numprocesses 2 --dist loadfile
 
 test-slurm: setup ## the tests on real Slurm daemons, which they start and stop (packages: see README; as root)
 	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2

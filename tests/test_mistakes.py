@@ -279,7 +279,6 @@ MISTAKES = [
             "site.yaml: modules: must be names as `module load` takes them, got 'cuda 12'"),
 ]
 promise("mistakes", [*(mistake.name for mistake in MISTAKES), *(name for name, *_ in CONFIG_MISTAKES)])
-LONGEST = 240
 LEAST = {"schema": 10, "data": 8, "model": 8, "prompt": 6, "design": 5, "site": 5}
 
 
@@ -321,8 +320,7 @@ def verdict_after(stage: str) -> str:
 def shown(line: str) -> str:
     """A message as the table has it, without the runs and what differs from day to day."""
     text = re.sub(r"^(warning: )?(runs/[^/:]+: |  runs/[^/:]+: not stamped: )", r"\1", line)
-    text = text.replace(f"{datetime.date.today():%d %b %Y}", "<today>")
-    return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
+    return text.replace(f"{datetime.date.today():%d %b %Y}", "<today>")
 
 
 def test_the_good_experiment_is_good(folder: Path) -> None:

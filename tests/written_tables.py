@@ -55,6 +55,7 @@ trains in two processes is compared with one in `tests/test_distributed.py`.
 |---|---|---|---|---|---|---|
 """
 HEADERS = {"models": MODELS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+LONGEST = 200
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))
 
@@ -65,9 +66,10 @@ def promise(table: str, keys: Sequence[str]) -> None:
 
 
 def tell(table: str, key: str, cells: Sequence[str]) -> None:
-    """Note a row."""
+    """Note a row; cells are cut where a reader has read enough."""
     name = re.sub(r"\W+", "-", key)
-    row = [cell.replace("|", "\\|").replace("\n", " ") for cell in cells]
+    short = [cell if len(cell) <= LONGEST else f"{cell[:LONGEST]} ..." for cell in cells]
+    row = [cell.replace("|", "\\|").replace("\n", " ") for cell in short]
     (ROWS / f"{table}.{name}.row").write_text(json.dumps([key, row], ensure_ascii=False), encoding="utf-8")
 
 
