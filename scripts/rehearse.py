@@ -5,7 +5,6 @@ Writes rehearsal/, an experiment of its own that is made anew each time, with re
 Command: make rehearse [ONLY='<patterns>'] (python scripts/rehearse.py)
 """
 
-import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -53,7 +52,6 @@ def main(arguments: list[str]) -> int:
     """Rehearse; 1 where a stage fails."""
     paths.require_experiment()
     began = time.monotonic()
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ extensions that nothing here uses
     options, site = read_options(), read_site(paths.SITE_YAML)
     require_link(site)
     experiment, runs = make_plan()

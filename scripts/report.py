@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 def _build(all_facts: list[RunFacts], key: str) -> None:
     """Write the tables, the figures and the page, and remember from what."""
     from ftexp.effects import effects
-    from ftexp.reporting.conclusions import conclusions
+    from ftexp.reporting.conclusions import conclusions, forced_runs
     from ftexp.reporting.figures import draw_figures, write_figures
     from ftexp.reporting.page import Findings, render_page
     from ftexp.reporting.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
@@ -79,7 +79,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     plots = draw_figures(experiment, full, run_scores(items, experiment), table)
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
-    said = conclusions(table, analysis)
+    said = [*forced_runs(full), *conclusions(table, analysis)]
     extra = folders_not_in_design([facts.id for facts in full])
     page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
@@ -177,8 +177,8 @@ def _show(run_count: int) -> None:
     if len(rows) > MOST_LINES:
         print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")
     gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in missing(header, rows)]
-    _list(f"missing or failed in {len(gaps)} of {run_count} runs:", gaps)
-    if gaps:
+    _list(f"missing, failed or forced in {len(gaps)} of {run_count} runs:", gaps)
+    if any({row[header.index("train_status")], row[header.index("eval_status")]} - {"", "done"} for row in rows):
         print("  to run what is missing: make submit eval report", file=sys.stderr)
     _list(f"logs that are not counted: {len(memory['logs'])}", [f"{path}: {reason}" for path, reason in memory["logs"]])
     name = read_experiment(paths.EXPERIMENT_YAML).name

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ftexp import paths
+from ftexp.checks.verdicts import grouped
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_json, write_json
@@ -69,8 +70,8 @@ def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> No
         record_event("stamp", f"{len(changed)} files of {len(folders)} runs")
     for name in folders_not_in_design(runs):
         print(f"stamp: runs/{name} is not in the design; kept, not reported", file=sys.stderr)
-    for run, reason in refused.items():
-        print(f"runs/{run}: not stamped: {reason}", file=sys.stderr)
+    for line in grouped({run: [f"not stamped: {reason}"] for run, reason in refused.items()}):
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

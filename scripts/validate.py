@@ -5,13 +5,13 @@ Writes preflight.json: per run its errors, its warnings, its cost and the hash o
 Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment)
 """
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from ftexp import paths
 from ftexp.checks.cost import cost_document, cost_in_words
+from ftexp.checks.site_check import check_site
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.errors import run_command
 from ftexp.events import record_event
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         return _check_one_config(*arguments[:2])
     paths.require_experiment()
     runs, work = planned_runs(), Work()
-    if all(work.preflight(run).status == "done" for run in runs):
+    if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         print(_cost(runs), file=sys.stderr)
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
@@ -57,10 +57,12 @@ def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]
 
 def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
     """Check the runs whose files are there, and return what preflight.json holds, but for the hashes."""
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it warns of C++ extensions that nothing here uses
     from ftexp.checks.preflight import check_runs
 
-    found = check_runs([run for run in runs if not verdicts.errors[run["run"]]], verdicts)
+    ready, site = [run for run in runs if not verdicts.errors[run["run"]]], read_site(paths.SITE_YAML)
+    found = check_runs(ready, verdicts)
+    for run in ready:
+        verdicts.add(run["run"], warnings=check_site(run, site))
     entries = {
         name: {
             "hash": "", "errors": verdicts.errors[name], "warnings": verdicts.warnings[name],
@@ -73,7 +75,6 @@ def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
 
 def _check_one_config(file: str, recipe: str | None = None) -> int:
     """Check a bare config of torchtune's, for the recipe that is named, or that fits it best."""
-    logging.getLogger("torchao").setLevel(logging.ERROR)
     from ftexp.checks.bare_config import check_file
 
     verdict = check_file(Path(file), recipe)

@@ -10,17 +10,19 @@ import pytest
 import torch
 import torchao.dtypes.nf4tensor
 from ftexp import paths
-from ftexp.checks.checkpoint_check import built_model
 from ftexp.checks.checkpoint_check import check_checkpoint as check_against
 from ftexp.checks.config_check import check_config
-from ftexp.checks.preflight import check_read_back
+from ftexp.checks.read_back import check_read_back
+from ftexp.checks.trial import build_model
 from ftexp.yamlfile import load_yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
 
 
 def check_checkpoint(config: dict[str, Any]) -> list[str]:
-    return check_against(config, built_model(config["model"]))
+    built, problems = build_model(config)
+    assert not problems
+    return check_against(config, built)
 
 
 OTHERS = ("llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")

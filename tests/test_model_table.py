@@ -19,7 +19,7 @@ REFUSED_MODELS = {
 }
 REFUSED_RECIPES = {"QAT": "qat_distributed", "DPO": "lora_dpo_single_device", "PPO": "ppo_full_finetune_single_device"}
 DORA = {"model": {"_component_": "torchtune.models.llama3.lora_llama3", "use_dora": True}}
-NONE = ["", "", "", ""]
+NONE = ["refused", "", "", ""]
 
 promise("models", [
     *(f"{family} {kind}" for family in FAMILIES for kind in (*WAYS, *DISTRIBUTED)), *REFUSED_MODELS, *REFUSED_RECIPES, "DoRA",
@@ -43,7 +43,7 @@ def test_a_config_of_a_distributed_recipe_is_checked(
 def test_a_model_of_another_kind_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(UserError) as refused:
         family_of({**REFUSED_MODELS[name], "hidden_size": 64, "num_attention_heads": 4}, Path("config.json"))
-    tell("models", name, [name, "any", f"refused: {str(refused.value).removeprefix('config.json: ')}", *NONE])
+    tell("models", name, [name, "any", *NONE, str(refused.value).removeprefix("config.json: ")])
 
 
 @pytest.mark.parametrize("name", REFUSED_RECIPES)
@@ -51,10 +51,10 @@ def test_a_recipe_of_another_kind_is_refused_with_the_reason(name: str) -> None:
     said = check_setting("recipe", REFUSED_RECIPES[name])
     assert said and said.startswith("is refused, because ")
     assert refusals({}, REFUSED_RECIPES[name])
-    tell("models", name, ["any", name, f"refused: recipe: {said}", *NONE])
+    tell("models", name, ["any", name, *NONE, f"recipe: {said}"])
 
 
 def test_dora_is_refused_with_the_reason() -> None:
     [said] = refusals(DORA, "lora_finetune_single_device")
     assert said.startswith("model.use_dora: is refused: torchtune 0.6.1 exports a DoRA adapter wrongly")
-    tell("models", "DoRA", ["any", "DoRA", f"refused: {said}", *NONE])
+    tell("models", "DoRA", ["any", "DoRA", *NONE, said])

@@ -257,7 +257,11 @@ def test_force_goes_through_a_red_preflight_and_the_results_say_so(fresh: Path, 
     assert red.returncode != 0 and message in red.stderr
     refused = make(folder, "submit", "eval", check=False)
     assert refused.returncode != 0 and "FORCE=1 goes on" in refused.stderr and not list(folder.glob("runs/*/train.json"))
-    make(folder, "submit", "eval", "report", "FORCE=1")
+    said = make(folder, "submit", "eval", "report", "FORCE=1")
+    assert "Forced: 3 of 3 runs went on although `make validate` spoke against them" in said.stdout
+    assert "to run what is missing" not in said.stderr
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert 0 < page.index("Forced: 3 of 3 runs") < page.index("<h2>")
     table = results(folder)
     assert len(table) == 3 and all(row["eval_status"] == "done" and row["n"] for row in table.values())
     for run, row in table.items():

@@ -45,13 +45,15 @@ something else than its name says.
 MODELS = """\
 # Models and recipes
 
-Written by `make test`, on a tiny random model of each family in Hugging Face's layout. *Config*: the config that torchtune ships
-for the nearest shape, from which a run's starts. *Tensors*: every tensor of the checkpoint has its place in the model, every
-parameter its tensor. *Tokens*: training and evaluation give the same ids for every row. *Export*: after training, LoRA on every
-layer that can have some, the model as evaluation loads it gives the logits of the model as trained. What a distributed recipe
-trains in two processes is compared with one in `tests/test_distributed.py`.
+Written by `make test`, on a tiny random model of each family in Hugging Face's layout; of the real models no weights were at
+hand, and no GPU. *Config*: the config that torchtune ships for the nearest shape. A run's config takes from it only what does
+not depend on the model (optimizer, loss, ...), so that where torchtune ships none for a family, Llama's serves. *Tensors*:
+every tensor of the checkpoint has its place in the model, every parameter its tensor. *Tokens*: training and evaluation give
+the same ids for every row. *Export*: after a training of so many steps, LoRA on every layer that can have some, the model as
+evaluation loads it gives the logits of the model as trained, and the base does not. A distributed recipe writes its checkpoint
+by the same code; two processes are compared with one for Qwen2 (`tests/test_distributed.py`).
 
-| models | recipe | config | tensors | tokens | export | trains on the CPU |
+| models | recipe | config | tensors | tokens | export | trains on the CPU; or why it is refused |
 |---|---|---|---|---|---|---|
 """
 HEADERS = {"models": MODELS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}

@@ -60,10 +60,9 @@ class Chat:
             raise UserError(f"{self._dir}: has no tokenizer ({', '.join(_TOKENIZER_FILES)}). Copy the model again, whole.")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{self._dir}: has no usable tokenizer: {str(error).splitlines()[0]}. Copy the model again, whole."
-            ) from error
+        except Exception as error:  # tokenizers raises nothing narrower for a file that is cut short
+            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise UserError(f"{self._dir}: has no usable tokenizer ({why}). Copy the model again, whole.") from error
         self._date = datetime.date.fromisoformat(date)
         self.stop_ids = self._find_stop_ids()
         pad = self.tokenizer.pad_token_id
@@ -206,19 +205,17 @@ class Chat:
         )
 
     def _render(self, messages: list[Message], *, is_prompt: bool) -> str:
-        from jinja2.exceptions import TemplateError
-
         try:
             text = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=is_prompt,
                 date_string=self._date.strftime("%d %b %Y"), strftime_now=self._date.strftime,
             )
-        except TemplateError as error:
+        except Exception as error:  # a template is a program of the model's: it can raise anything
             if messages[0]["role"] == "system":
                 self._render(messages[1:], is_prompt=is_prompt)
                 raise _no_place(f"the chat template of {self._dir} refuses a system turn ({error})") from error
             raise UserError(
-                f"{self._dir}: chat_template: cannot render a user's turn and an answer: {error}. "
+                f"{self._dir}: chat_template: cannot render a user's turn and an answer: {type(error).__name__}: {error}. "
                 "Use a model whose template can."
             ) from error
         return str(text)

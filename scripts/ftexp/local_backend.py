@@ -62,7 +62,12 @@ def wait() -> int:
 def _failures(work: Work, runs: list[dict[str, Any]], stage: str, attempted: list[str]) -> dict[str, str]:
     """Which of the runs that were attempted are not done, and why."""
     states = {run["run"]: work.state(run, stage) for run in runs if run["run"] in set(attempted)}
-    return {run: state.reason or f"it is {state.status}" for run, state in states.items() if state.status != "done"}
+    return {run: state.reason or _why_not_begun(run, stage) for run, state in states.items() if state.status != "done"}
+
+
+def _why_not_begun(run: str, stage: str) -> str:
+    """Of a job that left no record."""
+    return f"{paths.RunPaths(run).script(stage)} ended before Python began; see above, and setup and modules in site.yaml"
 
 
 def _wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:

@@ -48,6 +48,11 @@ FAMILIES = {
     "gemma": Family("GEMMA", has_lora_output=False),
     "gemma2": Family("GEMMA2", has_lora_output=False, builders="ftexp.training"),  # torchtune's own is wrong
 }
+_NUMBERS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
+    "rms_norm_eps",
+)
+_NUMBERS_OR_NULL = ("rope_theta", "num_key_value_heads", "head_dim", "sliding_window")
 _KINDS = ("llama", "mistral", "qwen2", "phi3", "gemma", "gemma2")
 
 
@@ -69,12 +74,22 @@ def family_of(shape: Shape, file: Path) -> str:
             f"{file}: model_type: is {kind!r}, and supported are {', '.join(_KINDS)} (Llama 2 to 3.3, Mistral, Qwen2, Qwen2.5, "
             "Phi-3, Gemma, Gemma 2). Choose a model of these."
         )
+    _check_numbers(shape, file)
     _check_activation(shape, file, _GELU if kind.startswith("gemma") else "silu")
     if not kind.startswith("gemma"):
         _check_head_dim(shape, file)
     if shape.get("mlp_bias") or (shape.get("attention_bias") and kind != "qwen2"):
         raise UserError(f"{file}: attention_bias and mlp_bias must be false: torchtune's builder has no biases.")
     return _llama(shape, file) if kind == "llama" else _checked(kind, shape, file)
+
+
+def _check_numbers(shape: Shape, file: Path) -> None:
+    """What a model's size follows from is there, and a number."""
+    for key in (*_NUMBERS, *_NUMBERS_OR_NULL):
+        value = shape.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if not is_number and (key in _NUMBERS or value is not None):
+            raise UserError(f"{file}: {key}: must be a number above 0, got {value!r}. Copy the model again, whole.")
 
 
 def _check_activation(shape: Shape, file: Path, wanted: str) -> None:
@@ -125,7 +140,7 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
         "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
         "embed_dim": shape["hidden_size"],
         "intermediate_dim": shape["intermediate_size"],
-        "max_seq_len": _longest(family, shape),
+        "max_seq_len": longest_text(family, shape),
         "norm_eps": shape["rms_norm_eps"],
         "rope_base": _whole(shape.get("rope_theta", 10_000)),
     }
@@ -150,8 +165,8 @@ def _whole(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def _longest(family: str, shape: Shape) -> int:
-    """Tokens that the model takes: no more than its window, where it has one that torchtune's builder does not know."""
+def longest_text(family: str, shape: Shape) -> int:
+    """Most tokens that a model takes: no more than its window, where it has one that torchtune's builder does not know."""
     most = int(shape["max_position_embeddings"])
     window = shape.get("sliding_window") if family in ("mistral", "phi3") else None
     return min(most, int(window or most))

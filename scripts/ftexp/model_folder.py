@@ -27,7 +27,8 @@ def read_model_config(model_dir: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = read_json(path)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not readable as JSON: {error.msg}.") from error
+        why = f"line {error.lineno}: not readable as JSON: {error.msg}"
+        raise UserError(f"{path}: {why}. Copy the model again, whole.") from error
     return config
 
 

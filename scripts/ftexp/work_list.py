@@ -11,13 +11,14 @@ from ftexp.status_words import UNDER_WAY, WORK
 
 @dataclass
 class WorkList:
-    """Runs by what is to be done with them; the last three hold (run, reason)."""
+    """Runs by what is to be done with them, the last three with a reason; `can_force`: some are refused for their preflight."""
 
     to_do: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     under_way: list[tuple[str, str]] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    can_force: bool = False
 
 
 def work_list(work: Work, runs: list[dict[str, Any]], stage: str, options: Options) -> WorkList:
@@ -37,6 +38,7 @@ def work_list(work: Work, runs: list[dict[str, Any]], stage: str, options: Optio
             result.under_way.append((run["run"], ", ".join(filter(None, [state.status, job, state.reason]))))
         elif refusal := work.refusal(run):
             result.refused.append((run["run"], refusal))
+            result.can_force = True
         elif state.status in WORK:
             result.to_do.append(run["run"])
         else:
@@ -54,8 +56,8 @@ def announce(listed: WorkList, stage: str) -> None:
             print(f"  runs/{run}: {'skipped: ' if word == 'under way' else ''}{reason}", file=sys.stderr)
         if len(group) > SHOWN:
             print(f"  and {len(group) - SHOWN} more {word}", file=sys.stderr)
-    if listed.refused:
-        print("  FORCE=1 goes on with what was refused for its preflight, and the results say so", file=sys.stderr)
+    if listed.can_force:
+        print("  FORCE=1 goes on with what its preflight refuses, in submit and in eval; the results say so", file=sys.stderr)
 
 
 SHOWN = 20

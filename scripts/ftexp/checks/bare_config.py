@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftexp.checks.checkpoint_check import built_model, check_checkpoint
+from ftexp.checks.checkpoint_check import check_checkpoint
 from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.recipe_keys import recipe_keys, recipes
 from ftexp.checks.support import known_faults, refusals
+from ftexp.checks.trial import build_model, check_parts
 from ftexp.errors import UserError, suggestion
 from ftexp.settings import RECIPES
 from ftexp.torchtune_config import is_lora
@@ -38,19 +39,23 @@ def check_file(path: Path, recipe: str | None = None) -> Verdict:
     if recipe is not None and recipe not in recipes():
         raise UserError(f"RECIPE: torchtune ships no recipe '{recipe}'. {suggestion(recipe, recipes())}")
     recipe = recipe or _recipe_in_comments(path) or min(RECIPES, key=lambda name: _misfit(config, name))
-    errors = [*refusals(config, recipe), *check_config(config, recipe), *check_paths(config)]
-    return Verdict(recipe, errors or _check_weights(config), known_faults(config, recipe))
+    errors = [*refusals(config, recipe), *check_config(config, recipe)]
+    built: dict[str, Any] = {}
+    if not errors:
+        built, problems = build_model(config)
+        errors += [*check_parts(config), *problems]
+    errors += check_paths(config)
+    return Verdict(recipe, errors or _check_weights(config, built), known_faults(config, recipe))
 
 
-def _check_weights(config: dict[str, Any]) -> list[str]:
+def _check_weights(config: dict[str, Any], built: dict[str, Any]) -> list[str]:
     """The checkpoint against the model, where it lies in a folder of Hugging Face's layout."""
     section = config.get("checkpointer", {})
     folder, files = section.get("checkpoint_dir"), section.get("checkpoint_files")
     is_readable = isinstance(files, list) and all(str(name).endswith(".safetensors") for name in files)
     if not is_readable or not (Path(str(folder)) / "config.json").is_file():
         return []
-    model = {**config["model"], "_component_": config["model"]["_component_"].replace(".qlora_", ".lora_")}
-    return check_checkpoint(config, built_model(model))
+    return check_checkpoint(config, built)
 
 
 def _recipe_in_comments(path: Path) -> str | None:

@@ -77,17 +77,6 @@ def read_header(path: Path) -> "dict[str, torch.Tensor]":
     return {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
 
 
-def built_model(section: Config) -> "dict[str, torch.Tensor]":
-    """Parameters by name of the model that a config's section builds, without data; unquantised, which takes no time."""
-    import torch
-    from omegaconf import OmegaConf
-    from torchtune.config import instantiate
-
-    with torch.device("meta"):
-        model = instantiate(OmegaConf.create({key: value for key, value in section.items() if key != "quantize_base"}))
-    return dict(model.state_dict())
-
-
 def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tensor]") -> list[str]:
     unused, unfilled = sorted(set(converted) - set(wanted)), sorted(set(wanted) - set(converted))
     messages = []

@@ -71,7 +71,7 @@ def _component(dotpath: Any) -> Any:
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise NoComponent(f"there is no module {module} ({error})") from error
+        raise NoComponent(f"there is no module {module} ({error}). Use a component that is installed") from error
     if not callable(getattr(found, name, None)):
         raise NoComponent(f"{module} has nothing of that name. {suggestion(name, _public(found))}")
     return getattr(found, name)
@@ -83,7 +83,8 @@ def _public(module: Any) -> list[str]:
 
 def _hints(component: Any) -> dict[str, Any]:
     """Type hints by parameter; none where they cannot be evaluated (they name what is imported for type checks only)."""
-    function = component.__init__ if inspect.isclass(component) else component
+    plain = component.func if isinstance(component, functools.partial) else component
+    function = plain.__init__ if inspect.isclass(plain) else plain
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):
@@ -157,16 +158,18 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str, type(None)):
         return isinstance(value, hint)
-    return True
+    return getattr(hint, "__name__", "") != "Tensor"  # which no config can hold
 
 
 def _in_words(hint: Any) -> str:
     """A type hint in words."""
-    arguments = typing.get_args(hint)
+    arguments = tuple(each for each in typing.get_args(hint) if getattr(each, "__name__", "") != "Tensor")
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " or ".join(_in_words(argument) for argument in arguments)
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
+    if typing.get_origin(hint) is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)} values ({', '.join(map(_in_words, arguments))})"
     if typing.get_origin(hint) in _SEQUENCES or hint in _SEQUENCES:
         return f"a list of {_in_words(arguments[0])}" if arguments else "a list"
     return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))

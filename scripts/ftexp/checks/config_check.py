@@ -29,7 +29,9 @@ _PLAIN: dict[str, tuple[type | None, ...]] = {
     "log_peak_memory_stats": (bool,), "optimizer_in_bwd": (bool,), "low_cpu_ram": (bool,), "fsdp_cpu_offload": (bool,),
     "fsdp_reshard_after_forward": (bool,), "collate_fn": (str,), "cudnn_deterministic_mode": (str, None),
 }
-_AT_LEAST_1 = ("batch_size", "epochs", "gradient_accumulation_steps", "log_every_n_steps")
+_AT_LEAST_1 = ("batch_size", "epochs", "gradient_accumulation_steps", "log_every_n_steps", "max_steps_per_epoch")
+_DTYPES = ("bf16", "fp16", "fp32", "fp64")
+_DEVICES = r"(cpu|cuda|xpu|npu|mps)(:\d+)?"
 _WORDS: dict[type | None, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", None: "null"}
 _PATH_KEYS = ("path", "merges_file", "checkpoint_dir", "file")
 
@@ -43,6 +45,7 @@ def check_config(config: Config, recipe: str) -> list[str]:
     """
     keys = recipe_keys(recipe)
     messages = [f"{key}: is missing, and the recipe {recipe} reads it" for key in _missing(config, keys.required)]
+    messages += _check_references(config)
     referenced = set(re.findall(r"\$\{([^.}]+)", repr(config)))
     known = {key.split(".")[0] for key in keys.read}
     for key, value in config.items():
@@ -55,7 +58,16 @@ def check_config(config: Config, recipe: str) -> list[str]:
             messages += _check_plain(key, value)
         elif key in keys.built and not (isinstance(value, dict | list) or value is None):
             messages.append(f"{key}: must be a section with _component_, got {value!r}")
+    rank = config["model"].get("lora_rank") if isinstance(config.get("model"), dict) else None
+    if isinstance(rank, int) and rank < 1:
+        messages.append(f"model.lora_rank: must be 1 or more, got {rank!r}")
     return messages + _check_family(config)
+
+
+def _check_references(config: Config) -> list[str]:
+    """Every `${key}` is one of the config's."""
+    named = set(re.findall(r"(?<!\\)\$\{([A-Za-z_][\w.]*)\}", repr(config)))
+    return [f"${{{key}}}: refers to a key that is not there. Correct it" for key in _missing(config, named)]
 
 
 def _missing(config: Config, required: set[str]) -> Iterator[str]:
@@ -76,9 +88,21 @@ def _check_plain(key: str, value: Any) -> list[str]:
     fits = type(value) in wanted or (value is None and None in wanted)
     if not fits:
         return [f"{key}: must be {' or '.join(_WORDS[kind] for kind in wanted)}, got {value!r}"]
-    if key in _AT_LEAST_1 and value < 1:
+    if key in _AT_LEAST_1 and value is not None and value < 1:
         return [f"{key}: must be 1 or more, got {value!r}"]
+    if key == "seed" and value is not None and value < 0:
+        return [f"{key}: must be 0 or more, or null, got {value!r}"]
+    if key == "clip_grad_norm" and value is not None and not _is_limit(value):
+        return [f"{key}: must be a number above 0, 'inf' or null, got {value!r}"]
+    if key == "dtype" and value not in _DTYPES:
+        return [f"{key}: must be one of {', '.join(_DTYPES)}, got {value!r}"]
+    if key == "device" and value is not None and not re.fullmatch(_DEVICES, value):
+        return [f"{key}: must be cpu, cuda, xpu, npu or mps, or null, got {value!r}"]
     return []
+
+
+def _is_limit(value: Any) -> bool:
+    return value == "inf" if isinstance(value, str) else value > 0
 
 
 def _check_family(config: Config) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.chat import Chat
-from ftexp.checks.checkpoint_check import built_model, check_checkpoint
+from ftexp.checks.checkpoint_check import check_checkpoint
 from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.cost import Cost, Sizes, cost_of
 from ftexp.checks.design_check import check_design, check_differences, check_distinct, check_effective_batch
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.token_check import TokenReport, check_tokens
+from ftexp.checks.trial import build_model, check_parts
 from ftexp.checks.verdicts import Verdicts
 from ftexp.errors import UserError
 from ftexp.spec import read_experiment
@@ -42,12 +43,8 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     configs = {run["run"]: _read_config(run) for run in trained}
     for run in runs:
         verdicts.add(run["run"], errors=check_eval_file(run))
-    for run in trained:
-        config, name = configs[run["run"]], run["run"]
-        of_config = [*check_config(config, run["settings"]["recipe"]), *check_paths(config)]
-        verdicts.add(name, errors=[f"finetune.yaml: {message}" for message in of_config])
-        verdicts.add(name, errors=[*check_read_back(run, config), *_check_length(run, config)])
-    sizes = _check_models(configs, verdicts)
+    _check_configs(trained, configs, verdicts)
+    sizes = _check_models(runs, configs, verdicts)
     factors = read_experiment(paths.EXPERIMENT_YAML).factors
     of_design = [*check_distinct(trained, configs), *check_effective_batch(trained, factors)]
     for name, message in [*check_differences(trained, configs, factors), *of_design]:
@@ -68,6 +65,25 @@ def _read_config(run: Run) -> Config:
     return config
 
 
+def _check_configs(trained: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> None:
+    """Each config by itself, and that it says what was declared; optimizer and loss are built once per distinct one."""
+    tried: dict[str, list[str]] = {}
+    for run in trained:
+        config, name = configs[run["run"]], run["run"]
+        messages = [*check_config(config, run["settings"]["recipe"]), *check_paths(config)]
+        parts = repr((config.get("optimizer"), config.get("loss")))
+        if not messages and parts not in tried:
+            tried[parts] = check_parts(config)
+        messages += tried.get(parts, [])
+        verdicts.add(name, errors=[f"finetune.yaml: {message}" for message in messages])
+        verdicts.add(name, errors=[*check_read_back(run, config), *_check_length(run, config)], warnings=_check_rate(run))
+
+
+def _check_rate(run: Run) -> list[str]:
+    lr = run["settings"]["lr"]
+    return [f"experiment.yaml: lr: is {lr}, and above 1 a training diverges as a rule. Check the exponent"] if lr > 1 else []
+
+
 def _check_length(run: Run, config: Config) -> list[str]:
     """No longer rows are allowed than the model takes."""
     asked, most = run["settings"]["max_seq_len"], config["model"].get("max_seq_len")
@@ -76,41 +92,46 @@ def _check_length(run: Run, config: Config) -> list[str]:
     return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run['settings']['model']} takes {most}. Lower it"]
 
 
-def _check_models(configs: dict[str, Config], verdicts: Verdicts) -> dict[str, Sizes]:
+def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> dict[str, Sizes]:
     """The base weights against each model that is built, once per model; not where the config is wrong already.
 
+    What is wrong with a model's files concerns its controls too.
+
     Returns:
-        Per run how large its model is, as far as it could be built.
+        Per trained run how large its model is, as far as it could be built.
     """
-    checked: dict[Hashable, tuple[list[str], Sizes | None]] = {}
+    checked: dict[Hashable, tuple[list[str], list[str], Sizes | None]] = {}
     sizes: dict[str, Sizes] = {}
+    of_files: dict[str, list[str]] = {}
     for run, config in configs.items():
         if verdicts.errors[run]:
             continue
-        section = _of_rank_1(config["model"])
-        key = repr((config["checkpointer"]["checkpoint_dir"], section))
+        folder, section = config["checkpointer"]["checkpoint_dir"], _of_rank_1(config["model"])
+        key = repr((folder, section))
         if key not in checked:
-            checked[key] = _check_model(config, section)
-        errors, size = checked[key]
-        verdicts.add(run, errors=errors)
+            checked[key] = _check_model({**config, "model": section})
+        of_section, of_checkpoint, size = checked[key]
+        verdicts.add(run, errors=[*of_section, *of_checkpoint])
+        of_files.setdefault(folder, of_checkpoint)
         sizes |= {run: size} if size else {}
+    for control in (run for run in runs if run["kind"] == "control"):
+        verdicts.add(control["run"], errors=of_files.get(str(paths.model_dir(control["settings"]["model"])), []))
     return sizes
 
 
-def _check_model(config: Config, section: Config) -> tuple[list[str], Sizes | None]:
-    """What is wrong with the model that a section builds, and how large it is, if it can be built."""
-    try:
-        built = built_model(section)
-    except ValueError as error:
-        return [f"finetune.yaml: model: torchtune cannot build it: {error}"], None
-    return check_checkpoint(config, built), _sizes(built)
+def _check_model(config: Config) -> tuple[list[str], list[str], Sizes | None]:
+    """What is wrong with the model's section, what with its files, and how large it is, if it can be built."""
+    built, problems = build_model(config)
+    if problems:
+        return [f"finetune.yaml: {problem}" for problem in problems], [], None
+    return [], check_checkpoint(config, built), _sizes(built)
 
 
 def _of_rank_1(section: Config) -> Config:
     """The same model with LoRA matrices of rank 1: what does not change the layers that have some is left out."""
     if "lora_rank" not in section:
         return section
-    return {**section, "lora_rank": 1, "lora_alpha": 1, "lora_dropout": 0.0}
+    return {**section, "lora_rank": 1, "lora_alpha": 1}
 
 
 def _sizes(built: dict[str, Any]) -> Sizes:

@@ -1,5 +1,7 @@
 """The tokens of real rows: what training gives a model, what evaluation gives it, and what it could ever answer.
 
+What is to be known of the data itself, tokens aside, is in row_check.
+
 Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writes nothing.
 """
 
@@ -12,6 +14,15 @@ from omegaconf import OmegaConf
 
 from ftexp import paths
 from ftexp.chat import Chat, Message, render_messages
+from ftexp.checks.row_check import (
+    check_answer_hidden,
+    check_control_tokens,
+    check_end_of_prompt,
+    check_test_rows,
+    check_training_answers,
+)
+from ftexp.model_families import family_of, longest_text
+from ftexp.model_folder import read_model_config
 from ftexp.splits import read_items
 from ftexp.training.dataset import IGNORED_LABEL
 
@@ -37,13 +48,17 @@ class TokenReport:
     longest_answer: int = 0
 
 
-class _Rows:
-    """Rows of one part as the one module that makes tokens renders them."""
+class Rows:
+    """Rows of one part as the one module that makes tokens renders them.
+
+    Attributes:
+        prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
+    """
 
     def __init__(self, run: dict[str, Any], chat: Chat, part: str) -> None:
         self.file = paths.split_dir(run["split"]) / f"{part}.jsonl"
         self.items: list[Item] = read_items(self.file)
-        self.output = run["data"]["output"]
+        self.input, self.output = run["data"]["input"], run["data"]["output"]
         self._render = lambda item: render_messages(run["prompt"], run["data"]["input"], item["row"])
         self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
         self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
@@ -73,16 +88,17 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
         UserError: If the chat template cannot render the prompt.
     """
     report = TokenReport()
-    test = _Rows(run, chat, "test")
+    test = Rows(run, chat, "test")
     report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
     report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
+    report.warnings += [*check_test_rows(test), *check_control_tokens(run, chat, test), *check_end_of_prompt(run, chat)]
     report.longest_answer = max(map(len, test.answers))
-    report.errors += _check_limit(run, report.longest_answer)
+    report.errors += [*_check_limit(run, report.longest_answer), *_check_room(run, test), *check_answer_hidden(run)]
     if run["kind"] == "control":
         return report
-    train = _Rows(run, chat, "train")
+    train = Rows(run, chat, "train")
     report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
-    report.warnings += _check_blanks(run, chat, train)
+    report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
     if not report.errors:
         errors, report.example = _check_training_rows(run, chat, train)
@@ -99,7 +115,7 @@ def _check_own_system(run: dict[str, Any], chat: Chat) -> list[str]:
     return [f"experiment.yaml: prompt.system: {what}. That is the same in training and evaluation; set it to say something else"]
 
 
-def _check_blanks(run: dict[str, Any], chat: Chat, rows: _Rows) -> list[str]:
+def _check_blanks(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
     """Blanks at the ends of inputs that the template takes off; of answers the scorer ignores them."""
     if "user" not in chat.trims():
         return []
@@ -122,7 +138,7 @@ def _check_date(run: dict[str, Any], chat: Chat) -> list[str]:
     return [f"{paths.model_dir(run['settings']['model'])}: chat_template: {what}. Take the date from date_string or strftime_now"]
 
 
-def _check_begins(rows: _Rows, chat: Chat) -> list[str]:
+def _check_begins(rows: Rows, chat: Chat) -> list[str]:
     """BOS is in every prompt as often as in a prompt of one letter: no text brings another."""
     bos = chat.tokenizer.bos_token_id
     if bos is None:
@@ -135,7 +151,7 @@ def _check_begins(rows: _Rows, chat: Chat) -> list[str]:
     )
 
 
-def _check_special(rows: _Rows, chat: Chat) -> list[str]:
+def _check_special(rows: Rows, chat: Chat) -> list[str]:
     """No answer holds a token at which generation would stop before its end."""
     return _first_wrong(
         rows, lambda n: _end_inside(rows.answer(rows.items[n]), chat) is not None,
@@ -149,7 +165,7 @@ def _end_inside(answer: str, chat: Chat) -> str | None:
     return next((end for end in ends if end in answer), None)
 
 
-def _check_answers_can_be_given(rows: _Rows, chat: Chat) -> list[str]:
+def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
     """What the tokens of a reference answer say is the reference answer, outer blanks aside, which the scorer ignores."""
     changed = [
         n for n, item in enumerate(rows.items) if chat.decode(rows.answers[n][:-1]).strip() != rows.answer(item).strip()
@@ -170,7 +186,18 @@ def _check_limit(run: dict[str, Any], longest: int) -> list[str]:
     return [f"experiment.yaml: evaluation.max_tokens: {what}"]
 
 
-def _check_leak(train: _Rows, test: _Rows) -> list[str]:
+def _check_room(run: dict[str, Any], rows: Rows) -> list[str]:
+    """The longest prompt and its answer fit into what the model takes."""
+    folder = paths.model_dir(run["settings"]["model"])
+    shape = read_model_config(folder)
+    most = longest_text(family_of(shape, folder / "config.json"), shape)
+    return _first_wrong(
+        rows, lambda n: len(rows.prompts[n]) + len(rows.answers[n]) > most,
+        lambda n: f"has {len(rows.prompts[n]) + len(rows.answers[n])} tokens with its answer, the model takes {most}. Shorten it",
+    )
+
+
+def _check_leak(train: Rows, test: Rows) -> list[str]:
     """No prompt of the test is one of the training."""
     asked = {tuple(prompt) for prompt in test.prompts}
     return _first_wrong(
@@ -180,13 +207,13 @@ def _check_leak(train: _Rows, test: _Rows) -> list[str]:
     )
 
 
-def _first_wrong(rows: _Rows, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:
+def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:
     """One message for all rows that are wrong, in the words of the first of them."""
     wrong = [n for n in range(len(rows.items)) if is_wrong(n)]
     return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
 
 
-def _check_training_rows(run: dict[str, Any], chat: Chat, rows: _Rows) -> tuple[list[str], str]:
+def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> tuple[list[str], str]:
     """The config's own data set, row by row: the tokens of evaluation, the mask, the end; and the first row as text."""
     from torchtune import config as torchtune_config
 

@@ -5,6 +5,7 @@ Nothing is read or written.
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from ftexp.effects import Analysis, detectable, leading_rows
 from ftexp.reporting.number_words import shown, shown_range
+from ftexp.results import RunFacts
 
 ALPHA = 0.05
 
@@ -46,6 +48,17 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
     said += [_of_factor(name, of_factors[name], trends[trends["factor"] == name], sizes, analysis) for name in varied]
     said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
     return _with_notes([conclusion for conclusion in said if conclusion])
+
+
+def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
+    """A sentence before all others where runs went on against their preflight, with what was said most often."""
+    reasons = Counter(reason for facts in all_facts for reason in dict.fromkeys(facts.forced.values()))
+    if not reasons:
+        return []
+    count = sum(bool(facts.forced) for facts in all_facts)
+    most = reasons.most_common(1)[0][0]
+    text = f"Forced: {count} of {len(all_facts)} runs went on although `make validate` spoke against them ({most})"
+    return [Conclusion("preflight", f"{text.rstrip('.')}. Read everything below with that in mind.", False)]
 
 
 def _with_notes(said: list[Conclusion]) -> list[Conclusion]:

@@ -1,0 +1,78 @@
+"""What a careful colleague would ask about the rows and the prompt, before they cost anything. Warnings, but for one."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ftexp.chat import Chat
+from ftexp.sections import placeholders
+
+if TYPE_CHECKING:
+    from ftexp.checks.token_check import Rows
+
+# So many distinct answers at most are labels, and no free texts.
+_LABELS = 50
+
+
+def check_answer_hidden(run: dict[str, Any]) -> list[str]:
+    """The prompt does not name the column of the answers: an error, because nothing could be concluded."""
+    column = run["data"]["output"]
+    if column not in placeholders(run["prompt"]["user"]) or column == run["data"]["input"]:
+        return []
+    what = f"{{{column}}} is the column of the answers (data.output), so that every prompt holds its own answer"
+    return [f"experiment.yaml: prompt.user: {what}. Take it out"]
+
+
+def check_end_of_prompt(run: dict[str, Any], chat: Chat) -> list[str]:
+    """Without a chat template, something parts the answer from the prompt."""
+    user = run["prompt"]["user"]
+    if chat.has_template or user[-1:].isspace() or not user.endswith("}"):
+        return []
+    what = f"the model {run['settings']['model']} has no chat template, so the answer follows the input without anything between"
+    return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
+
+
+def check_control_tokens(run: dict[str, Any], chat: Chat, rows: "Rows") -> list[str]:
+    """No text of a row holds what the model reads as one of its special tokens."""
+    special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
+    column = run["data"]["input"]
+    held = [n for n, item in enumerate(rows.items) if any(token in str(item["row"][column]) for token in special)]
+    if not held:
+        return []
+    what = "holds the text of a special token, which the model reads as that token and not as text"
+    return [f"{rows.where(held)}: {what}. Change the text"]
+
+
+def check_test_rows(rows: "Rows") -> list[str]:
+    """Test rows are different questions, none of them empty, with more than one answer, spelt in one way."""
+    answers = [rows.answer(item).strip() for item in rows.items]
+    distinct = set(answers)
+    warnings = []
+    if len(distinct) == 1 and len(answers) > 1:
+        what = f"every answer is {answers[0][:40]!r}, so that a model that says nothing else is right"
+        warnings.append(f"{rows.file}: {what}. Give rows with other answers")
+    if 1 < len(distinct) <= _LABELS and len({answer.casefold() for answer in distinct}) < len(distinct):
+        alike = sorted(a for a in distinct if sum(a.casefold() == b.casefold() for b in distinct) > 1)
+        what = f"answers differ in capitals only ({', '.join(alike[:4])}), and the scorer tells them apart"
+        warnings.append(f"{rows.file}: {what}. Spell them alike")
+    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
+    if empty:
+        warnings.append(f"{rows.where(empty)}: its input is empty. Fill it or remove the row")
+    counts = Counter(map(tuple, rows.prompts))
+    repeated = [n for n, prompt in enumerate(rows.prompts) if counts[tuple(prompt)] > 1]
+    if repeated:
+        what = "the same prompt stands in other test rows, and the intervals take rows for independent"
+        warnings.append(f"{rows.where(repeated)}: {what}. Remove all but one, or name a column in evaluation.cluster")
+    return warnings
+
+
+def check_training_answers(rows: "Rows") -> list[str]:
+    """No training prompt has two answers, and none is empty."""
+    answers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    for prompt, answer in zip(rows.prompts, rows.answers, strict=True):
+        answers.setdefault(tuple(prompt), set()).add(tuple(answer))
+    torn = [n for n, prompt in enumerate(rows.prompts) if len(answers[tuple(prompt)]) > 1]
+    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
+    warnings = [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []
+    if torn:
+        warnings.append(f"{rows.where(torn)}: the same prompt has another answer in another row. Decide which is right")
+    return warnings
