@@ -225,7 +225,7 @@ def test_a_system_prompt_without_a_template_is_the_same_message(folders: dict[st
 
 
 @pytest.mark.parametrize(("template", "message"), [
-    ("{{ raise_exception('no') }}", "chat_template: cannot render a user's turn and an answer: no"),
+    ("{{ raise_exception('no') }}", "chat_template: cannot render a user's turn and an answer: TemplateError: no"),
     ("{% if add_generation_prompt %}A{% else %}B{% endif %}{{ messages[-1]['content'] }}",
      "chat_template: renders another prompt before an answer than for generation"),
 ])

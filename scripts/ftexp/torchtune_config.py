@@ -79,7 +79,8 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
         **_schedule_and_logging(run, config),
     }
     if settings["recipe"] == "lora_finetune_distributed":
-        ours["checkpointer"]["initial_lora"] = dict(_INITIAL_LORA)
+        has_output = FAMILIES[family].has_lora_output
+        ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
     if run["kind"] == "trained":
         check_decided(shipped, frozenset(ours), frozenset(run["overrides"]))
     config |= ours
