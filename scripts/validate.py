@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> int:
     if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         print(_cost(runs), file=sys.stderr)
+        _show_warnings({name: entry["warnings"] for name, entry in read_preflight()["runs"].items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
     verdicts, hashes = Verdicts.of(run["run"] for run in runs), _hashes(runs, work)
@@ -92,8 +93,7 @@ def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
     print(_cost(runs), file=sys.stderr)
-    for line in grouped(verdicts.warnings):
-        print(f"warning: {line}", file=sys.stderr)
+    _show_warnings(verdicts.warnings)
     for line in grouped(verdicts.errors):
         print(line, file=sys.stderr)
     bad, warned = (sum(map(bool, found.values())) for found in (verdicts.errors, verdicts.warnings))
@@ -102,6 +102,11 @@ def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[
     print(f"validate: {outcome}", file=sys.stderr)
     record_event("validate", outcome)
     return 1 if bad else 0
+
+
+def _show_warnings(warnings: dict[str, list[str]]) -> None:
+    for line in grouped(warnings):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _cost(runs: list[dict[str, Any]]) -> str:

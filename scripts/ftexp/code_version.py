@@ -11,11 +11,12 @@ _PARTS = {
     "training": (*_SHARED, "training"),
     "evaluation": (*_SHARED, "weight_layout.py", "evaluation"),
     "split": ("splits.py", "tables.py"),
+    "checks": ("checks",),
 }
 
 
 def code_versions() -> dict[str, str]:
-    """Twelve digits per part (split, training, evaluation) that change only when its code does."""
+    """Twelve digits per part (split, training, evaluation, checks) that change only when its code does."""
     return {part: _version(names) for part, names in _PARTS.items()}
 
 

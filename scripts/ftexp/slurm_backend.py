@@ -102,6 +102,7 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
     listed.under_way = [pair for pair in listed.under_way if pair[0] != name]
     if refusal := work.refusal(run):
         listed.refused.append((name, refusal))
+        listed.can_force = True
         return
     is_trained = stage == "train" or run["kind"] == "control" or work.state(run, "train").status == "done"
     if not is_trained and _training_job(work, run) is None:

@@ -100,9 +100,8 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
     report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
-    if not report.errors:
-        errors, report.example = _check_training_rows(run, chat, train)
-        report.errors += errors
+    report.example = _marked(chat, train, run["settings"]["loss"])
+    report.errors += [] if report.errors else _check_training_rows(run, chat, train)
     return report
 
 
@@ -213,8 +212,8 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
     return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
 
 
-def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> tuple[list[str], str]:
-    """The config's own data set, row by row: the tokens of evaluation, the mask, the end; and the first row as text."""
+def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
+    """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
     from torchtune import config as torchtune_config
 
     config: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
@@ -223,8 +222,8 @@ def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> tuple[l
         index = dataset.order[position]
         problem = _problem_of_row(dataset[position], rows.prompts[index], rows.answers[index], config, chat)
         if problem:
-            return [f"{config.dataset.file}: item {rows.items[index]['item']}: {problem}"], ""
-    return [], _marked(chat, dataset[0])
+            return [f"{config.dataset.file}: item {rows.items[index]['item']}: {problem}"]
+    return []
 
 
 def _problem_of_row(row: dict[str, list[int]], prompt: list[int], answer: list[int], config: Any, chat: Chat) -> str | None:
@@ -236,13 +235,19 @@ def _problem_of_row(row: dict[str, list[int]], prompt: list[int], answer: list[i
         return "its tokens do not begin with those of evaluation. Report it"
     if tokens[len(prompt) :] != answer or tokens[-1] not in chat.stop_ids or labels[-1] != tokens[-1]:
         return "the token at which generation stops is not trained. Report it"
-    masked = max(1, len(prompt)) if config.dataset.loss == "completion" else 1
+    masked = _masked(prompt, config.dataset.loss)
     if labels != [IGNORED_LABEL] * masked + tokens[masked:]:
         return f"its mask does not cover what loss: {config.dataset.loss} says. Report it"
     return None
 
 
-def _marked(chat: Chat, row: dict[str, list[int]]) -> str:
-    """Text of a training row, `⟦` and `⟧` around what is trained."""
-    first = next(i for i, label in enumerate(row["labels"]) if label >= 0)
-    return f"{chat.render(row['tokens'][:first])}⟦{chat.render(row['tokens'][first:])}⟧"
+def _marked(chat: Chat, rows: Rows, loss: str) -> str:
+    """Text of the first training row, `⟦` and `⟧` around what is trained."""
+    tokens = rows.prompts[0] + rows.answers[0]
+    masked = _masked(rows.prompts[0], loss)
+    return f"{chat.render(tokens[:masked])}⟦{chat.render(tokens[masked:])}⟧"
+
+
+def _masked(prompt: list[int], loss: str) -> int:
+    """Tokens at a row's beginning that are not trained; the first never is, since none predicts it."""
+    return max(1, len(prompt)) if loss == "completion" else 1
