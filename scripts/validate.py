@@ -76,6 +76,9 @@ def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
 
 def _check_one_config(file: str, recipe: str | None = None) -> int:
     """Check a bare config of torchtune's, for the recipe that is named, or that fits it best."""
+    if file.startswith("-"):
+        print("usage: python scripts/validate.py [CONFIG.yaml [RECIPE]]", file=sys.stderr)
+        return 2
     from ftexp.checks.bare_config import check_file
 
     verdict = check_file(Path(file), recipe)

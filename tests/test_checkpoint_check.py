@@ -124,8 +124,8 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     (truncate, "and its header says"),
     (cut_to_nothing, "is no safetensors file, or cut short: it has 3 bytes. Copy the model again"),
     (garble, "its header is not readable"),
-    (drop_a_tensor, "1 parameters of the model have no tensor: layers.0.mlp.w3.weight"),
-    (add_a_layer, "1 tensors have no place in the model that config.json describes: layers.7.mlp.w3.weight"),
+    (drop_a_tensor, "parameters of the model without a tensor: 1 (layers.0.mlp.w3.weight)"),
+    (add_a_layer, "tensors without a place in the model that is built: 1 (layers.7.mlp.w3.weight)"),
     (add_a_stranger, "holds a tensor that torchtune does not know"),
 ]
 
@@ -142,4 +142,4 @@ def test_weights_that_are_not_those_of_config_json_are_named(config: dict[str, A
     describe_another_width()
     config["model"]["intermediate_dim"] = 24
     [message] = check_checkpoint(config)
-    assert "has the shape [96, 64] in the checkpoint and [24, 64] by config.json. Take all files from one model" in message
+    assert "has the shape [96, 64] in the checkpoint and [24, 64] in the model. Take all files from one model" in message

@@ -53,7 +53,7 @@ def test_ranges_and_sums_are_over_all_runs() -> None:
     lines = {line.strip().split("  ")[0]: line.split("  ")[-1].strip() for line in said.splitlines()[1:]}
     assert said.startswith("cost of 2 trainings:")
     assert lines["trained parameters"] == "400 to 1,600" and lines["parameters"] == "7,000"
-    assert lines["tokens"] == "100 to 300 a run, 400 in all" and lines["steps"] == "2 to 6 a run, 8 in all"
+    assert lines["tokens"] == "100 to 300 a run over all epochs, 400 in all" and lines["steps"] == "2 to 6 a run, 8 in all"
     assert lines["GPU hours"] == "none asked: site.yaml gives no job a GPU and a walltime"
 
 

@@ -81,13 +81,13 @@ def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tens
     unused, unfilled = sorted(set(converted) - set(wanted)), sorted(set(wanted) - set(converted))
     messages = []
     if unused:
-        what = f"{len(unused)} tensors have no place in the model that config.json describes"
-        messages.append(f"{what}: {_some(unused)}. {_ONE_MODEL}")
+        messages.append(f"tensors without a place in the model that is built: {len(unused)} ({_some(unused)}). {_ONE_MODEL}")
     if unfilled:
-        messages.append(f"{len(unfilled)} parameters of the model have no tensor: {_some(unfilled)}. Copy the model again, whole")
+        what = f"parameters of the model without a tensor: {len(unfilled)} ({_some(unfilled)})"
+        messages.append(f"{what}. Copy the model again, whole")
     for name in sorted(set(converted) & set(wanted)):
         if converted[name].shape != wanted[name].shape:
-            shapes = f"{list(converted[name].shape)} in the checkpoint and {list(wanted[name].shape)} by config.json"
+            shapes = f"{list(converted[name].shape)} in the checkpoint and {list(wanted[name].shape)} in the model"
             messages.append(f"{name}: has the shape {shapes}. {_ONE_MODEL}")
             break
     return messages

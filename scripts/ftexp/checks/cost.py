@@ -83,9 +83,9 @@ def cost_in_words(costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[st
     """
     lines = [
         ("parameters", _range(costs, "parameters")), ("trained parameters", _range(costs, "trained_parameters")),
-        ("rows", f"{_range(costs, 'rows')} a run; {_range(costs, 'rows_left_out')} left out, which fill no step"),
+        ("rows", f"{_range(costs, 'rows')} an epoch; {_range(costs, 'rows_left_out')} left out, which fill no step"),
         ("longest row", f"{_range(costs, 'longest_row')} tokens; none is cut"),
-        ("tokens", f"{_range(costs, 'tokens')} a run, {_total(costs, 'tokens'):,.0f} in all"),
+        ("tokens", f"{_range(costs, 'tokens')} a run over all epochs, {_total(costs, 'tokens'):,.0f} in all"),
         ("steps", f"{_range(costs, 'steps')} a run, {_total(costs, 'steps'):,.0f} in all"),
         ("disk", f"{_total(costs, 'disk_mb'):,.1f} MB of checkpoints, and up to three times that while training"),
         ("GPU hours", _gpu_hours(runs, site)), ("peak GPU memory", _memory(costs)),

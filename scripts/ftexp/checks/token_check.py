@@ -6,6 +6,7 @@ Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writ
 """
 
 import datetime
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from ftexp.splits import read_items
 from ftexp.training.dataset import IGNORED_LABEL
 
 Item = dict[str, Any]
+# Characters of an input that a message shows.
+WORDS = 40
 # How templates write a date.
 _DATES = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
 
@@ -71,10 +74,12 @@ class Rows:
         return str(item["row"][self.output])
 
     def where(self, positions: Iterable[int]) -> str:
-        """The file and the first of some items, and how many more."""
+        """The file and the first of some items with its input's first words, and how many more."""
         listed = list(positions)
+        item = self.items[listed[0]]
         more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        return f"{self.file}: item {self.items[listed[0]]['item']}{more}"
+        words = textwrap.shorten(str(item["row"][self.input]), WORDS, placeholder=" ...")
+        return f"{self.file}: item {item['item']} ({words}){more}"
 
 
 def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
@@ -222,7 +227,7 @@ def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> list[st
         index = dataset.order[position]
         problem = _problem_of_row(dataset[position], rows.prompts[index], rows.answers[index], config, chat)
         if problem:
-            return [f"{config.dataset.file}: item {rows.items[index]['item']}: {problem}"]
+            return [f"{rows.where([index])}: {problem}"]
     return []
 
 
