@@ -47,7 +47,8 @@ def run_stage(stage: str, site: Site, options: Options) -> int:
     record_finished(after, runs)
     for run, reason in failed.items():
         log = paths.RunPaths(run).log(stage)
-        print(f"runs/{run}: {stage} failed: {reason} ({log}). The next call tries again.", file=sys.stderr)
+        where = f" ({log})" if log.is_file() else ""
+        print(f"runs/{run}: {stage} failed: {reason}{where}. The next call tries again.", file=sys.stderr)
     return 1 if listed.refused or failed else 0
 
 
