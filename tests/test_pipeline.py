@@ -272,11 +272,11 @@ def test_force_goes_through_a_red_preflight_and_the_results_say_so(fresh: Path, 
 
 def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(fresh: Path, tmp_path: Path) -> None:
     folder = _copy(fresh, tmp_path)
-    edit(folder / "experiment.yaml", "lora_rank: [2, 4]\n  seed: [1]", "optimizer.weight_decay: [0.01, -1]")
+    edit(folder / "experiment.yaml", "lora_rank: [2, 4]\n  seed: [1]", "loss.num_output_chunks: [8, 0]")
     made = make(folder, "all", check=False)
     table = results(folder)
-    assert made.returncode != 0 and "weight-decay--1: train failed" in made.stderr
-    good, bad = table["weight-decay-0.01"], table["weight-decay--1"]
+    assert made.returncode != 0 and "num-output-chunks-0: train failed" in made.stderr
+    good, bad = table["num-output-chunks-8"], table["num-output-chunks-0"]
     assert good["eval_status"] == "done" and good["score"]
     assert (bad["train_status"], bad["eval_status"], bad["score"], bad["n"]) == ("failed", "waiting", "", "") and bad["reason"]
     assert "1 to do, 1 done" in make(folder, "submit", check=False).stderr

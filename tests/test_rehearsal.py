@@ -403,16 +403,16 @@ def test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched(cluster
 
 
 def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Path) -> None:
-    """An override that every check accepts and the optimiser refuses; then a shell line that does not work."""
+    """An override that every check accepts and the loss refuses; then a shell line that does not work."""
     path, site = clusters / "experiment.yaml", clusters / "site.yaml"
     whole, whole_site = path.read_text(encoding="utf-8"), site.read_text(encoding="utf-8")
     try:
-        path.write_text(whole.replace("optimizer.weight_decay: 0.1", "optimizer.weight_decay: -1"), encoding="utf-8")
+        path.write_text(whole.replace("optimizer.weight_decay: 0.1", "loss.num_output_chunks: 0"), encoding="utf-8")
         made = make(clusters, "rehearse", "ONLY=gemma_e5")
         assert made.returncode != 0 and "Traceback (most recent call last)" not in made.stdout
         for text in (
             "rehearse: 1 run and 1 control of 4 runs and 2 controls", "runs/gemma_e5: train failed", "submit   FAILED",
-            "the end of rehearsal/runs/gemma_e5/train.log:", "Invalid weight_decay value: -1",
+            "the end of rehearsal/runs/gemma_e5/train.log:", "greater than 0, got: 0",
             "The rehearsal failed at `make submit`. All that was printed is in rehearsal/rehearsal.log.",
         ):
             assert text in made.stderr, made.stderr
@@ -420,6 +420,7 @@ def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Pat
         site.write_text(whole_site.replace("setup: export FTEXP_TEST=1", "setup: source /no/such/environment"), encoding="utf-8")
         made = make(clusters, "rehearse", "ONLY=gemma_e5")
         assert made.returncode != 0 and "/no/such/environment: No such file" in made.stderr, made.stderr
+        assert "its job ended before its work began; see above, and `setup` and `modules` in site.yaml" in made.stderr
     finally:
         path.write_text(whole, encoding="utf-8")
         site.write_text(whole_site, encoding="utf-8")

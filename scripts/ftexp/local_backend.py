@@ -24,6 +24,8 @@ from ftexp.work_list import announce, work_list
 POLL_S = 0.5
 WAIT_POLL_S = 1.0
 MOST_ON_CPU = 4
+# Of a job that left no record.
+_NOT_BEGUN = "its job ended before its work began; see above, and `setup` and `modules` in site.yaml"
 
 
 def run_stage(stage: str, site: Site, options: Options) -> int:
@@ -63,12 +65,7 @@ def wait() -> int:
 def _failures(work: Work, runs: list[dict[str, Any]], stage: str, attempted: list[str]) -> dict[str, str]:
     """Which of the runs that were attempted are not done, and why."""
     states = {run["run"]: work.state(run, stage) for run in runs if run["run"] in set(attempted)}
-    return {run: state.reason or _why_not_begun(run, stage) for run, state in states.items() if state.status != "done"}
-
-
-def _why_not_begun(run: str, stage: str) -> str:
-    """Of a job that left no record."""
-    return f"{paths.RunPaths(run).script(stage)} ended before Python began; see above, and setup and modules in site.yaml"
+    return {run: state.reason or _NOT_BEGUN for run, state in states.items() if state.status != "done"}
 
 
 def _wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:
