@@ -11,6 +11,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.checks.cost import cost_document, cost_in_words
+from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.errors import run_command
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     runs, work = planned_runs(), Work()
     if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
-        print(_cost(runs), file=sys.stderr)
+        print(_cost(runs, work), file=sys.stderr)
         _show_warnings({name: entry["warnings"] for name, entry in read_preflight()["runs"].items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     for name, entry in document["runs"].items():
         entry["hash"] = hashes[name][0]
     write_json(paths.PREFLIGHT_JSON, document)
-    return _report(runs, verdicts, document["examples"])
+    return _report(runs, work, verdicts, document["examples"])
 
 
 def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]]:
@@ -91,11 +92,11 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     return 1 if count else 0
 
 
-def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[str, Any]]) -> int:
+def _report(runs: list[dict[str, Any]], work: Work, verdicts: Verdicts, examples: list[dict[str, Any]]) -> int:
     """Show one training example per distinct prompt, the cost, the warnings, then the errors, equal ones grouped."""
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
-    print(_cost(runs), file=sys.stderr)
+    print(_cost(runs, work), file=sys.stderr)
     _show_warnings(verdicts.warnings)
     for line in grouped(verdicts.errors):
         print(line, file=sys.stderr)
@@ -112,11 +113,15 @@ def _show_warnings(warnings: dict[str, list[str]]) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-def _cost(runs: list[dict[str, Any]]) -> str:
+def _cost(runs: list[dict[str, Any]], work: Work) -> str:
     """The cost of all runs that could be counted, as preflight.json has it."""
     costs = {name: entry["cost"] for name, entry in read_preflight()["runs"].items() if "cost" in entry}
     counted = [run for run in runs if run["run"] in costs or (run["kind"] == "control" and not run["problems"])]
-    return "\n" + cost_in_words(costs, counted, read_site(paths.SITE_YAML)) if costs else ""
+    if not costs:
+        return ""
+    tried = [run for run in counted if paths.RunPaths(run["run"]).train_csv.is_file()]
+    finished = {run["run"] for run in tried if work.state(run, "train").status == "done"}
+    return "\n" + cost_in_words(costs, counted, read_site(paths.SITE_YAML), measured_peaks(runs, finished))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ftexp.checks.measured_memory import memory_in_words
 from ftexp.model_folder import model_parameters
 from ftexp.quantization import is_quantized
 from ftexp.run_disk import BYTES
@@ -75,11 +76,14 @@ def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
     )
 
 
-def cost_in_words(costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[str, Any]], site: Site) -> str:
+def cost_in_words(
+    costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[str, Any]], site: Site, peaks: Mapping[str, float]
+) -> str:
     """The cost of all trainings in some lines; ranges where runs differ.
 
     Args:
         costs: Per trained run the fields of its `Cost`.
+        peaks: Per run the peak GPU memory in GiB, where it was measured.
     """
     lines = [
         ("parameters", _range(costs, "parameters")), ("trained parameters", _range(costs, "trained_parameters")),
@@ -88,7 +92,7 @@ def cost_in_words(costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[st
         ("tokens", f"{_range(costs, 'tokens')} a run over all epochs, {_total(costs, 'tokens'):,.0f} in all"),
         ("steps", f"{_range(costs, 'steps')} a run, {_total(costs, 'steps'):,.0f} in all"),
         ("disk", f"{_total(costs, 'disk_mb'):,.1f} MB of checkpoints, and up to three times that while training"),
-        ("GPU hours", _gpu_hours(runs, site)), ("peak GPU memory", _memory(costs)),
+        ("GPU hours", _gpu_hours(runs, site)), ("peak GPU memory", memory_in_words(peaks, len(costs), _weights(costs))),
     ]
     width = max(len(name) for name, _ in lines)
     count = len(costs)
@@ -117,10 +121,9 @@ def _gpu_hours(runs: Sequence[dict[str, Any]], site: Site) -> str:
     return f"at most {hours:,.1f}: walltime x GPUs of {len(runs)} runs, evaluations included"
 
 
-def _memory(costs: Mapping[str, Mapping[str, Any]]) -> str:
+def _weights(costs: Mapping[str, Mapping[str, Any]]) -> str:
     weights = [cost["weights_gb"] for cost in costs.values() if cost["weights_gb"] is not None]
-    least = f"; the base weights alone take {_size(max(weights))}" if weights else ""
-    return f"not known: no training of this kind was measured on a GPU yet{least}"
+    return f"; the base weights alone take {_size(max(weights))}" if weights else ""
 
 
 def _size(gigabytes: float) -> str:
