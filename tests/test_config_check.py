@@ -135,7 +135,7 @@ def test_a_mistake_is_named_with_its_key(
     assert found, check_config(config, LORA)
     verdict = torchtune_verdict(config)
     assert (verdict != ACCEPTED) == is_seen_by_torchtune
-    tell("mistakes", name, ["config", name, found[0], verdict])
+    tell("mistakes", f"config: {name}", ["config", name, found[0], verdict])
 
 
 def test_files_that_are_not_there_are_named(good: Config, tmp_path: Path) -> None:

@@ -307,7 +307,7 @@ MISTAKES = [
     Mistake("site", "a module with a blank", site(modules=["cuda 12"]),
             "site.yaml: modules: must be names as `module load` takes them, got 'cuda 12'"),
 ]
-promise("mistakes", [*(mistake.name for mistake in MISTAKES), *(name for name, *_ in CONFIG_MISTAKES)])
+promise("mistakes", [*(mistake.name for mistake in MISTAKES), *(f"config: {name}" for name, *_ in CONFIG_MISTAKES)])
 LEAST = {"schema": 10, "data": 8, "model": 8, "prompt": 6, "design": 5, "site": 5}
 
 
@@ -348,7 +348,8 @@ def verdict_after(stage: str) -> str:
 
 def shown(line: str) -> str:
     """A message as the table has it, without the runs and what differs from day to day."""
-    text = re.sub(r"^(warning: )?(runs/[^/:]+: |  runs/[^/:]+: not stamped: )", r"\1", line)
+    runs = r"^(warning: )?runs/[\w.+-]+(, runs/[\w.+-]+)*( and \d+ more)?: (not stamped: )?"
+    text = re.sub(runs, lambda found: found[1] or "", line)
     return text.replace(f"{datetime.date.today():%d %b %Y}", "<today>")
 
 

@@ -79,7 +79,7 @@ class Rows:
         item = self.items[listed[0]]
         more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
         words = textwrap.shorten(str(item["row"][self.input]), WORDS, placeholder=" ...")
-        return f"{self.file}: item {item['item']} ({words}){more}"
+        return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"
 
 
 def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
