@@ -63,7 +63,7 @@ def _warmups(values: list[Any]) -> dict[Any, Any]:
 
 
 def _precisions(values: list[Any]) -> dict[Any, Any]:
-    """fp32 where there is no choice: with a real vocabulary a step in bf16 takes a CPU ten times as long (torch 2.13)."""
+    """fp32 where there is no choice: with a real vocabulary a step in bf16 takes a CPU five times as long (torch 2.13)."""
     return {value: "fp32" if len(values) == 1 else value for value in values}
 
 
