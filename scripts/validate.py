@@ -6,11 +6,12 @@ Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any c
 """
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ftexp import paths
-from ftexp.checks.cost import cost_document, cost_in_words
+from ftexp.checks.cost import cost_in_words
 from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site
 from ftexp.checks.verdicts import Verdicts, grouped
@@ -30,8 +31,9 @@ def main(arguments: list[str]) -> int:
     runs, work = planned_runs(), Work()
     if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
-        print(_cost(runs, work), file=sys.stderr)
-        _show_warnings({name: entry["warnings"] for name, entry in read_preflight()["runs"].items()})
+        entries = read_preflight()["runs"]
+        print(_cost(runs, work, entries), file=sys.stderr)
+        _show_warnings({name: entry["warnings"] for name, entry in entries.items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
     verdicts, hashes = Verdicts.of(run["run"] for run in runs), _hashes(runs, work)
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
     for name, entry in document["runs"].items():
         entry["hash"] = hashes[name][0]
     write_json(paths.PREFLIGHT_JSON, document)
-    return _report(runs, work, verdicts, document["examples"])
+    return _report(runs, verdicts, document["examples"], _cost(runs, work, document["runs"]))
 
 
 def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]]:
@@ -68,7 +70,7 @@ def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
     entries = {
         name: {
             "hash": "", "errors": verdicts.errors[name], "warnings": verdicts.warnings[name],
-            **({"cost": cost_document(found.costs[name])} if name in found.costs else {}),
+            **({"cost": asdict(found.costs[name])} if name in found.costs else {}),
         }
         for name in verdicts.errors
     }
@@ -92,11 +94,11 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     return 1 if count else 0
 
 
-def _report(runs: list[dict[str, Any]], work: Work, verdicts: Verdicts, examples: list[dict[str, Any]]) -> int:
+def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[str, Any]], cost: str) -> int:
     """Show one training example per distinct prompt, the cost, the warnings, then the errors, equal ones grouped."""
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
-    print(_cost(runs, work), file=sys.stderr)
+    print(cost, file=sys.stderr)
     _show_warnings(verdicts.warnings)
     for line in grouped(verdicts.errors):
         print(line, file=sys.stderr)
@@ -113,9 +115,9 @@ def _show_warnings(warnings: dict[str, list[str]]) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-def _cost(runs: list[dict[str, Any]], work: Work) -> str:
-    """The cost of all runs that could be counted, as preflight.json has it."""
-    costs = {name: entry["cost"] for name, entry in read_preflight()["runs"].items() if "cost" in entry}
+def _cost(runs: list[dict[str, Any]], work: Work, entries: dict[str, Any]) -> str:
+    """The cost of all runs that could be counted; `entries` are those of preflight.json."""
+    costs = {name: entry["cost"] for name, entry in entries.items() if "cost" in entry}
     counted = [run for run in runs if run["run"] in costs or (run["kind"] == "control" and not run["problems"])]
     if not costs:
         return ""

@@ -1,5 +1,6 @@
 """Every supervised config that torchtune ships, pointed at a tiny model of its family: it passes, or is refused by name."""
 
+import functools
 import inspect
 import json
 import re
@@ -8,8 +9,7 @@ from typing import Any
 
 import pytest
 from ftexp.checks.bare_config import check_file
-from ftexp.checks.config_check import component_family
-from ftexp.checks.support import model_module
+from ftexp.checks.config_check import component_family, module_of
 from ftexp.model_families import dimensions
 from ftexp.shipped_configs import shipped_configs_dir
 from omegaconf import OmegaConf
@@ -64,7 +64,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pointed_at(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same config for the model in a folder."""
-    generic = component_family(str(model_module(config)))
+    generic = component_family(str(module_of(config.get("model"))))
     kind = config["model"]["_component_"].rpartition(".")[2]
     builder = f"torchtune.models.{generic}.{'lora_' if 'lora_' in kind else ''}{generic}"
     taken = inspect.signature(_get_component_from_path(builder)).parameters
@@ -80,29 +80,30 @@ def pointed_at(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**config, "model": model, "tokenizer": tokenizer, "checkpointer": {**config["checkpointer"], **files}}
 
 
-def outcome_of(path: Path, models: Path, out: Path) -> tuple[str, str, str]:
+@functools.cache
+def outcome_of(path: Path, models: Path) -> tuple[str, str, str]:
     """Family, what is said, and the warning."""
     config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(config, dict)
-    family = FAMILY_OF.get(str(model_module(config)), "")
+    family = FAMILY_OF.get(str(module_of(config.get("model"))), "")
     if family:
         config = pointed_at(config, models / family)
-    target = out / path.name
+    target = models / f"{path.parent.name}-{path.name}"
     target.write_text(OmegaConf.to_yaml(OmegaConf.create(config)), encoding="utf-8")
     verdict = check_file(target, recipe_of(path))
     said = "refused: " + verdict.errors[0] if verdict.errors else "passes"
-    return family or str(model_module(config)), said, " ".join(verdict.warnings)
+    return family or str(module_of(config.get("model"))), said, " ".join(verdict.warnings)
 
 
 @pytest.mark.parametrize("path", supervised(), ids=name_of)
-def test_a_shipped_config_passes_or_is_refused_with_the_reason(path: Path, models: Path, tmp_path: Path) -> None:
-    family, said, warning = outcome_of(path, models, tmp_path)
+def test_a_shipped_config_passes_or_is_refused_with_the_reason(path: Path, models: Path) -> None:
+    family, said, warning = outcome_of(path, models)
     assert said == "passes" or any(reason in said for reason in REFUSALS), said
     tell("shipped-configs", name_of(path), [name_of(path), recipe_of(path), family, said, warning])
 
 
-def test_no_more_is_refused_than_there_is_reason_for(models: Path, tmp_path: Path) -> None:
-    outcomes = [outcome_of(path, models, tmp_path)[1] for path in supervised()]
+def test_no_more_is_refused_than_there_is_reason_for(models: Path) -> None:
+    outcomes = [outcome_of(path, models)[1] for path in supervised()]
     assert len(outcomes) == 129
     assert {reason: sum(reason in said for said in outcomes) for reason in REFUSALS} == REFUSALS
     assert sum(said == "passes" for said in outcomes) == len(outcomes) - sum(REFUSALS.values())

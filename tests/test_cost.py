@@ -1,11 +1,12 @@
 """The cost of an experiment in words: ranges, sums, what jobs ask for, and what is not known."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ftexp.checks import cost
-from ftexp.checks.cost import Cost, Sizes, cost_document, cost_in_words, cost_of
+from ftexp.checks.cost import Cost, Sizes, cost_in_words, cost_of
 from ftexp.checks.measured_memory import measured_peaks, memory_in_words
 from ftexp.site import Site
 
@@ -51,7 +52,7 @@ def test_what_a_train_size_leaves_is_left_out_by_the_steps_only() -> None:
 
 def test_ranges_and_sums_are_over_all_runs() -> None:
     runs = [run("a"), run("b", lora_rank=16, epochs=1)]
-    said = cost_in_words({name: cost_document(each) for name, each in costs(*runs).items()}, runs, Site(), {})
+    said = cost_in_words({name: asdict(each) for name, each in costs(*runs).items()}, runs, Site(), {})
     lines = {line.strip().split("  ")[0]: line.split("  ")[-1].strip() for line in said.splitlines()[1:]}
     assert said.startswith("cost of 2 trainings:")
     assert lines["trained parameters"] == "400 to 1,600" and lines["parameters"] == "7,000"
@@ -61,7 +62,7 @@ def test_ranges_and_sums_are_over_all_runs() -> None:
 
 def test_gpu_hours_are_walltime_by_gpus_by_jobs_of_both_stages() -> None:
     runs = [run("a"), {**run("base"), "kind": "control"}]
-    said = cost_in_words({name: cost_document(each) for name, each in costs(runs[0]).items()}, runs, SLURM, {})
+    said = cost_in_words({name: asdict(each) for name, each in costs(runs[0]).items()}, runs, SLURM, {})
     assert "at most 4.0: walltime x GPUs of 2 runs, evaluations included" in said  # 2 x 1.5 h, and twice 0.5 h
 
 
@@ -69,7 +70,7 @@ def test_memory_that_nobody_measured_is_said_to_be_unknown() -> None:
     for quantized, least in ((False, "; the base weights alone take 0.0 MB"), (True, "")):
         settings = {"quantize_base": True} if quantized else {}
         runs = [run("a", **settings)]
-        said = cost_in_words({name: cost_document(each) for name, each in costs(*runs).items()}, runs, Site(), {})
+        said = cost_in_words({name: asdict(each) for name, each in costs(*runs).items()}, runs, Site(), {})
         assert said.endswith(f"not known: no training of this kind was measured on a GPU yet{least}")
 
 

@@ -157,7 +157,7 @@ def test_the_config_of_a_known_shape(name: str, is_quantized: bool, recipe: str,
     assert nearest_configs(recipe, builder.family, builder.shape, is_quantized=is_quantized)[0].name == shipped
 
 
-def test_a_renamed_pathhas_the_same_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renamed_folder_has_the_same_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     one, other = (folder(tmp_path, name, "llama3", shape_of("llama3_8b")) for name in ("Meta-Llama-3-8B", "70B-mistral"))
     assert config_of(one) == json.loads(json.dumps(config_of(other)).replace(other, one))

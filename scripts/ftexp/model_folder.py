@@ -55,11 +55,17 @@ def small_files(model_dir: Path) -> list[Path]:
     return [path for path in sorted(model_dir.iterdir()) if path.suffix in _SMALL_FILE_SUFFIXES and path.is_file()]
 
 
+def attention_widths(shape: dict[str, Any]) -> tuple[int, int]:
+    """Outputs of a layer's q, and of its k and v, by config.json."""
+    heads = shape["num_attention_heads"]
+    head_dim = shape.get("head_dim") or shape["hidden_size"] // heads
+    return heads * head_dim, shape.get("num_key_value_heads", heads) * head_dim
+
+
 def parameter_count(shape: dict[str, Any]) -> int:
     """Parameters of a model of a supported family, biases and norms left out (under 0.1 %)."""
-    dim, layers, heads = shape["hidden_size"], shape["num_hidden_layers"], shape["num_attention_heads"]
-    head_dim = shape.get("head_dim") or dim // heads
-    q_dim, kv_dim = heads * head_dim, shape.get("num_key_value_heads", heads) * head_dim
+    dim, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    q_dim, kv_dim = attention_widths(shape)
     per_layer = 2 * dim * q_dim + 2 * dim * kv_dim + 3 * dim * shape["intermediate_size"]
     is_tied = shape.get("tie_word_embeddings", str(shape.get("model_type", "")).startswith("gemma"))
     embeddings = shape["vocab_size"] * dim * (1 if is_tied else 2)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.filesystem import read_json
-from ftexp.model_folder import parameter_count
+from ftexp.model_folder import attention_widths, parameter_count
 from ftexp.torchtune_config import is_lora
 
 BYTES = {"fp32": 4, "bf16": 2}
@@ -22,9 +22,8 @@ def adapter_megabytes(settings: dict[str, Any]) -> float | None:
 
 def adapter_parameters(shape: dict[str, Any], settings: dict[str, Any]) -> int:
     """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them."""
-    dim, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
-    head_dim = shape.get("head_dim") or dim // heads
-    q_dim, kv_dim = heads * head_dim, shape.get("num_key_value_heads", heads) * head_dim
+    dim, inner = shape["hidden_size"], shape["intermediate_size"]
+    q_dim, kv_dim = attention_widths(shape)
     sides = {"q": dim + q_dim, "o": dim + q_dim, "k": dim + kv_dim, "v": dim + kv_dim, "mlp": 3 * (dim + inner)}
     per_layer = sum(sides.get(module, 0) for module in settings["lora_modules"])
     head = dim + shape["vocab_size"] if "output" in settings["lora_modules"] else 0

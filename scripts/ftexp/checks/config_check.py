@@ -107,7 +107,7 @@ def _is_limit(value: Any) -> bool:
 
 def _check_family(config: Config) -> list[str]:
     """Model, tokenizer and checkpointer stand together in some config that torchtune ships."""
-    model = _family_of(config.get("model"))
+    model = module_of(config.get("model"))
     if model is None:
         return []
     messages = []
@@ -117,15 +117,15 @@ def _check_family(config: Config) -> list[str]:
     if model in model_types and isinstance(kind, str) and "${" not in kind and kind not in model_types[model]:
         right = " or ".join(sorted(model_types[model]))
         messages.append(f"checkpointer.model_type: must be {right} for a model of torchtune.models.{model}, got {kind!r}")
-    tokenizer = _family_of(config.get("tokenizer"))
+    tokenizer = module_of(config.get("tokenizer"))
     if tokenizer is not None and model in tokenizers and tokenizer not in tokenizers[model]:
         right = " or ".join(sorted(tokenizers[model]))
         messages.append(f"tokenizer._component_: must be of torchtune.models.{right} for this model, got {tokenizer}")
     return messages
 
 
-def _family_of(section: Any) -> str | None:
-    """`qwen2` of a component in torchtune.models.qwen2."""
+def module_of(section: Any) -> str | None:
+    """`qwen2` of a section whose component is in torchtune.models.qwen2; None for a component from elsewhere."""
     dotpath = section.get("_component_") if isinstance(section, dict) else None
     found = re.match(r"torchtune\.models\.(\w+)\.", str(dotpath))
     return found[1] if found else None
@@ -138,8 +138,8 @@ def _shipped_pairs() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     tokenizers: dict[str, set[str]] = {}
     for path in sorted(shipped_configs_dir().rglob("*.yaml")):
         config = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        model = _family_of(config.get("model"))
-        tokenizer = _family_of(config.get("tokenizer"))
+        model = module_of(config.get("model"))
+        tokenizer = module_of(config.get("tokenizer"))
         for name in {model, component_family(model)} if model else ():
             if "model_type" in config.get("checkpointer", {}):
                 model_types.setdefault(name, set()).add(config["checkpointer"]["model_type"])

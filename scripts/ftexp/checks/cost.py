@@ -4,7 +4,7 @@ Reads nothing itself but config.json of the base models. Writes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ftexp.checks.measured_memory import memory_in_words
@@ -128,8 +128,3 @@ def _weights(costs: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _size(gigabytes: float) -> str:
     return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:,.1f} MB"
-
-
-def cost_document(cost: Cost) -> dict[str, Any]:
-    """A cost as preflight.json holds it."""
-    return asdict(cost)

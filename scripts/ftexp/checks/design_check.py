@@ -73,7 +73,7 @@ def check_effective_batch(runs: Iterable[dict[str, Any]], factors: Factors) -> F
     return messages
 
 
-def check_design(runs: list[dict[str, Any]], factors: Factors) -> list[str]:
+def check_design(runs: list[dict[str, Any]]) -> list[str]:
     """Warnings about the design as a whole."""
     seeds = {run["settings"][SEED] for run in runs}
     if len(runs) > 1 and len(seeds) == 1:

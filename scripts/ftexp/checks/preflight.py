@@ -49,8 +49,9 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     of_design = [*check_distinct(trained, configs), *check_effective_batch(trained, factors)]
     for name, message in [*check_differences(trained, configs, factors), *of_design]:
         verdicts.add(name, errors=[message])
+    of_whole = check_design(trained)
     for run in trained:
-        verdicts.add(run["run"], warnings=check_design(trained, factors))
+        verdicts.add(run["run"], warnings=of_whole)
     reports = _check_rows(runs, verdicts)
     return Preflight(_examples(trained, reports), {
         run["run"]: cost_of(run, sizes[run["run"]], reports[run["run"]].lengths)

@@ -54,9 +54,7 @@ def check_test_rows(rows: "Rows") -> list[str]:
         alike = sorted(a for a in distinct if sum(a.casefold() == b.casefold() for b in distinct) > 1)
         what = f"answers differ in capitals only ({', '.join(alike[:4])}), and the scorer tells them apart"
         warnings.append(f"{rows.file}: {what}. Spell them alike")
-    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
-    if empty:
-        warnings.append(f"{rows.where(empty)}: its input is empty. Fill it or remove the row")
+    warnings += _check_empty(rows)
     counts = Counter(map(tuple, rows.prompts))
     repeated = [n for n, prompt in enumerate(rows.prompts) if counts[tuple(prompt)] > 1]
     if repeated:
@@ -71,8 +69,12 @@ def check_training_answers(rows: "Rows") -> list[str]:
     for prompt, answer in zip(rows.prompts, rows.answers, strict=True):
         answers.setdefault(tuple(prompt), set()).add(tuple(answer))
     torn = [n for n, prompt in enumerate(rows.prompts) if len(answers[tuple(prompt)]) > 1]
-    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
-    warnings = [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []
+    warnings = _check_empty(rows)
     if torn:
         warnings.append(f"{rows.where(torn)}: the same prompt has another answer in another row. Decide which is right")
     return warnings
+
+
+def _check_empty(rows: "Rows") -> list[str]:
+    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
+    return [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ftexp.checks.config_check import module_of
 from ftexp.settings import REFUSED_KEYS, refused_recipe
 from ftexp.torchtune_config import is_lora, value_in_config
 
@@ -19,7 +20,7 @@ def refusals(config: Config, recipe: str) -> list[str]:
     reason = refused_recipe(recipe)
     if reason:
         messages.append(f"recipe: {recipe} is refused: {reason}. Choose another recipe")
-    family = model_module(config)
+    family = module_of(config.get("model"))
     if family in _REFUSED_FAMILIES:
         messages.append(f"model._component_: {family} is refused: it {_REFUSED_FAMILIES[family]}. Choose a text model")
     for key, why in REFUSED_KEYS.items():
@@ -30,7 +31,7 @@ def refusals(config: Config, recipe: str) -> list[str]:
 
 def known_faults(config: Config, recipe: str) -> list[str]:
     """Warnings: where torchtune's own components do something else than their names say (each with a test or a measurement)."""
-    family = model_module(config)
+    family = module_of(config.get("model"))
     has_stock_checkpointer = "FullModelHFCheckpointer" in str(value_in_config(config, "checkpointer._component_"))
     attention = value_in_config(config, "model.lora_attn_modules") or []
     warnings = []
@@ -47,9 +48,3 @@ def known_faults(config: Config, recipe: str) -> list[str]:
         what = "torchtune 0.6.1 then masks the last token of every row, so that the model never learns to stop"
         warnings.append(f"tokenizer.max_seq_len: {what}. Set it to null, and leave out rows that are too long")
     return warnings
-
-
-def model_module(config: Config) -> str | None:
-    """`qwen2` of a model in torchtune.models.qwen2; None for a component from elsewhere."""
-    parts = str(value_in_config(config, "model._component_")).split(".")
-    return parts[2] if parts[:2] == ["torchtune", "models"] and len(parts) > 3 else None

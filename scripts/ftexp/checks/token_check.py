@@ -41,14 +41,12 @@ class TokenReport:
     Attributes:
         example: One training row as text, what is trained of it between ⟦ and ⟧; empty for a control.
         lengths: Tokens of each training row, in the split's order.
-        longest_answer: Tokens of the longest reference answer of the test rows, its end included.
     """
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     example: str = ""
     lengths: list[int] = field(default_factory=list)
-    longest_answer: int = 0
 
 
 class Rows:
@@ -97,8 +95,7 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
     report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
     report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
     report.warnings += [*check_test_rows(test), *check_control_tokens(run, chat, test), *check_end_of_prompt(run, chat)]
-    report.longest_answer = max(map(len, test.answers))
-    report.errors += [*_check_limit(run, report.longest_answer), *_check_room(run, test), *check_answer_hidden(run)]
+    report.errors += [*_check_limit(run, test), *_check_room(run, test), *check_answer_hidden(run)]
     if run["kind"] == "control":
         return report
     train = Rows(run, chat, "train")
@@ -157,16 +154,13 @@ def _check_begins(rows: Rows, chat: Chat) -> list[str]:
 
 def _check_special(rows: Rows, chat: Chat) -> list[str]:
     """No answer holds a token at which generation would stop before its end."""
-    return _first_wrong(
-        rows, lambda n: _end_inside(rows.answer(rows.items[n]), chat) is not None,
-        lambda n: f"has {_end_inside(rows.answer(rows.items[n]), chat)} in its answer, at which generation stops, so the rest "
-        "could never be learned. Take it out of the text",
-    )
-
-
-def _end_inside(answer: str, chat: Chat) -> str | None:
     ends = [str(chat.tokenizer.convert_ids_to_tokens(number)) for number in sorted(chat.stop_ids)]
-    return next((end for end in ends if end in answer), None)
+    inside = [next((end for end in ends if end in rows.answer(item)), None) for item in rows.items]
+    return _first_wrong(
+        rows, lambda n: inside[n] is not None,
+        lambda n: f"has {inside[n]} in its answer, at which generation stops, so the rest could never be learned. "
+        "Take it out of the text",
+    )
 
 
 def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
@@ -181,9 +175,9 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
     return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
 
 
-def _check_limit(run: dict[str, Any], longest: int) -> list[str]:
+def _check_limit(run: dict[str, Any], rows: Rows) -> list[str]:
     """Every reference answer fits into max_tokens with its end token."""
-    most = run["evaluation"]["max_tokens"]
+    most, longest = run["evaluation"]["max_tokens"], max(map(len, rows.answers))
     if longest <= most:
         return []
     what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
