@@ -1,6 +1,6 @@
 """Shows the design in words and as a table, and writes the plan, before anything is spent.
 
-Reads experiment.yaml and the data. Writes runs.csv and runs/<id>/run.yaml.
+Reads experiment.yaml and the data. Writes runs.csv, runs/<id>/run.yaml and the README's design.
 Command: make plan (python scripts/plan.py)
 """
 
@@ -13,6 +13,7 @@ from ftexp.design_text import design_in_words
 from ftexp.errors import run_command
 from ftexp.generated import write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
+from ftexp.readme import renew_readme
 from ftexp.run_disk import adapter_megabytes
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> int:
     paths.require_experiment()
     experiment, runs = make_plan()
     write_generated(plan_files(experiment, runs))
+    renew_readme(experiment, runs)
     print(describe(experiment, runs))
     return 1 if any(run.problems for run in runs) else 0
 

@@ -1,7 +1,7 @@
 """Brings every generated file up to date with experiment.yaml, site.yaml and the scripts; instant where nothing changed.
 
-Reads experiment.yaml, site.yaml, job.slurm.template, the data, the models' config.json. Writes runs.csv, code.json, dvc.yaml and
-runs/<id>/{run.yaml, finetune.yaml, finetune.slurm, eval.py, eval.slurm, dvc.yaml}.
+Reads experiment.yaml, site.yaml, job.slurm.template, the data, the models' config.json. Writes runs.csv, code.json, dvc.yaml, the
+README's design and runs/<id>/{run.yaml, finetune.yaml, finetune.slurm, eval.py, eval.slurm, dvc.yaml}.
 Command: make stamp (python scripts/stamp.py)
 """
 
@@ -15,6 +15,7 @@ from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
+from ftexp.readme import renew_readme
 from ftexp.site import read_site, require_link
 from ftexp.splits import source_paths
 from ftexp.stamping import generate_files
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
     for run, document in zip(runs, documents, strict=True):
         run.problems = document["problems"]
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
+    renew_readme(experiment, runs)
     _report(changed, stamped.refused, [run.id for run in runs])
     if stamped.refused:
         return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1

@@ -14,14 +14,13 @@ from typing import Any
 import yaml
 
 from ftexp import paths
-from ftexp.design import Run
-from ftexp.design_text import design_in_words, naming_in_words
 from ftexp.errors import UserError, suggestion
 from ftexp.filesystem import write_if_changed, write_json
 from ftexp.planning import make_plan, plan_runs, write_plan
+from ftexp.readme import renew_readme
 from ftexp.settings import check_setting
 from ftexp.site import read_site
-from ftexp.spec import NAME_PATTERN, Experiment, check_experiment
+from ftexp.spec import NAME_PATTERN, check_experiment
 from ftexp.tables import load_rows
 from ftexp.yamlfile import dump_yaml, load_yaml, parse_yaml
 
@@ -57,7 +56,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
 
     Returns:
         `experiment` (text of experiment.yaml), `site` (text of site.yaml), `data` (pairs of source and name in
-        data/raw), `model` (the folder to copy into data/models, or None), and for the README `question`, `design`, `naming`.
+        data/raw) and `model` (the folder to copy into data/models, or None).
 
     Raises:
         UserError: With what is wrong in the answers, the data or the design.
@@ -76,11 +75,8 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     else:
         text, files = _from_design(answers, template_dir)
     _check_names(files)
-    experiment, runs = _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
-    return {
-        "experiment": text, "site": site_text, "data": files, "model": model, "question": experiment.question,
-        "design": design_in_words(experiment, runs), "naming": naming_in_words(experiment),
-    }
+    _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
+    return {"experiment": text, "site": site_text, "data": files, "model": model}
 
 
 def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
@@ -228,10 +224,9 @@ def _check_names(files: list[tuple[str, str]]) -> None:
             raise UserError(f"data: {seen[target]} and {source} would both be copied to {target}. Rename one.")
 
 
-def _try_plan(text: str, sources: dict[str, str]) -> tuple[Experiment, list[Run]]:
+def _try_plan(text: str, sources: dict[str, str]) -> None:
     """Plan the experiment with its data where it lies now; whatever is wrong with it comes out here."""
-    experiment = check_experiment(_with_sources(parse_yaml(text, "experiment.yaml"), sources), "experiment.yaml")
-    return experiment, plan_runs(experiment)
+    plan_runs(check_experiment(_with_sources(parse_yaml(text, "experiment.yaml"), sources), "experiment.yaml"))
 
 
 def _with_sources(document: Any, sources: dict[str, str]) -> Any:
@@ -286,6 +281,7 @@ def fill_experiment(completed: dict[str, Any]) -> str:
         shutil.copytree(completed["model"], Path("data/models") / Path(completed["model"]).name, dirs_exist_ok=True)
     experiment, runs = make_plan()
     write_plan(experiment, runs)
+    renew_readme(experiment, runs)
     trained = sum(run.kind == "trained" for run in runs)
     controls = len(runs) - trained
     lines = [f"{experiment.name}: planned: {trained} runs and {controls} control{'' if controls == 1 else 's'}."]

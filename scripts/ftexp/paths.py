@@ -101,6 +101,7 @@ CLAIMS_DIR = Path(".scratch/claims")
 SUBMISSIONS_DIR = Path(".scratch/submissions")
 DEFERRED_JSON = Path(".scratch/deferred.json")
 TEMPLATE_JSON = Path("template.json")
+README = Path("README.md")
 REHEARSAL_DIR = Path("rehearsal")
 
 
