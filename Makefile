@@ -4,7 +4,7 @@
 PYTHON ?= python3
 EXP ?= demo/capitalization
 stages := plan stamp split validate rehearse submit status eval wait cancel report cite power repro all
-.PHONY: help setup demo test test-slurm lint bench $(stages)
+.PHONY: help setup demo test test-slow test-slurm lint bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 
 help:      ## list the targets
@@ -23,13 +23,16 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
 test: setup ## run the tests, the demo's path among them
-	@.venv/bin/python -m pytest tests -m "not slurm" --numprocesses 2 --dist loadfile
+	@.venv/bin/python -m pytest tests -m "not slurm and not slow" --numprocesses 2 --dist loadfile
 
-test-slurm: setup ## the tests on real Slurm daemons, which they start and stop (packages: see README; as root)
+test-slow: setup ## the rest: what takes minutes, and real Slurm daemons, which it starts and stops (packages: see README; as root)
+	@.venv/bin/python -m pytest tests -m "slurm or slow" --numprocesses 2
+
+test-slurm: setup ## of these the ones on Slurm alone
 	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2
 
 lint: setup ## ruff and mypy
-	@.venv/bin/ruff check scripts hooks tests data benchmarks
+	@.venv/bin/ruff check scripts hooks tests data benchmarks docs
 	@.venv/bin/mypy
 
 bench: setup ## measure what is claimed to be fast

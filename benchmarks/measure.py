@@ -1,72 +1,87 @@
-"""Measures what is claimed to be fast: stamping by the hook, planning, stamping in the environment, a stamp that changes nothing.
+"""Measures what is claimed to be fast, for 10, 100 and 1,000 runs, and a training against a bare `tune run` of its config.
 
-Reads the template. Writes nothing outside a temporary folder; prints one line per figure, the median of three.
-Command: make bench (python benchmarks/measure.py)
+Reads the template. Writes nothing outside a temporary folder, which KEEP=<new folder> replaces and keeps; prints a table, ratios.
+Runs are finished by finished_runs.py, not trained, but for those of the ratios (benchmarks/training.py).
+Command: make bench (.venv/bin/python benchmarks/measure.py [10 100 1000])
 """
 
-import os
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-TEMPLATE = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-REPEATS = 3
-# 10 x 5 x 2 = 100 runs.
-FACTORS = "{lora_rank: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], lr: [1e-4, 2e-4, 3e-4, 4e-4, 5e-4], seed: [1, 2]}"
+import training
+from experiments import BIN, bake_experiment, call, experiments_folder, finish_runs
+
+SIZES = (10, 100, 1000)
+# Seconds for 1,000 runs.
+LIMITS = {"stamp, from nothing": 10, "validate, after imports": 10, "status": 1, "a second `make all`": 30}
+VALIDATE = """
+import sys, time
+sys.path.insert(0, "scripts")
+import torchtune.config, torchtune.datasets, torchtune.models, transformers
+import ftexp.checks.preflight, ftexp.evaluation.provider, validate
+began = time.perf_counter()
+assert validate.main([]) == 0
+print(time.perf_counter() - began, file=sys.stderr)
+"""
+RECORD = """
+import sys
+sys.path.insert(0, "scripts")
+from ftexp.dvc_files import record_finished
+from ftexp.planning import planned_runs
+from ftexp.state import Work
+record_finished(Work(), planned_runs())
+"""
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Print every figure."""
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        bakes = [seconds(lambda n=n: bake(root / str(n))) for n in range(REPEATS)]
-        show("cookiecutter, 100 runs planned by the hook (limit 3 s)", bakes)
-        folder = root / "0" / "bench"
-        (folder / "models").symlink_to("data/models")
-        show("make plan, 100 runs", [seconds(lambda: run(folder, "plan.py")) for _ in range(REPEATS)])
-        first_stamps = [seconds(lambda n=n: first_stamp(root / str(n) / "bench")) for n in range(REPEATS)]
-        show("make stamp, 100 runs, from nothing", first_stamps)
-        show("make stamp, 100 runs, nothing changed", [seconds(lambda: run(folder, "stamp.py")) for _ in range(REPEATS)])
+    sizes = [int(word) for word in arguments] or list(SIZES)
+    with experiments_folder() as root:
+        columns = {size: measure(root / str(size), size) for size in sizes}
+        names = list(columns[sizes[0]])
+        print(f"| seconds | {' | '.join(f'{size:,} runs' for size in sizes)} | limit for 1,000 |")
+        print(f"|---|{'--:|' * len(sizes)}--:|")
+        for name in names:
+            cells = " | ".join(f"{columns[size][name]:.1f}" for size in sizes)
+            print(f"| {name} | {cells} | {LIMITS.get(name, '')} |", flush=True)
+        training.main(root)
 
 
-def bake(out: Path) -> None:
-    """The command, as a person types it."""
-    answers = ["experiment_name=bench", f"factors={FACTORS}"]
-    command = [BIN / "cookiecutter", TEMPLATE, "--no-input", "--default-config", "-o", out, *answers]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+def measure(root: Path, runs: int) -> dict[str, float]:
+    """Wall seconds of every stage but training and evaluation, in the order of the pipeline."""
+    figures = {"cookiecutter": seconds(lambda: bake_experiment(root, runs))}
+    folder = root / "bench"
+    (folder / ".venv").symlink_to(BIN.parent)
+    stage = lambda verb: seconds(lambda: call(folder, [sys.executable, f"scripts/{verb}.py"]))  # noqa: E731
+    figures["plan"] = stage("plan")
+    figures["stamp, from nothing"] = stage("stamp")
+    figures["stamp, nothing changed"] = stage("stamp")
+    figures["split"] = stage("split")
+    began = time.perf_counter()
+    after_imports = float(call(folder, [sys.executable, "-c", VALIDATE]).split()[-1])
+    figures["validate, imports among it"] = time.perf_counter() - began
+    figures["validate, after imports"] = after_imports
+    finish_runs(folder)
+    subprocess.run([BIN / "dvc", "init", "--quiet", "--no-scm"], cwd=folder, check=True)
+    figures["status, first time"] = stage("status")
+    figures["status"] = stage("status")
+    figures["recording by DVC, all runs"] = seconds(lambda: call(folder, [sys.executable, "-c", RECORD]))
+    figures["report, from nothing, recorded"] = stage("report")
+    figures["report, nothing changed"] = stage("report")
+    call(folder, ["make", "all"])
+    figures["a second `make all`"] = seconds(lambda: call(folder, ["make", "all"]))
+    return figures
 
 
-def first_stamp(folder: Path) -> None:
-    """Stamp with nothing remembered."""
-    if not (folder / "models").is_symlink():
-        (folder / "models").symlink_to("data/models")
-    (folder / ".scratch/stamp.json").unlink(missing_ok=True)
-    run(folder, "stamp.py")
-
-
-def run(folder: Path, verb: str) -> None:
-    """A stage of an experiment."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, f"scripts/{verb}"]
-    subprocess.run(command, cwd=folder, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def seconds(action: Callable[[], None]) -> float:
+def seconds(action: Callable[[], object]) -> float:
     """Wall time of an action."""
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
 
 
-def show(what: str, figures: list[float]) -> None:
-    """One line: median, least and most."""
-    print(f"{what}: {statistics.median(figures):.2f} s ({min(figures):.2f} to {max(figures):.2f})")
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

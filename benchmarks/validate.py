@@ -5,21 +5,12 @@ configs, and its time for 1,000 extrapolated.
 Command: .venv/bin/python benchmarks/validate.py
 """
 
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-TEMPLATE = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
+from experiments import BIN, call, experiments_folder, make_experiment
+
 CALLS = 20
-# 10 x 5 x 5 x 4 = 1,000 runs.
-FACTORS = (
-    "{lora_rank: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], lr: [1e-4, 2e-4, 3e-4, 4e-4, 5e-4], "
-    "optimizer.weight_decay: [0, 0.01, 0.03, 0.1, 0.3], seed: [1, 2, 3, 4]}"
-)
 AFTER_IMPORTS = """
 import sys, time
 sys.path.insert(0, "scripts")
@@ -33,8 +24,8 @@ print(time.perf_counter() - began, file=sys.stderr)
 
 def main() -> None:
     """Print every figure."""
-    with tempfile.TemporaryDirectory(prefix="ftexp-") as name:
-        folder = make_experiment(Path(name))
+    with experiments_folder() as root:
+        folder = make_experiment(root, 1000)
         for _ in range(2):
             (folder / "preflight.json").unlink(missing_ok=True)
             began = time.perf_counter()
@@ -46,27 +37,6 @@ def main() -> None:
             call(folder, [str(BIN / "tune"), "validate", str(config)])
         each = (time.perf_counter() - began) / CALLS
         print(f"tune validate, 1,000 calls, from {CALLS}: {1000 * each:,.0f} s ({each:.1f} s a call)")
-
-
-def make_experiment(root: Path) -> Path:
-    """A thousand runs of the demo's data, stamped and split."""
-    answers = ["experiment_name=bench", f"factors={FACTORS}"]
-    command = [str(BIN / "cookiecutter"), str(TEMPLATE), "--no-input", "--default-config", "-o", str(root), *answers]
-    call(root, command)
-    folder = root / "bench"
-    (folder / "models").symlink_to("data/models")
-    for verb in ("stamp.py", "split.py"):
-        call(folder, [sys.executable, f"scripts/{verb}"])
-    return folder
-
-
-def call(folder: Path, command: list[str]) -> str:
-    """Run a command to its end, and return what it wrote to stderr."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder / "scripts")}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        sys.exit(result.stdout[-2000:] + result.stderr[-2000:])
-    return result.stderr
 
 
 if __name__ == "__main__":
