@@ -13,19 +13,11 @@ from pathlib import Path
 
 import training
 from experiments import BIN, bake_experiment, call, experiments_folder, finish_runs
+from validate import AFTER_IMPORTS
 
 SIZES = (10, 100, 1000)
 # Seconds for 1,000 runs.
 LIMITS = {"stamp, from nothing": 10, "validate, after imports": 10, "status": 1, "a second `make all`": 30}
-VALIDATE = """
-import sys, time
-sys.path.insert(0, "scripts")
-import torchtune.config, torchtune.datasets, torchtune.models, transformers
-import ftexp.checks.preflight, ftexp.evaluation.provider, validate
-began = time.perf_counter()
-assert validate.main([]) == 0
-print(time.perf_counter() - began, file=sys.stderr)
-"""
 RECORD = """
 import sys
 sys.path.insert(0, "scripts")
@@ -61,7 +53,7 @@ def measure(root: Path, runs: int) -> dict[str, float]:
     figures["stamp, nothing changed"] = stage("stamp")
     figures["split"] = stage("split")
     began = time.perf_counter()
-    after_imports = float(call(folder, [sys.executable, "-c", VALIDATE]).split()[-1])
+    after_imports = float(call(folder, [sys.executable, "-c", AFTER_IMPORTS]).split()[-1])
     figures["validate, imports among it"] = time.perf_counter() - began
     figures["validate, after imports"] = after_imports
     finish_runs(folder)

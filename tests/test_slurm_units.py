@@ -1276,7 +1276,7 @@ def test_a_local_site_asks_no_slurm_that_is_not_there_or_has_nothing_of_ours(
     assert queue_of(Site()) is None
 
 
-def test_the_readme_shows_what_a_first_submit_of_the_demo_prints(
+def test_the_docs_show_what_a_first_submit_of_the_demo_prints(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = read_site(REPOSITORY / "sites/slurm.yaml")
@@ -1285,5 +1285,5 @@ def test_the_readme_shows_what_a_first_submit_of_the_demo_prints(
     slurm_backend._say_cost(slurm_backend.Plan(tasks), [Batch("train", (), dict(enumerate(tasks)))], "train", site, runs)
     announce(WorkList(to_do=[task.run for task in tasks]), "train")
     said = capsys.readouterr().err.splitlines()
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
-    assert len(said) == 2 and set(said) <= set(readme)
+    page = (REPOSITORY / "docs/slurm.md").read_text(encoding="utf-8").splitlines()
+    assert len(said) == 2 and set(said) <= set(page)
