@@ -400,3 +400,36 @@ def test_the_demo_answers_its_question() -> None:
     assert max(cells.values()) - min(cells.values()) > 0.3
     assert "report.html" in made.stdout
     assert "lr, averaged over lora_rank: 3e-3 instead of 1e-4 raises exact by" in made.stdout
+
+
+def readme_lines(heading: str, language: str) -> list[str]:
+    """The lines of the first block of code below a heading of the README."""
+    text = (TEMPLATE / "README.md").read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
+    return text.partition(f"```{language}\n")[2].partition("```")[0].splitlines()
+
+
+def test_the_readmes_lines_load_a_finished_adapter(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import peft
+    import torch
+    import transformers
+    from ftexp.evaluation.tuned_model import load_model
+
+    monkeypatch.chdir(finished)
+    lines = readme_lines("A finished adapter elsewhere", "python")
+    assert len(lines) == 3
+    names: dict[str, object] = {"peft": peft, "transformers": transformers}
+    exec("\n".join(lines).replace("<model>", "tiny-instruct").replace("<id>", "r4_s1"), names)
+    ids = torch.arange(0, 60).reshape(2, 30)
+    ours = load_model(finished / "models/tiny-instruct", finished / "runs/r4_s1/checkpoint", "fp32", "cpu")
+    with torch.no_grad():
+        assert torch.allclose(names["model"](ids).logits, ours(ids).logits, atol=1e-4)  # type: ignore[operator]
+
+
+def test_the_logs_are_published_by_the_command_of_the_experiments_readme(finished: Path, tmp_path: Path) -> None:
+    text = (finished / "README.md").read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if " view bundle " in line).partition("#")[0].split()
+    command[command.index("site")] = str(tmp_path / "site")
+    subprocess.run(command, cwd=finished, check=True, capture_output=True)
+    published = {path.name for path in (tmp_path / "site").rglob("*.eval")}
+    assert (tmp_path / "site/index.html").is_file() and published == {"small.eval"}
+    assert len(list((tmp_path / "site").rglob("*.eval"))) == 3

@@ -1,0 +1,86 @@
+"""The commands of the two READMEs: each is run here, or by the test that is named beside it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ENVIRONMENT, REPOSITORY
+
+PAGES = {"template": REPOSITORY / "README.md", "experiment": REPOSITORY / "{{cookiecutter.experiment_name}}/README.md"}
+DEMO = "test_pipeline.py::test_the_demo_answers_its_question"
+ALL = "test_pipeline.py::test_make_all_fills_every_row"
+SETUP = "test_pipeline.py::test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_by_it"
+PLAN = "test_template.py::test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived"
+REHEARSE = "test_rehearsal.py::test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched"
+BARE = "test_pipeline.py::test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen"
+INSPECT = "test_evaluation.py::test_inspect_eval_needs_nothing_but_the_runs_file"
+BUNDLE = "test_pipeline.py::test_the_logs_are_published_by_the_command_of_the_experiments_readme"
+SLURM = "test_slurm.py::test_the_demo_gives_the_results_of_the_local_backend"
+PUSHED = "test_slurm.py::test_a_finished_experiment_can_be_pushed_and_pulled"
+HERE = "test_readme.py::test_the_commands_that_stamp_an_experiment_stamp_one"
+# What needs a person, a browser, another machine or the internet.
+NOT_HERE = "not run"
+# Where each command of the two pages is run.
+COMMANDS = {
+    "make demo": DEMO,
+    "make test": "test_readme.py::test_every_command_of_the_readmes_is_run_by_a_test",
+    ".venv/bin/cookiecutter . --output-dir ~/experiments": HERE,
+    ".venv/bin/cookiecutter . --no-input --output-dir ~/experiments experiment_name=reviews": HERE,
+    "cd ": NOT_HERE,
+    "make setup": SETUP,
+    "make plan": PLAN,
+    "make all": ALL,
+    "make rehearse": REHEARSE,
+    "make status": ALL,
+    "hf download ": NOT_HERE,
+    "rsync ": NOT_HERE,
+    "cookiecutter gh:lab/ftexp site=slurm": NOT_HERE,
+    "make setup plan split validate rehearse": SLURM,
+    "make submit eval wait report": SLURM,
+    "PYTHONPATH=scripts .venv/bin/tune run ": BARE,
+    ".venv/bin/inspect eval runs/<id>/eval.py": INSPECT,
+    ".venv/bin/inspect view --log-dir runs/<id>/eval": NOT_HERE,
+    ".venv/bin/inspect view bundle ": BUNDLE,
+    "git ": PUSHED,
+    ".venv/bin/dvc remote add ": PUSHED,
+    ".venv/bin/dvc push": PUSHED,
+    ".venv/bin/dvc pull && make all": PUSHED,
+}
+
+
+def commands(page: Path) -> list[str]:
+    """The command lines in a page's blocks of bash, continued lines joined, comments left out."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    return [re.sub(r"\s+", " ", re.split(r"\s+#\s", line)[0]).strip() for line in lines if line.strip()]
+
+
+def where_run(command: str) -> str | None:
+    """The value of the longest key that the command begins with, or is."""
+    keys = [key for key in COMMANDS if f"{command} ".startswith(f"{key.strip()} ")]
+    return COMMANDS[max(keys, key=len)] if keys else None
+
+
+def test_every_command_of_the_readmes_is_run_by_a_test() -> None:
+    found = [command for page in PAGES.values() for command in commands(page)]
+    assert not [command for command in found if where_run(command) is None]
+    for key, where in COMMANDS.items():
+        assert any(command.startswith(key) for command in found), f"no page has {key}"
+        if where != NOT_HERE:
+            file, _, test = where.partition("::")
+            assert f"def {test}(" in (REPOSITORY / "tests" / file).read_text(encoding="utf-8"), where
+
+
+def test_the_commands_that_stamp_an_experiment_stamp_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    rows = [f"{n},the film was {'good' if n % 2 else 'bad'} {n},{'yes' if n % 2 else 'no'}" for n in range(200)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["id,review,label", *rows]) + "\n", encoding="utf-8")
+    stamping = [command for command in commands(PAGES["template"]) if where_run(command) == HERE]
+    assert len(stamping) == 2
+    for command in stamping:
+        line = command.replace(".venv/bin/cookiecutter .", f"{ENVIRONMENT}/bin/cookiecutter {REPOSITORY}")
+        made = subprocess.run(["bash", "-c", line], cwd=tmp_path, input="\n" * 8, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stdout + made.stderr
+    assert "8 runs (2 lora_rank x 2 lr x 2 seed)" in (tmp_path / "experiments/capitalization/README.md").read_text()
+    assert "6 runs (2 wording x 3 seed)" in (tmp_path / "experiments/reviews/README.md").read_text()
