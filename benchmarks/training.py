@@ -18,7 +18,7 @@ RECIPE = "lora_finetune_single_device"
 
 def main(root: Path) -> None:
     """Print both ratios."""
-    one = make_experiment(root, "one", "{lora_rank: [16]}", epochs=12)
+    one = make_experiment(root, "one", "{lora_rank: [16]}", epochs=6)
     pairs = [(train_here(one), train_bare(one, "r16")) for _ in range(PAIRS)]
     ratio = statistics.median(ours / bare for ours, bare in pairs)
     described = ", ".join(f"{ours:.1f} s and {bare:.1f} s" for ours, bare in pairs)
