@@ -56,6 +56,38 @@ def exclusions(factors: Factors, baseline: dict[str, Any], design: Design) -> li
     ]
 
 
+def count_cells(factors: Factors, runs: list[Combination]) -> int:
+    """How many cells the runs are in: combinations without regard to the seed."""
+    return len(set(_cells(factors, runs)))
+
+
+def _cells(factors: Factors, runs: list[Combination]) -> list[Combination]:
+    """Each run's combination with 0 for its seed."""
+    return [tuple(0 if name == SEED else place for name, place in zip(factors, run, strict=True)) for run in runs]
+
+
+def compared_strata(factors: Factors, baseline: dict[str, Any], design: Design) -> dict[str, int]:
+    """Over how many cells of the other factors a comparison with the baseline is averaged, of the level that has fewest.
+
+    In a factorial per factor; else per group of factors in which a cell differs from the baseline cell (`lora_rank, lr`), 1.
+    What nothing can be compared in is left out.
+    """
+    cells = set(_cells(factors, combinations(factors, baseline, design)))
+    (base,) = _cells(factors, [_baseline_places(factors, baseline)])
+    found: dict[str, int] = {}
+    if design.kind != FACTORIAL:
+        for cell in sorted(cells) if base in cells else ():
+            differing = [name for name, place, first in zip(factors, cell, base, strict=True) if place != first]
+            found |= {", ".join(differing): 1} if differing else {}
+        return found
+    for axis, (name, levels) in enumerate(factors.items()):
+        at_base = [cell for cell in cells if cell[axis] == base[axis]]
+        others = [place for place in range(len(levels)) if place != base[axis] and name != SEED]
+        counts = [sum((*cell[:axis], place, *cell[axis + 1 :]) in cells for cell in at_base) for place in others]
+        found |= {name: min(filter(None, counts))} if any(counts) else {}
+    return found
+
+
 def levels_of(factors: Factors, combination: Combination) -> dict[str, Level]:
     """Per factor the level of a combination."""
     return {name: levels[place] for (name, levels), place in zip(factors.items(), combination, strict=True)}

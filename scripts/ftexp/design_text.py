@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ftexp.combinations import FACTORIAL, LIST, baseline_levels, combinations, exclusions, has_baseline, levels_in_words
+from ftexp.combinations import (
+    FACTORIAL,
+    LIST,
+    baseline_levels,
+    combinations,
+    count_cells,
+    exclusions,
+    has_baseline,
+    levels_in_words,
+)
 from ftexp.design import Run, abbreviation, level_text
 from ftexp.planning import cell
 from ftexp.settings import SEED, SETTINGS
@@ -34,8 +43,7 @@ def kind_in_words(experiment: Experiment) -> str:
     runs = combinations(factors, baseline, design)
     without_exclude = combinations(factors, baseline, replace(design, exclude=()))
     if design.kind != FACTORIAL:
-        of_seeds = list(factors).index(SEED) if SEED in factors else len(factors)
-        cells = len({run[:of_seeds] + run[of_seeds + 1 :] for run in without_exclude})
+        cells = count_cells(factors, without_exclude)
         is_crossed = SEED in factors and len(without_exclude) == cells * len(factors[SEED])
         kind = "a list of" if design.kind == LIST else "one factor at a time from the baseline:"
         product = f"{kind} {cells} cell{'' if cells == 1 else 's'}" + (f" x {len(factors[SEED])} {SEED}" if is_crossed else "")
