@@ -158,7 +158,8 @@ def _small_constants(document: dict[str, Any], experiment: Experiment, small: Sm
 def _small_levels(levels: list[Level], small: SmallValues) -> list[Level]:
     """The levels with small values, without those that set the same as an earlier one."""
     sets = _small_sets(levels, small)
-    return [Level(level.label, own) for place, (level, own) in enumerate(zip(levels, sets, strict=True)) if own not in sets[:place]]
+    pairs = zip(levels, sets, strict=True)
+    return [Level(level.label, own) for place, (level, own) in enumerate(pairs) if own not in sets[:place]]
 
 
 def _small_sets(levels: list[Level], small: SmallValues) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ def _of_nothing(table: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
     if not varied or analysis.design == "factorial" or compared_factors(table, analysis):
         return None
-    text = f"{' and '.join(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
+    text = f"{_listed(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
     return Conclusion("baseline", f"{text}. Name the levels of a listed run as `baseline` in experiment.yaml", False)
 
 
@@ -133,15 +133,20 @@ def _setting(name: str, rows: pd.DataFrame, analysis: Analysis) -> str:
     """What is compared, and what the other factors are meanwhile."""
     own = name.split(", ")
     others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other not in own]
-    subject = " and ".join(own) + (" together" if len(own) > 1 else "")
+    subject = _listed(own) + (" together" if len(own) > 1 else "")
     if not others:
         return subject
     if analysis.design != "factorial":
         return f"{subject}, at {_at_baseline(others, analysis)}"
     is_partial = any(map(_averaged_over, rows["reason"].fillna("")))
-    return f"{subject}, averaged over {'those cells of ' if is_partial else ''}{' and '.join(others)}" + (
+    return f"{subject}, averaged over {'those cells of ' if is_partial else ''}{_listed(others)}" + (
         " that the design has" if is_partial else ""
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _at_baseline(factors: Sequence[str], analysis: Analysis) -> str:
@@ -171,7 +176,8 @@ def _not_after_holm(row: "pd.Series[Any]") -> str:
 
 
 def _trend(row: "pd.Series[Any]") -> str:
-    return f"by {_signed(row['estimate'])} {row['level']} over all levels ({_interval(row)})"
+    over = "" if pd.isna(row["reason"]) else _averaged_over(row["reason"])
+    return f"by {_signed(row['estimate'])} {row['level']} over all levels{f' at {over}' if over else ''} ({_interval(row)})"
 
 
 def _nothing_to_claim(rows: pd.DataFrame) -> str:
