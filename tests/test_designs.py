@@ -15,10 +15,12 @@ from conftest import REPOSITORY
 from ftexp import paths
 from ftexp.checks.design_check import check_comparisons
 from ftexp.combinations import compared_strata
+from ftexp.covering_set import covering_runs
 from ftexp.design import Run, control_key, expand
 from ftexp.design_text import design_in_words
 from ftexp.errors import UserError
 from ftexp.filesystem import read_json
+from ftexp.options import Options
 from ftexp.planning import planned_runs, run_document, runs_table
 from ftexp.reporting.page import design_in_words as design_on_page
 from ftexp.spec import Experiment, check_experiment
@@ -123,6 +125,16 @@ def test_a_control_that_no_remaining_run_needs_is_dropped() -> None:
     assert ids(exclude=[{"model": "b", "wording": "plain"}]) == [every[0], every[1], every[3]]
     assert ids(exclude=[{"model": "b", "wording": "plain", "seed": 1}]) == every
     assert ids(design="one_at_a_time") == every[:3]
+
+
+@pytest.mark.parametrize("design", [
+    "one_at_a_time", [*({"lora_rank": rank} for rank in (2, 4, 16)), {"model": "org/large", "lr": 1e-3}, {"max_seq_len": 64}],
+])
+def test_what_is_rehearsed_of_any_design_covers_every_level(design: Any) -> None:
+    chosen = [run for run in covering_runs(expand(read(design=design)), Options()) if run.kind == "trained"]
+    assert len(chosen) < len(trained(design=design))
+    for name, levels in FACTORS.items():
+        assert {run.levels[name] for run in chosen} == set(levels)
 
 
 RANKS = {"lora_rank": [2, 16], "lr": [1e-4, 1e-3], "seed": [1, 2]}
@@ -263,7 +275,7 @@ def make_grid() -> None:
     Path("scripts").symlink_to(REPOSITORY / "scripts")
     Path("data/raw").mkdir(parents=True)
     for name in CORPORA:
-        words = [f"{name[0]}{a}{b}" for a, b in itertools.product("abcdef", repeat=2)]
+        words = [f"{a}{name[0]}{b}" for a, b in itertools.product("abcdef", repeat=2)]
         rows = [{"input": word, "upper": word.upper(), "reverse": word[::-1], "first": word[0]} for word in words]
         Path(f"data/raw/{name}.json").write_text(json.dumps(rows), encoding="utf-8")
     for model, family, template in (("one", "qwen2", "chatml"), ("two", "llama3_2", "llama3"), ("three", "gemma", "llama3")):
