@@ -72,7 +72,7 @@ def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> li
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", factor) or factor in SETTINGS or factor in RESERVED_FACTORS:
         found.add(
             key, f"a named factor needs a name of its own, of letters, digits, '_' and '-', got {factor!r}",
-            "The short names of settings and the columns of results.csv are taken.",
+            "The short names of settings and the columns of results.csv are taken: choose another.",
         )
     if not levels:
         found.add(key, "has no levels", "Write {name: {key: value}, other: {key: value}}.")
