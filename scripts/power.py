@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ftexp import paths
+from ftexp.combinations import combinations, compared_strata, count_cells
 from ftexp.errors import UserError, run_command
 from ftexp.planning import make_plan
 from ftexp.power_options import read_power_options
@@ -28,19 +29,18 @@ def main(arguments: list[str]) -> int:
     paths.require_experiment()
     options = read_power_options()
     experiment, runs = make_plan()
-    factors = {name: len(levels) for name, levels in experiment.factors.items() if name != SEED and len(levels) > 1}
-    if not factors:
+    if all(len(levels) < 2 for name, levels in experiment.factors.items() if name != SEED):
         raise UserError("experiment.yaml: factors: no factor has two levels, so there is no difference to show. Add a level.")
     if options.means:
         rows_of_a_cluster = 1.0
         items = options.items or [len(make_split(runs[0].data).rows["test"])]
-        spreads = _expected(factors, options.means, options.seed_sd)
+        spreads = _expected(experiment, options.means, options.seed_sd)
         means = " and ".join(f"{mean:g}" for mean in options.means)
         print(f"expected: means {means}, items right in one not more likely right in the other (the cautious assumption)")
         if experiment.analysis["cluster"]:
             print(f"items of one {experiment.analysis['cluster']} taken as independent, which they are not: expect larger sizes")
     else:
-        spreads, n_items, rows_of_a_cluster = _finished(factors, experiment)
+        spreads, n_items, rows_of_a_cluster = _finished(experiment)
         items = options.items or [n_items, 2 * n_items, 4 * n_items]
         print(f"as {paths.EFFECTS_CSV} shows, of each factor the level that is hardest to tell from the baseline")
         print("more seeds would also average out some of the items' noise, which is not counted on here")
@@ -58,16 +58,25 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _expected(factors: dict[str, int], means: tuple[float, float], seed_sd: float | None) -> dict[str, "Spread"]:
-    """From assumed means and a seed spread; a factor's difference is averaged over the cells of the others."""
+def _expected(experiment: Experiment, means: tuple[float, float], seed_sd: float | None) -> dict[str, "Spread"]:
+    """From assumed means and a seed spread; in a factorial a difference is averaged over the cells that have both levels.
+
+    Raises:
+        UserError: If the design compares nothing.
+    """
     from ftexp.effects import spread_from_means
 
     spread = math.nan if seed_sd is None else seed_sd
-    cells = math.prod(factors.values())
-    return {name: spread_from_means(means, spread, n_strata=cells // levels) for name, levels in factors.items()}
+    compared = compared_strata(experiment.factors, experiment.baseline, experiment.design)
+    if not compared:
+        raise UserError(
+            "experiment.yaml: design: compares no run with another, so there is no difference to show. Name the levels of one as "
+            "baseline."
+        )
+    return {name: spread_from_means(means, spread, n_strata=strata) for name, strata in compared.items()}
 
 
-def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str, "Spread"], int, float]:
+def _finished(experiment: Experiment) -> tuple[dict[str, "Spread"], int, float]:
     """From what the experiment showed: the level of each factor that is hardest to tell; its items, and items per cluster.
 
     Raises:
@@ -81,11 +90,12 @@ def _finished(factors: dict[str, int], experiment: Experiment) -> tuple[dict[str
         raise UserError(f"{paths.EFFECTS_CSV}: there is none yet. {advice}")
     effects = pd.read_csv(paths.EFFECTS_CSV)
     primary = effects[effects["metric"] == experiment.analysis["primary"]]
+    factors = dict.fromkeys(primary.loc[primary["kind"].isin(["level", "main"]), "factor"])
     rows = {name: _hardest(leading_rows(primary[primary["factor"] == name])) for name in factors}
     known = {name: row for name, row in rows.items() if row is not None}
     if not known:
         raise UserError(f"{paths.EFFECTS_CSV}: holds no effect with a number yet. {advice}")
-    cells = math.prod(factors.values())
+    cells = count_cells(experiment.factors, combinations(experiment.factors, experiment.baseline, experiment.design))
     first = next(iter(known.values()))
     spreads = {name: spread_from_effects(row, n_cells=cells) for name, row in known.items()}
     return spreads, int(first["n_items"]), float(first["n_items"]) / float(first["n_clusters"])

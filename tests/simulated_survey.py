@@ -30,8 +30,8 @@ EMPTY_CELL = "lr3e-3_r16_full"
 STRENGTH = {1e-4: -1.0, 3e-4: 0.0, 1e-3: 1.0, 3e-3: 2.0}  # logits; rank adds 0.5; the loss does nothing
 
 
-def make_survey(root: Path) -> None:
-    """48 runs in 16 cells, one of them without a finished run; reported."""
+def make_survey(root: Path, text: str = EXPERIMENT) -> None:
+    """48 runs in 16 cells, or those of another design of the same factors, one cell without a finished run; reported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setattr(state, "code_versions", functools.cache(code_versions))
@@ -45,7 +45,7 @@ def make_survey(root: Path) -> None:
         Path("models/tiny").mkdir(parents=True)
         Path("models/tiny/config.json").write_text("{}")
         Path("models/tiny/model.safetensors").write_bytes(b"weights")
-        plan(EXPERIMENT)
+        plan(text)
         simulate()
         make_report()
 

@@ -13,6 +13,7 @@ from conftest import REPOSITORY
 from ftexp.effects import COLUMNS, Analysis, Spread, detectable, effects, means, power, spread_from_effects, spread_from_means
 from ftexp.effects.analysis import FloatArray
 from ftexp.errors import UserError
+from ftexp.reporting.conclusions import conclusions
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -339,7 +340,21 @@ def test_a_cell_that_the_design_excludes_is_said_to_be_excluded() -> None:
     table = effects(scores[scores["run"] != "y_2_s1"], runs[runs["run"] != "y_2_s1"], Analysis(TWO, "match"))
     assert pick(table, "interaction")["reason"] == "no stratum has all four cells; the design excludes cells"
     main = pick(table, "main", factor="a")
-    assert main["n_strata"] == 1 and main["flags"] == "incomplete" and main["reason"] == ""
+    assert (main["n_strata"], main["flags"]) == (1, "incomplete")
+    assert main["reason"] == "averaged over b=1 only: the design excludes cells"
+
+
+def test_factors_that_move_together_are_not_claimed_apart() -> None:
+    runs = planned(TWO)
+    runs = runs[~runs["run"].isin(["x_2_s1", "y_1_s1"])]
+    analysis = Analysis(TWO, "match")
+    table = effects(simulated(runs, 40), runs, analysis)
+    mains = table[table["kind"] == "main"]
+    assert len(mains) == 4 and mains["estimate"].isna().all()
+    assert set(mains["reason"]) == {"no stratum has both levels; the design excludes cells"}
+    assert pick(table, "level", factor="a")["reason"] == "the design has no run of a=y, b=1"
+    of_factors = [conclusion for conclusion in conclusions(table, analysis) if conclusion.subject in TWO]
+    assert len(of_factors) == 2 and all("nothing known of" in it.text and not it.is_claim for it in of_factors)
 
 
 def test_means_near_the_ends_of_the_range_are_flagged_and_their_interaction_is_scale_dependent() -> None:

@@ -112,6 +112,18 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "data from elsewhere": {
         "data": {}, "factors": {"corpus": {"in": {"data.source": "rows.json"}, "out": {"data.source": "../outside.json"}}},
     },
+    "one at a time": {
+        "factors": {"epochs": [1, 5, 9], "lr": [1e-4, 1e-3], "seed": [1, 2]}, "constants": {"model": "tiny"},
+        "baseline": {"epochs": 5}, "design": "one_at_a_time",
+    },
+    "a list": {
+        "factors": {"epochs": [1, 5], "wording": {"a": {"prompt.user": "{input}"}, "b": {"prompt.user": "? {input}"}}},
+        "design": [{"epochs": 5, "wording": "b"}, {"wording": "b"}, {}], "constants": {"model": "tiny"},
+    },
+    "what is excluded": {
+        "factors": {"batch_size": [4, 8], "lora_rank": [2, 4], "seed": [1, 2]}, "constants": {"model": "tiny"},
+        "exclude": [{"batch_size": 8, "lora_rank": 4}, {"batch_size": 4, "seed": 2}],
+    },
     "rows that hardly suffice": {
         "data": {"source": "rows.json", "split": {"train": 0.02, "test": 0.98}}, "constants": {"model": "tiny", "batch_size": 4},
     },
@@ -165,6 +177,19 @@ def test_a_distributed_recipe_beside_its_counterpart_is_rehearsed_once() -> None
     assert [run.id for run in runs if run not in small_runs][1:] and [run.id for run in small_runs] == [
         "base", "lora-finetune-distributed_s1", "lora-finetune-distributed_s2",
     ]
+
+
+@pytest.mark.parametrize("design", [
+    {"exclude": [{"recipe": "lora_finetune_distributed", "lora_rank": 16}]},
+    {"design": "one_at_a_time", "baseline": {"recipe": "lora_finetune_single_device"}},
+    {"design": [{}, {"recipe": "lora_finetune_single_device", "lora_rank": 16}]},
+])
+def test_levels_that_become_equal_leave_a_design_in_which_every_level_still_comes(design: dict[str, Any]) -> None:
+    levels = ["lora_finetune_distributed", "lora_finetune_single_device"]
+    _, runs, small, small_runs = rehearsed(document(factors={"recipe": levels, "lora_rank": [2, 16]}, **design))
+    left = {(run.settings["recipe"], run.settings["lora_rank"]) for run in small_runs if run.kind == "trained"}
+    ranks = {run.settings["lora_rank"] for run in runs if run.kind == "trained"}
+    assert left == {("lora_finetune_single_device", rank) for rank in ranks} and len(small.factors["recipe_rehearsed"]) == 1
 
 
 def test_the_summary_says_what_each_value_became() -> None:

@@ -151,7 +151,7 @@ WRONG_VALUES = [
     ("model: tiny, ", "", "constants.model: is missing"),
     ("model: tiny", "model: /home/me/tiny", "constants.model: must be the name of a folder in models/"),
     ("model: tiny", "model: ../../tiny", "constants.model: must be the name of a folder in models/"),
-    ("design: factorial", "design: random", "design: must be factorial, got 'random'"),
+    ("design: factorial", "design: random", "design: must be factorial, one_at_a_time or a list of runs"),
     ("{base: true}", "{base: on}", "controls.base: must be true or false, got 'on'"),
     ("scorer: exact", "scorer: match", "evaluation.scorer: must be one of exact, got 'match'"),
     ("max_tokens: 16", "max_tokens: 0", "evaluation.max_tokens: must be a whole number above 0"),

@@ -214,6 +214,32 @@ def test_a_baked_experiment_is_a_design(bake: Bake) -> None:
     assert (second / "experiment.yaml").read_text() == (first / "experiment.yaml").read_text().replace("first", "second")
 
 
+def test_one_at_a_time_is_an_answer_and_first_levels_are_the_baseline(bake: Bake) -> None:
+    folder = bake(design="one_at_a_time", factors="{lora_rank: [2, 4, 16], lr: [1e-4, 1e-3], seed: [1, 2]}")
+    assert "\ndesign: one_at_a_time\n" in (folder / "experiment.yaml").read_text()
+    words = "8 runs (one factor at a time from the baseline: 4 cells x 2 seed) and 1 control\nbaseline: lora_rank 2, lr 0.0001\n"
+    plan = _plan(folder)
+    assert plan.returncode == 0 and words in plan.stdout and words in (folder / "README.md").read_text()
+    assert len((folder / "runs.csv").read_text().splitlines()) == 1 + 9
+
+
+def test_a_file_with_a_list_and_what_it_excludes_is_stamped_as_it_is(
+    bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_words(tmp_path / "old")
+    listed = "design:\n- {lora_rank: 8}   # first\n- {corpus: few}\n- {lora_rank: 8, corpus: few}\n"
+    listed += "exclude: [{lora_rank: 8, corpus: few}]\n"
+    (tmp_path / "old" / "experiment.yaml").write_text(DESIGN + listed)
+    monkeypatch.chdir(tmp_path)
+    folder = bake(design="old/experiment.yaml", experiment_name="newer")
+    assert (folder / "experiment.yaml").read_text().endswith(listed)
+    words = "2 runs (a list of 3 cells, less 1 excluded) and 2 controls"
+    assert words in (folder / "README.md").read_text()
+    assert [line.partition(",")[0] for line in (folder / "runs.csv").read_text().splitlines()[1:]] == [
+        "base_corpus-all", "base_corpus-few", "r8_corpus-all", "r4_corpus-few",
+    ]
+
+
 @pytest.mark.parametrize("name", ["Qwen2.5-0.5B", "org/name"])
 def test_a_model_of_the_sites_folder_is_named_as_it_is(name: str, bake: Bake) -> None:
     folder = bake(model=name, factors="{lr: [1e-4]}")

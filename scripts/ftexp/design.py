@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftexp.combinations import combinations, levels_of
 from ftexp.errors import Findings, UserError
 from ftexp.factors import Level
 from ftexp.sections import check_sources
@@ -41,15 +42,15 @@ class Run:
 
 
 def expand(experiment: Experiment) -> list[Run]:
-    """All runs: the controls first, then the full factorial in declared order, the last factor fastest.
+    """All runs: the controls that they need first, then those of the design; in a factorial the last factor is fastest.
 
     Raises:
         UserError: If two runs would have one id, or a run's data section is incomplete.
     """
-    controls = _controls(experiment) if experiment.has_controls else []
-    cells = [dict(zip(experiment.factors, levels, strict=True)) for levels in itertools.product(*experiment.factors.values())]
-    trained = [_make_run(experiment, "trained", cell) for cell in cells]
-    runs = controls + trained
+    planned = combinations(experiment.factors, experiment.baseline, experiment.design)
+    trained = [_make_run(experiment, "trained", levels_of(experiment.factors, combination)) for combination in planned]
+    needed = {control_key(run) for run in trained} if experiment.has_controls else set()
+    runs = [run for run in _controls(experiment) if control_key(run) in needed] + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
     for run in trained:

@@ -1,23 +1,70 @@
 """A design in words: how many runs, what varies, what is constant."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from ftexp.combinations import (
+    FACTORIAL,
+    LIST,
+    baseline_levels,
+    combinations,
+    count_cells,
+    exclusions,
+    has_baseline,
+    levels_in_words,
+)
 from ftexp.design import Run, abbreviation, level_text
 from ftexp.planning import cell
-from ftexp.settings import SETTINGS
+from ftexp.settings import SEED, SETTINGS
 from ftexp.spec import Experiment
 
 
 def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
     """Numbers of runs and controls, every factor with its levels, and the constants, defaults among them."""
     trained = [run for run in runs if run.kind == "trained"]
-    product = " x ".join(f"{len(levels)} {name}" for name, levels in experiment.factors.items()) or "one cell"
     controls = len(runs) - len(trained)
     return "\n".join([
-        f"{len(trained)} runs ({product}) and {controls} control{'' if controls == 1 else 's'}",
+        f"{len(trained)} run{'' if len(trained) == 1 else 's'} ({kind_in_words(experiment)}) and "
+        f"{controls} control{'' if controls == 1 else 's'}",
+        *reference_in_words(experiment, cell),
+        *(f"excluded: {words}" for words in excluded_in_words(experiment, cell)),
         *(f"varies: {name}: {', '.join(cell(level.label) for level in levels)}" for name, levels in experiment.factors.items()),
         "constant: " + ", ".join(f"{name}={cell(value)}" for name, value in _constants(experiment, trained[0]).items()),
     ])
+
+
+def kind_in_words(experiment: Experiment) -> str:
+    """Which combinations are runs, and how many: `2 lora_rank x 3 lr x 2 seed, less 2 excluded`."""
+    factors, baseline, design = experiment.factors, experiment.baseline, experiment.design
+    product = " x ".join(f"{len(levels)} {name}" for name, levels in factors.items()) or "one cell"
+    if design.is_full_factorial():
+        return product
+    runs = combinations(factors, baseline, design)
+    without_exclude = combinations(factors, baseline, replace(design, exclude=()))
+    if design.kind != FACTORIAL:
+        cells = count_cells(factors, without_exclude)
+        is_crossed = SEED in factors and len(without_exclude) == cells * len(factors[SEED])
+        kind = "a list of" if design.kind == LIST else "one factor at a time from the baseline:"
+        product = f"{kind} {cells} cell{'' if cells == 1 else 's'}" + (f" x {len(factors[SEED])} {SEED}" if is_crossed else "")
+    less = len(without_exclude) - len(runs)
+    return product + (f", less {less} excluded" if less else "")
+
+
+def reference_in_words(experiment: Experiment, text: Callable[[Any], str]) -> list[str]:
+    """The cell that the others are compared with where the design is no factorial; a line, or none."""
+    if experiment.design.kind == FACTORIAL or len(experiment.factors.keys() - {SEED}) == 0:
+        return []
+    base = levels_in_words(baseline_levels(experiment.factors, experiment.baseline), text)
+    if has_baseline(experiment.factors, experiment.baseline, experiment.design):
+        return [f"baseline: {base}"]
+    return [f"baseline: {base}; no run is there, so that no run is compared with another"]
+
+
+def excluded_in_words(experiment: Experiment, text: Callable[[Any], str]) -> list[str]:
+    """Per entry of `exclude` its levels, and how many runs that takes away."""
+    entries = exclusions(experiment.factors, experiment.baseline, experiment.design)
+    return [f"{levels_in_words(levels, text)} ({count} run{'' if count == 1 else 's'})" for levels, count in entries]
 
 
 def naming_in_words(experiment: Experiment) -> str:

@@ -53,6 +53,12 @@ def _check_repeats(found: Findings, key: str, levels: list[Any]) -> None:
             found.add(key, f"has the level {level!r} twice", "Remove one.")
 
 
+def find_level(levels: list[Level], value: Any) -> int | None:
+    """The position of the level that a person names by `value`: its label, a number in any spelling; None where there is none."""
+    wanted = _complete_value("", value)
+    return next((place for place, level in enumerate(levels) if _same_level(level.label, wanted)), None)
+
+
 def _same_level(a: Any, b: Any) -> bool:
     """Equal and of one type; numbers are of one type, booleans no numbers."""
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
@@ -66,7 +72,7 @@ def _check_named_levels(found: Findings, key: str, levels: dict[Any, Any]) -> li
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,39}", factor) or factor in SETTINGS or factor in RESERVED_FACTORS:
         found.add(
             key, f"a named factor needs a name of its own, of letters, digits, '_' and '-', got {factor!r}",
-            "The short names of settings and the columns of results.csv are taken.",
+            "The short names of settings and the columns of results.csv are taken: choose another.",
         )
     if not levels:
         found.add(key, "has no levels", "Write {name: {key: value}, other: {key: value}}.")
@@ -154,7 +160,9 @@ def check_overlap(found: Findings, factors: dict[str, list[Level]], constants: d
     for factor, levels in factors.items():
         for name in dict.fromkeys(name for level in levels for name in level.sets):
             if name in owner:
-                found.add(f"factors.{factor}", f"sets '{name}', which {owner[name]} sets too", "Keep one.")
+                joint = owner[name].startswith("factor ")
+                cure = "Keep one, or make one factor of the two, a named level for each combination." if joint else "Keep one."
+                found.add(f"factors.{factor}", f"sets '{name}', which {owner[name]} sets too", cure)
             owner[name] = f"factor {factor}"
     if "model" not in owner:
         found.add("constants.model", "is missing", "Name a folder in models/, here or as a factor.")
@@ -171,11 +179,11 @@ def check_baseline(found: Findings, baseline: dict[str, Any], factors: dict[str,
             found.unknown(key, [name for name in factors if name != "seed"], "factor")
         else:
             labels = [level.label for level in factors[factor]]
-            same = [label for label in labels if _same_level(label, value)]
-            if not same:
+            place = find_level(factors[factor], value)
+            if place is None:
                 found.add(key, f"must be a level of the factor, got {value!r}", f"Its levels: {', '.join(map(str, labels))}.")
             else:
-                checked[factor] = same[0]
+                checked[factor] = labels[place]
     return checked
 
 

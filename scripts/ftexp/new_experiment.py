@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ftexp import paths
+from ftexp.combinations import FACTORIAL, ONE_AT_A_TIME
 from ftexp.errors import UserError, suggestion
 from ftexp.filesystem import write_if_changed, write_json
 from ftexp.planning import make_plan, plan_runs, write_plan
@@ -40,7 +41,7 @@ prompt:
   user: "{{input}}"         # any column of the data
   date: 2026-01-01        # what a chat template that prints today's date gets
 factors:
-{factors}design: factorial
+{factors}design: {design}
 constants: {constants}
 controls: {{base: true}}    # the base model, not fine-tuned
 evaluation: {{scorer: exact, max_tokens: {max_tokens}}}
@@ -70,7 +71,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     site_path = _site_path(answers["site"], template_dir)
     read_site(site_path)
     model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
-    if answers["design"] == "factorial":
+    if answers["design"] in (FACTORIAL, ONE_AT_A_TIME):
         text, files = _from_answers(answers, template_dir)
     else:
         text, files = _from_design(answers, template_dir)
@@ -95,6 +96,7 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     text = _TEMPLATE.format(
         name=_scalar(answers["experiment_name"]), question=_scalar(answers["question"]), source=_scalar(f"data/raw/{file.name}"),
         input=_scalar(column_in), output=_scalar(column_out), factors=lines or "  {}\n",
+        design=answers["design"],
         constants=_scalar({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,
     )
     return text, [(str(file), f"data/raw/{file.name}")]

@@ -54,9 +54,20 @@ _KEYS: dict[str, tuple[str, str]] = {
     "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
     "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
-    "design": ("factorial", "the only one for now"),
+    "design": (
+        "factorial, one_at_a_time or a list of mappings",
+        "default: factorial, every combination of levels. one_at_a_time: the baseline cell, and each other level of each factor "
+        "with the rest at the baseline. A list names the runs, `[{lora_rank: 16, lr: 1e-3}, ...]`: a factor that an entry leaves "
+        "out is at its baseline. Each cell is run with all seeds, unless an entry names one. Every level must come in some run",
+    ),
     "baseline": (
-        "a mapping", "per factor the level that the others are compared with; default: its first. No run depends on it",
+        "a mapping", "per factor the level that the others are compared with; default: its first. No run of a factorial depends "
+        "on it",
+    ),
+    "exclude": (
+        "a list of mappings",
+        "default: none. Combinations that are not run: those with all levels of an entry, `[{model: large, lora_rank: 64}]`. An "
+        "entry that no run matches is an error. A control that no run needs is left out too",
     ),
     "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),

@@ -7,6 +7,7 @@ import math
 import os
 from typing import Any
 
+from ftexp.combinations import combinations, levels_of
 from ftexp.design import Run, abbreviation
 from ftexp.factors import Level
 from ftexp.settings import SETTINGS
@@ -96,13 +97,15 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
     if "recipe" in document:
         made["recipe"] = small["recipe"][document["recipe"]]
     made["factors"], made["naming"], made["baseline"] = {}, dict(experiment.naming), dict(experiment.baseline)
+    names: dict[str, str] = {}
     for factor, levels in experiment.factors.items():
         smaller = _small_levels(levels, small)
+        names[factor] = factor
         if [level.sets for level in smaller] == [level.sets for level in levels]:
             made["factors"][factor] = document["factors"][factor]
             continue
         is_list = isinstance(document["factors"][factor], list)
-        name = f"{factor}_rehearsed" if is_list else factor
+        names[factor] = name = f"{factor}_rehearsed" if is_list else factor
         made["factors"][name] = {level.label: level.sets for level in smaller}
         if is_list:
             made["naming"] = {key: value for key, value in made["naming"].items() if key != factor}
@@ -110,7 +113,33 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
         if factor in made["baseline"]:
             base = made["baseline"].pop(factor)
             made["baseline"] |= {name: base} if base in [level.label for level in smaller] else {}
+    made |= _small_combinations(experiment, names, small)
     return _with_reachable_sources(made)
+
+
+def _small_combinations(experiment: Experiment, names: dict[str, str], small: SmallValues) -> dict[str, Any]:
+    """`design` and `exclude` with the new names of the factors; where levels have become equal, the list of what is left.
+
+    Args:
+        names: Per factor its name in the small design.
+    """
+    factors, design = experiment.factors, experiment.design
+    if design.is_full_factorial():
+        return {}
+    sets = {factor: _small_sets(levels, small) for factor, levels in factors.items()}
+    if all(own not in of_factor[:place] for of_factor in sets.values() for place, own in enumerate(of_factor)):
+        entries, exclude = (
+            [{names[factor]: factors[factor][place].label for factor, place in entry.items()} for entry in of_design]
+            for of_design in (design.entries, design.exclude)
+        )
+        return {"design": entries or design.kind, "exclude": exclude}
+    first_equal = {factor: [of_factor.index(own) for own in of_factor] for factor, of_factor in sets.items()}
+    runs = combinations(factors, experiment.baseline, design)
+    left = dict.fromkeys(tuple(first_equal[name][place] for name, place in zip(factors, run, strict=True)) for run in runs)
+    return {
+        "design": [{names[factor]: level.label for factor, level in levels_of(factors, run).items()} for run in left],
+        "exclude": [],
+    }
 
 
 def _small_constants(document: dict[str, Any], experiment: Experiment, small: SmallValues) -> dict[str, Any]:
@@ -128,14 +157,18 @@ def _small_constants(document: dict[str, Any], experiment: Experiment, small: Sm
 
 def _small_levels(levels: list[Level], small: SmallValues) -> list[Level]:
     """The levels with small values, without those that set the same as an earlier one."""
+    sets = _small_sets(levels, small)
+    pairs = zip(levels, sets, strict=True)
+    return [Level(level.label, own) for place, (level, own) in enumerate(pairs) if own not in sets[:place]]
+
+
+def _small_sets(levels: list[Level], small: SmallValues) -> list[dict[str, Any]]:
+    """What each level sets in the small design."""
     concerned = [name for name in small if any(name in level.sets for level in levels)]
-    made: list[Level] = []
-    for level in levels:
-        new = {name: small[name][level.sets.get(name, SETTINGS[name].default)] for name in concerned}
-        sets = {**level.sets, **new} if concerned else level.sets
-        if not any(sets == other.sets for other in made):
-            made.append(Level(level.label, sets))
-    return made
+    return [
+        {**level.sets, **{name: small[name][level.sets.get(name, SETTINGS[name].default)] for name in concerned}}
+        for level in levels
+    ]
 
 
 def _with_reachable_sources(document: dict[str, Any]) -> dict[str, Any]:

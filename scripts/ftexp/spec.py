@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftexp.combinations import Design, check_design
 from ftexp.errors import Findings, UserError
 from ftexp.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
 from ftexp.sections import (
@@ -23,8 +24,8 @@ from ftexp.yamlfile import load_yaml
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 TOP_KEYS = (
-    "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "constants", "controls",
-    "evaluation", "naming",
+    "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "exclude", "constants",
+    "controls", "evaluation", "naming",
 )
 
 
@@ -40,6 +41,7 @@ class Experiment:
         analysis: How the scores are read: primary, metrics, cluster, groups.
         baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.
+        design: Which combinations of levels are runs.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Experiment:
     analysis: dict[str, Any]
     baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
+    design: Design = field(default_factory=Design)
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -80,6 +83,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
     constants = check_constants(found, document)
     check_overlap(found, factors, constants)
     evaluation = read_section(found, document, "evaluation")
+    baseline = check_baseline(found, read_section(found, document, "baseline"), factors)
     experiment = Experiment(
         name=_check_name(found, document.get("experiment")),
         question=_check_text(found, "question", document.get("question")),
@@ -90,11 +94,10 @@ def check_experiment(document: Any, file: str) -> Experiment:
         has_controls=check_controls(found, read_section(found, document, "controls")),
         evaluation=check_evaluation(found, evaluation),
         analysis=check_analysis(found, evaluation),
-        baseline=check_baseline(found, read_section(found, document, "baseline"), factors),
+        baseline=baseline,
         naming=check_naming(found, read_section(found, document, "naming"), factors),
+        design=check_design(found, document, factors, baseline),
     )
-    if document.get("design", "factorial") != "factorial":
-        found.add("design", f"must be factorial, got {document['design']!r}", "It is the only design for now.")
     found.raise_if_any()
     return experiment
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ftexp.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
 from ftexp.factors import Level
 from ftexp.quantization import is_quantized
 from ftexp.settings import SEED
+from ftexp.spec import Experiment
 from ftexp.torchtune_config import config_keys_of
 
 Config = dict[str, Any]
@@ -80,6 +82,22 @@ def check_design(runs: list[dict[str, Any]]) -> list[str]:
         what = "there is one seed, so the results cannot tell a factor's effect from that of another seed"
         return [f"experiment.yaml: factors.{SEED}: {what}. Add seed: [1, 2, 3] to the factors, or claim less"]
     return []
+
+
+def check_comparisons(experiment: Experiment) -> list[str]:
+    """Warnings where runs that a report would compare are none: it then says nothing of a factor."""
+    factors, baseline, design = experiment.factors, experiment.baseline, experiment.design
+    varied = [name for name, levels in factors.items() if len(levels) > 1 and name != SEED]
+    compared = compared_strata(factors, baseline, design)
+    if design.kind != FACTORIAL:
+        base = levels_in_words(baseline_levels(factors, baseline))
+        what = f"no run is at it ({base}), so a report will compare no run with another"
+        return [] if compared or not varied else [f"experiment.yaml: baseline: {what}. Name the levels of one of the runs"]
+    alone = "no two runs differ in it alone, one of them at its baseline"
+    return [
+        f"experiment.yaml: factors.{name}: {alone}, so a report will say nothing of it. Change exclude, or the baseline"
+        for name in varied if name not in compared
+    ]
 
 
 def _allowed_differences(first: dict[str, Any], run: dict[str, Any], varied: set[str]) -> set[str]:

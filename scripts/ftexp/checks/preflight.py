@@ -10,7 +10,13 @@ from ftexp.chat import Chat
 from ftexp.checks.checkpoint_check import check_checkpoint
 from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.cost import Cost, Sizes, cost_of
-from ftexp.checks.design_check import check_design, check_differences, check_distinct, check_effective_batch
+from ftexp.checks.design_check import (
+    check_comparisons,
+    check_design,
+    check_differences,
+    check_distinct,
+    check_effective_batch,
+)
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.token_check import TokenReport, check_tokens
@@ -45,11 +51,12 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
         verdicts.add(run["run"], errors=check_eval_file(run))
     _check_configs(trained, configs, verdicts)
     sizes = _check_models(runs, configs, verdicts)
-    factors = read_experiment(paths.EXPERIMENT_YAML).factors
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    factors = experiment.factors
     of_design = [*check_distinct(trained, configs), *check_effective_batch(trained, factors)]
     for name, message in [*check_differences(trained, configs, factors), *of_design]:
         verdicts.add(name, errors=[message])
-    of_whole = check_design(trained)
+    of_whole = [*check_design(trained), *check_comparisons(experiment)]
     for run in trained:
         verdicts.add(run["run"], warnings=of_whole)
     reports = _check_rows(runs, verdicts)

@@ -7,13 +7,17 @@ COLUMN_MEANINGS = (
     ),
     (
         "kind",
-        "`level`: a level minus the baseline, the other factors at theirs. `main`: the same averaged over the cells of the other "
-        "factors. `interaction`: difference of differences. `trend`: slope of a numeric factor. `control`: a cell minus its "
-        "control. `average`: the average of the cells minus their controls. Each also as `<kind> within <group column>`",
+        "`level`: a level minus the baseline, the other factors at theirs (of a list of runs: a cell minus the baseline cell). "
+        "`main`: the same averaged over the cells of the other factors that have both. `interaction`: difference of differences. "
+        "`trend`: slope of a numeric factor. `control`: a cell minus its control. `average`: the average of cells minus their "
+        "controls. Only a factorial has main, interaction, trend and average. Each also as `<kind> within <group column>`",
         "text", "never",
     ),
     ("scope", "`models`: these very runs, new items. `recipe`: new items and new seeds", "text", "never"),
-    ("factor", "the factor; `A x B` of an interaction", "text", "of `control` and `average`"),
+    (
+        "factor", "the factor; `A x B` of an interaction; `A, B` of a listed cell that differs from the baseline in both", "text",
+        "of `control` and `average`",
+    ),
     (
         "level", "what is compared; of a trend `per doubling` or `per unit`; within a group ` | column=value` stands at the end",
         "text", "never",
@@ -51,5 +55,8 @@ COLUMN_MEANINGS = (
         "words joined by `; `: `ceiling` (a mean in the outer 5 % of the range), `scale-dependent` (an interaction so flagged), "
         "`unpaired`, `incomplete`", "text", "nothing to beware",
     ),
-    ("reason", "why numbers are empty; which runs are missing", "text", "nothing to say"),
+    (
+        "reason", "why numbers are empty; over what is averaged where the design excludes cells; which runs are missing", "text",
+        "nothing to say",
+    ),
 )

@@ -13,6 +13,7 @@ from ftexp.effects.analysis import BoolArray, FloatArray, IntArray, number_of
 from ftexp.effects.cells import Cells, Key
 
 LOG_RATIO = 4.0
+NAMED_STRATA = 4
 KINDS = ("level", "main", "interaction", "trend", "control", "average")
 
 
@@ -29,6 +30,7 @@ class Contrast:
         concerned: (C,) planned cells that the contrast would use if every run were finished.
         n_strata: Combinations of the other factors' levels over which it is averaged.
         n_strata_planned: As many as there would be in a full factorial.
+        over: The other factors' levels over which it is averaged, in words, where the design lacks some; else nothing.
         reason: Why it is empty, or nothing.
         against_control: Whether each cell's control gets the opposite weight.
     """
@@ -42,6 +44,7 @@ class Contrast:
     n_strata: int = 1
     n_strata_planned: int = 1
     reason: str = ""
+    over: str = ""
     against_control: bool = field(default=False)
 
 
@@ -51,7 +54,7 @@ def contrasts_of(cells: Cells, counts: IntArray, has_control: BoolArray, design:
     In a factorial: each level against the baseline with all other factors at theirs (`level`); the same averaged with
     equal weights over the cells of the other factors (`main`, where there are other factors); differences of differences
     (`interaction`); slopes (`trend`); each cell, and the average of all, against the control (`control`, `average`).
-    Otherwise: each cell against the baseline cell (`level`), and against the control.
+    Otherwise: each cell against the baseline cell (`level`, where the design has that cell), and against the control.
 
     Args:
         cells: The planned cells.
@@ -88,8 +91,8 @@ def _other_levels(cells: Cells, axis: int) -> list[int]:
 
 
 def _cells_against_baseline(cells: Cells, counts: IntArray) -> Iterator[Contrast]:
-    """Each cell against the baseline cell, named by the factors in which the two differ."""
-    for key in cells.keys:
+    """Each cell against the baseline cell, where there is one, named by the factors in which the two differ."""
+    for key in cells.keys if cells.baseline in cells.index else ():
         axes = [axis for axis, level in enumerate(key) if level != cells.baseline[axis]]
         if axes:
             yield _pair(cells, counts, key, (
@@ -102,15 +105,17 @@ def _cells_against_baseline(cells: Cells, counts: IntArray) -> Iterator[Contrast
 def _pair(cells: Cells, counts: IntArray, key: Key, names: tuple[str, str, str]) -> Contrast:
     """One cell minus the baseline cell."""
     weights, concerned = _zeros(cells)
+    lacking = [cells.label(wanted) for wanted in (key, cells.baseline) if wanted not in cells.index]
+    if lacking:
+        return Contrast("level", *names, weights, concerned, 0, reason=f"the design has no run of {' nor of '.join(lacking)}")
     absent = []
     for sign, wanted in ((1.0, key), (-1.0, cells.baseline)):
-        position = cells.index.get(wanted)
-        if position is not None:
-            concerned[position] = True
-        if position is None or not counts[position]:
-            absent.append(cells.label(wanted))
-        else:
+        position = cells.index[wanted]
+        concerned[position] = True
+        if counts[position]:
             weights[position] = sign
+        else:
+            absent.append(cells.label(wanted))
     if absent:
         return Contrast("level", *names, weights * 0, concerned, 0, reason=f"no finished run of {' nor of '.join(absent)}")
     return Contrast("level", *names, weights, concerned)
@@ -174,22 +179,34 @@ def _averaged(
         signs: (m,) weight of each role.
     """
     weights, concerned = _zeros(cells)
-    concerned[members[members >= 0]] = True
-    is_there = (members >= 0) & (np.append(counts, 0)[members] > 0)
-    complete = is_there.all(axis=0)
+    planned = members[:, (members >= 0).all(axis=0)]
+    concerned[planned] = True
+    complete = (counts[planned] > 0).all(axis=0)
     total = members.shape[1]
     if not complete.any():
         roles = {"interaction": "all four cells", "trend": f"all {len(signs)} levels"}.get(names[0], "both levels")
-        absent = _first_absent(cells, members, is_there)
+        absent = _first_absent(cells, planned, counts)
         return Contrast(*names, weights, concerned, 0, total, f"no stratum has {roles}; {absent}")
     strata = int(complete.sum())
-    np.add.at(weights, members[:, complete], np.broadcast_to(signs[:, None] / strata, (len(signs), strata)))
-    return Contrast(*names, weights, concerned, strata, total)
+    np.add.at(weights, planned[:, complete], np.broadcast_to(signs[:, None] / strata, (len(signs), strata)))
+    over = _strata_in_words(cells, planned[:, complete]) if planned.shape[1] < total else ""
+    return Contrast(*names, weights, concerned, strata, total, over=over)
 
 
-def _first_absent(cells: Cells, members: IntArray, is_there: BoolArray) -> str:
-    planned = members[(members >= 0) & ~is_there]
-    return f"without a finished run: {cells.label(cells.keys[planned[0]])}" if len(planned) else "the design excludes cells"
+def _first_absent(cells: Cells, planned: IntArray, counts: IntArray) -> str:
+    if not planned.size:
+        return "the design excludes cells"
+    return f"without a finished run: {cells.label(cells.keys[planned[counts[planned] == 0][0]])}"
+
+
+def _strata_in_words(cells: Cells, members: IntArray) -> str:
+    """The levels that all members (m, strata) of a stratum share: `lr=1e-4; lr=1e-3`."""
+    texts = []
+    for stratum in members.T[:NAMED_STRATA]:
+        keys = [cells.keys[position] for position in stratum]
+        shared = [axis for axis in cells.varied() if len({key[axis] for key in keys}) == 1]
+        texts.append(", ".join(f"{cells.factors[axis]}={cells.labels[axis][keys[0][axis]]}" for axis in shared))
+    return "; ".join(texts) + ("; ..." if members.shape[1] > NAMED_STRATA else "")
 
 
 def _against_control(cells: Cells, counts: IntArray, has_control: BoolArray) -> Iterator[Contrast]:

@@ -14,6 +14,8 @@ from ftexp.effects.variances import Measured, involvement
 
 CEILING = 0.05
 NAMED_RUNS = 3
+# With the strata that a contrast is averaged over, where the design lacks others.
+OVER = "averaged over {} only: the design excludes cells"
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ def flags(contrasts: Sequence[Contrast], facts: Facts) -> list[str]:
 def reasons(
     contrasts: Sequence[Contrast], facts: Facts, *, is_recipe: bool, is_empty: BoolArray, is_flat: BoolArray
 ) -> list[str]:
-    """Why numbers are empty, and which runs are missing; empty where there is nothing to say."""
+    """Why numbers are empty, over what is averaged where the design lacks cells, which runs are missing; or nothing."""
     texts = []
     for row, contrast in enumerate(contrasts):
-        found = [contrast.reason]
+        found = [contrast.reason, OVER.format(contrast.over) if contrast.over else ""]
         if is_empty[row] and not contrast.reason:
             found.append(_why_empty(facts, row, is_recipe))
         if is_flat[row]:

@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects import Analysis, detectable, leading_rows
+from ftexp.effects.remarks import OVER
 from ftexp.reporting.number_words import shown, shown_range
 from ftexp.results import RunFacts
 
 ALPHA = 0.05
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,29 @@ def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
         return []
     sizes = detectable(primary)
     said = [_of_average(_best_scope(primary[primary["kind"] == "average"]), analysis)]
-    varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
     trends = _best_scope(primary[primary["kind"] == "trend"])
-    of_factors = {name: _best_scope(leading_rows(primary[primary["factor"] == name])) for name in varied}
-    said += [_of_factor(name, of_factors[name], trends[trends["factor"] == name], sizes, analysis) for name in varied]
+    for name in compared_factors(primary, analysis):
+        rows = _best_scope(leading_rows(primary[primary["factor"] == name]))
+        said.append(_of_factor(name, rows, trends[trends["factor"] == name], sizes, analysis))
+    said.append(_of_nothing(primary, analysis))
     said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
     return _with_notes([conclusion for conclusion in said if conclusion])
+
+
+def compared_factors(table: pd.DataFrame, analysis: Analysis) -> list[str]:
+    """What has a sentence and a figure: in a factorial each factor, else what cells differ in from the baseline (`A, B`)."""
+    if analysis.design == "factorial":
+        return [name for name, levels in analysis.factors.items() if len(levels) > 1]
+    return list(dict.fromkeys(table.loc[table["kind"] == "level", "factor"]))
+
+
+def _of_nothing(table: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
+    """Where no cell can be compared with another because the baseline cell is none of the list."""
+    varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
+    if not varied or analysis.design == "factorial" or compared_factors(table, analysis):
+        return None
+    text = f"{_listed(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
+    return Conclusion("baseline", f"{text}. Name the levels of a listed run as `baseline` in experiment.yaml", False)
 
 
 def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
@@ -106,10 +125,32 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
     notes = [_scope_note(known), *_notes(known, "combinations of the other factors' levels")]
     notes += [_power_note(name, known, sizes)] if len(open_) else []
-    others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other != name]
-    over = f", averaged over {' and '.join(others)}" if others else ""
-    text = f"{name}{over}: {'; '.join(parts)}"
+    text = f"{_setting(name, rows, analysis)}: {'; '.join(parts)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
+
+
+def _setting(name: str, rows: pd.DataFrame, analysis: Analysis) -> str:
+    """What is compared, and what the other factors are meanwhile."""
+    own = name.split(", ")
+    others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other not in own]
+    subject = _listed(own) + (" together" if len(own) > 1 else "")
+    if not others:
+        return subject
+    if analysis.design != "factorial":
+        return f"{subject}, at {_at_baseline(others, analysis)}"
+    is_partial = any(map(_averaged_over, rows["reason"].fillna("")))
+    return f"{subject}, averaged over {'those cells of ' if is_partial else ''}{_listed(others)}" + (
+        " that the design has" if is_partial else ""
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _at_baseline(factors: Sequence[str], analysis: Analysis) -> str:
+    return ", ".join(f"{name} {analysis.baseline.get(name, analysis.factors[name][0])}" for name in factors)
 
 
 def _claims(rows: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +176,8 @@ def _not_after_holm(row: "pd.Series[Any]") -> str:
 
 
 def _trend(row: "pd.Series[Any]") -> str:
-    return f"by {_signed(row['estimate'])} {row['level']} over all levels ({_interval(row)})"
+    over = "" if pd.isna(row["reason"]) else _averaged_over(row["reason"])
+    return f"by {_signed(row['estimate'])} {row['level']} over all levels{f' at {over}' if over else ''} ({_interval(row)})"
 
 
 def _nothing_to_claim(rows: pd.DataFrame) -> str:
@@ -161,9 +203,29 @@ def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
         notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
     if "incomplete" in flags:
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
-        lacking = f"{' and '.join(shares)}, and failures may depend on the factor" if shares else "The design lacks some cells"
-        notes.append(f"{lacking}; what is left is averaged over {int(known['n_strata'].min())} {averaged_over}")
+        if shares:
+            lacking = f"{' and '.join(shares)}, and failures may depend on the factor"
+            notes.append(f"{lacking}; what is left is averaged over {int(known['n_strata'].min())} {averaged_over}")
+        notes.append(_over_what(known))
     return notes
+
+
+def _over_what(known: pd.DataFrame) -> str:
+    """Over which cells the rows are averaged, where the design excludes some; nothing where it has all."""
+    over = [_averaged_over(reason) for reason in known["reason"].fillna("")]
+    if not any(over):
+        return ""
+    if len(set(over)) == 1:
+        return f"The design excludes cells: all of this is averaged over {over[0]} only"
+    each = [f"{level} over {cells}" for level, cells in zip(known["level"], over, strict=True) if cells]
+    named = "; ".join(each) if len(each) <= MOST_NAMED else "see the table of effects for each"
+    return f"The design excludes cells, so that levels are not all averaged over the same ({named} only)"
+
+
+def _averaged_over(reason: str) -> str:
+    """Of a reason in the table of effects, over which cells is averaged where the design excludes others."""
+    found = re.search(rf"(?:^|; ){re.escape(OVER).replace(re.escape('{}'), '(.+?)')}", reason)
+    return found[1] if found else ""
 
 
 def missing_runs(reason: str) -> str:

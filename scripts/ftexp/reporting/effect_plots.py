@@ -5,7 +5,8 @@ Nothing is read or written. The same input, the same bytes.
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,18 +25,24 @@ MOST_LINES = 6
 MOST_WRITTEN = 81
 
 
-def effect_plot(factor: str, rows: pd.DataFrame, points: Sequence[Point], *, metric: str) -> Plot:
+def effect_plot(
+    factor: str, rows: pd.DataFrame, points: Sequence[Point], *, metric: str, baseline: Mapping[str, str]
+) -> Plot:
     """Each level minus the baseline: the estimate, its intervals in both scopes, and a point per seed.
 
     Args:
-        rows: The factor's rows of effects.csv of one kind (`main`, or `level` where it is the only factor), both scopes.
+        factor: The factor, or `A, B` of cells that differ from the baseline in both.
+        rows: The factor's rows of effects.csv of one kind (`main`, or `level` where nothing is averaged), both scopes.
         points: Score of every evaluated run.
+        baseline: Per factor the text of its baseline level.
     """
     name, title = f"effect-{file_stem(factor)}", f"Effect of {factor}"
     models, recipe = (rows[rows["scope"] == scope].reset_index(drop=True) for scope in ("models", "recipe"))
     if models["estimate"].isna().all():
         reasons = "; ".join(dict.fromkeys(models["reason"].dropna()))
         return Plot(name, title, None, f"No effect can be estimated: {reasons or 'no run is evaluated yet'}.")
+    is_main = bool(models["kind"].iloc[0] == "main")
+    own = points if is_main else [point for point in points if _is_at(baseline, point, factor)]
     labels = [f"{level} − {reference}" for level, reference in zip(models["level"], models["reference"], strict=True)]
 
     def draw(axes: "Axes") -> None:
@@ -43,14 +50,20 @@ def effect_plot(factor: str, rows: pd.DataFrame, points: Sequence[Point], *, met
         for y in range(len(models)):
             wide = recipe.iloc[y] if not math.isnan(recipe["low"].iloc[y]) else None
             _draw_effect(axes, y, models.iloc[y], wide)
-            differences = seed_differences(points, factor, models["level"].iloc[y], models["reference"].iloc[y])
+            differences = seed_differences(own, factor, models["level"].iloc[y], models["reference"].iloc[y])
             axes.plot(differences, [y + 0.22] * len(differences), "o", color=SEED_COLOUR, markersize=4, markeredgewidth=0)
         axes.set_yticks(range(len(models)), labels)
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.set_xlabel(f"difference in score ({metric}) between levels of {factor}")
 
     picture = draw_picture(name, draw, size_inches=(7.6, 1.1 + 0.5 * len(models)))
-    return Plot(name, title, picture, _effect_caption(recipe))
+    return Plot(name, title, picture, _effect_caption(recipe, is_main=is_main))
+
+
+def _is_at(baseline: Mapping[str, str], point: Point, factor: str) -> bool:
+    """Whether all factors but those that are compared are at the baseline."""
+    others = (name for name in baseline if name not in factor.split(", "))
+    return all(level_label(point.levels[name]) == baseline[name] for name in others)
 
 
 def _draw_effect(axes: "Axes", y: int, models: Any, recipe: Any | None) -> None:
@@ -70,8 +83,9 @@ def _draw_effect(axes: "Axes", y: int, models: Any, recipe: Any | None) -> None:
     axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", color=colour)
 
 
-def _effect_caption(recipe: pd.DataFrame) -> str:
-    parts = ["Diamond: the estimate, averaged over the other factors.", "Thick bar: 95 % interval over new items."]
+def _effect_caption(recipe: pd.DataFrame, *, is_main: bool) -> str:
+    others = "averaged over the other factors" if is_main else "the other factors, if any, at their baseline"
+    parts = [f"Diamond: the estimate, {others}.", "Thick bar: 95 % interval over new items."]
     if recipe["low"].notna().any():
         parts.append("Thin line: 95 % interval over new items and new seeds, which the numbers at the right give.")
     else:
@@ -80,11 +94,17 @@ def _effect_caption(recipe: pd.DataFrame) -> str:
 
 
 def seed_differences(points: Sequence[Point], factor: str, level: str, reference: str) -> list[float]:
-    """The difference that each seed shows by itself, averaged over the other factors' cells that have both levels."""
+    """The difference that each seed shows by itself, averaged over the other factors' cells that have both levels.
+
+    Args:
+        factor: The factor, or several (`A, B`), as `level` and `reference` then are.
+    """
+    names = factor.split(", ")
     scores: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for point in points:
-        others = repr([(name, value) for name, value in point.levels.items() if name not in (factor, SEED)])
-        scores[level_label(point.levels.get(SEED))][others][level_label(point.levels[factor])] = point.score
+        others = repr([(name, value) for name, value in point.levels.items() if name not in (*names, SEED)])
+        own = ", ".join(level_label(point.levels[name]) for name in names)
+        scores[level_label(point.levels.get(SEED))][others][own] = point.score
     found = []
     for cells in scores.values():
         differences = [cell[level] - cell[reference] for cell in cells.values() if level in cell and reference in cell]
@@ -107,7 +127,8 @@ def interaction_plot(
     if not means:
         return Plot(name, title, None, "No run is evaluated yet.")
     if len(levels[1]) > MOST_LINES:
-        return _heat_map(name, title, factors, levels, means, metric)
+        plot = _heat_map(name, title, factors, levels, means, metric)
+        return replace(plot, caption=plot.caption + _imbalance(points, factors))
     places, scale = places_of(levels[0])
     looks, _ = group_looks([{factors[1]: level} for level in levels[1]])
 
@@ -121,7 +142,19 @@ def interaction_plot(
         axes.set_ylabel(f"mean score ({metric})")
 
     caption = "Parallel lines: the effects add up. Means over seeds and all other factors; what is sure of them is in the table."
+    caption += _imbalance(points, factors)
     return Plot(name, title, draw_picture(name, draw, looks), caption)
+
+
+def _imbalance(points: Sequence[Point], factors: tuple[str, str]) -> str:
+    """What to beware of where the means are over different cells of the other factors."""
+    cells: dict[str, set[str]] = defaultdict(set)
+    for point in points:
+        others = repr([(name, value) for name, value in point.levels.items() if name not in (*factors, SEED)])
+        cells[repr([point.levels[name] for name in factors])].add(others)
+    if all(own == next(iter(cells.values())) for own in cells.values()):
+        return ""
+    return " Cells are missing, so these means are over different levels of the other factors, and may differ for that alone."
 
 
 def cell_means(points: Sequence[Point], factors: tuple[str, str]) -> dict[tuple[str, str], float]:

@@ -22,6 +22,7 @@ KIND_TITLES = {
     "average": "All tuned cells against the untuned model",
     "control": "Each tuned cell against the untuned model",
 }
+LIST_TITLES = {"level": "Each cell against the baseline cell"}
 OPEN_KINDS = ("main", "interaction", "trend", "average")
 
 
@@ -46,14 +47,15 @@ def effects_sections(table: pd.DataFrame, analysis: Analysis) -> list[EffectsSec
     """The main tables of the primary metric, open; then folded the rest of them, each group, and each exploratory metric."""
     has_mains = (table["kind"] == "main").any()
     sections: dict[str, list[EffectsTable]] = {"": []}
+    titles = {**KIND_TITLES, **(LIST_TITLES if analysis.design == "list" else {})}
     for (metric, kind), rows in table.groupby(["metric", "kind"], sort=False):
         plain, _, group = str(kind).partition(" within ")
-        title = KIND_TITLES[plain] + (f", within {group}" if group else "")
+        title = titles[plain] + (f", within {group}" if group else "")
         is_open = (plain in OPEN_KINDS and len(rows) <= 2 * MOST_OPEN_ROWS) or (plain == "level" and not has_mains)
         if metric != analysis.primary:
             section = f"Exploratory: {metric}"
         else:
-            section = f"Within the values of {group}" if group else "" if is_open else KIND_TITLES[plain]
+            section = f"Within the values of {group}" if group else "" if is_open else titles[plain]
         shown = _rows(rows)
         sections.setdefault(section, []).append(EffectsTable(title, shown[:MOST_ROWS], max(0, len(shown) - MOST_ROWS)))
     return [EffectsSection(title, tables) for title, tables in sections.items()]

@@ -12,8 +12,10 @@ import pandas as pd
 from ftexp import paths
 from ftexp.effects import leading_rows
 from ftexp.filesystem import write_bytes_if_changed
+from ftexp.reporting.conclusions import compared_factors
 from ftexp.reporting.effect_plots import effect_plot, interaction_plot
 from ftexp.reporting.plots import Curve, Plot, Point, curves_plot, factor_plot
+from ftexp.reporting.scores import analysis_of
 from ftexp.results import RunFacts, controls_by_run
 from ftexp.settings import SEED
 from ftexp.spec import Experiment
@@ -33,11 +35,16 @@ def draw_figures(
     metric = experiment.analysis["primary"]
     factors = {name: [level.label for level in levels] for name, levels in experiment.factors.items() if name != SEED}
     varied = [name for name, levels in factors.items() if len(levels) > 1]
+    analysis = analysis_of(experiment)
+    baseline = {name: str(analysis.baseline.get(name, levels[0])) for name, levels in analysis.factors.items()}
     points = _points(all_facts, scores)
     curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
     own = effects[effects["metric"] == metric]
-    of_effects = [effect_plot(name, leading_rows(own[own["factor"] == name]), points, metric=metric) for name in varied]
-    pairs = list(itertools.combinations(varied, 2))[:MOST_PAIRS]
+    of_effects = [
+        effect_plot(name, leading_rows(own[own["factor"] == name]), points, metric=metric, baseline=baseline)
+        for name in compared_factors(own, analysis)
+    ]
+    pairs = list(itertools.combinations(varied, 2))[:MOST_PAIRS] if analysis.design == "factorial" else []
     return [
         *of_effects,
         *(factor_plot(name, levels, points, metric=metric) for name, levels in factors.items()),

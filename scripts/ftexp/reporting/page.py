@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ftexp import paths
+from ftexp.design_text import excluded_in_words, kind_in_words, reference_in_words
 from ftexp.effects import Analysis
 from ftexp.filesystem import read_json
 from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
@@ -82,8 +83,11 @@ def design_in_words(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> s
     """One sentence: how many runs, of what, against what."""
     trained = sum(run["kind"] == "trained" for run in runs)
     controls = [run["run"] for run in runs if run["kind"] == "control"]
-    product = " × ".join(f"{len(levels)} {name}" for name, levels in experiment.factors.items())
-    design = f"{_count(trained, 'trained run')} ({product + ', every combination' if product else 'a single cell'})"
+    kind = kind_in_words(experiment).replace(" x ", " × ") if experiment.factors else "a single cell"
+    every = ", every combination" if experiment.factors and experiment.design.is_full_factorial() else ""
+    notes = reference_in_words(experiment, level_label)
+    notes += [f"excluded: {words}" for words in excluded_in_words(experiment, level_label)]
+    design = "; ".join([f"{_count(trained, 'trained run')} ({kind}{every}", *notes]) + ")"
     if not controls:
         return f"{design}; no control."
     return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."

@@ -55,6 +55,7 @@ def analysis_of(experiment: Experiment) -> Analysis:
     return Analysis(
         factors={name: [level_label(level.label) for level in levels] for name, levels in factors.items()},
         primary=experiment.analysis["primary"], baseline={n: level_label(v) for n, v in experiment.baseline.items()},
+        design=experiment.design.kind,
         groups=experiment.analysis["groups"], custom={name: CUSTOM[name] for name in experiment.analysis["metrics"]},
         test_set_factors=[
             name for name, levels in factors.items() if any(key in level.sets for level in levels for key in TEST_SET_KEYS)
