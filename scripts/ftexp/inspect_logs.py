@@ -23,15 +23,17 @@ _UNREADABLE = (ValueError, KeyError, AssertionError, EOFError, OSError, zlib.err
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a run said to one test item.
+    """What a run said to one test item, once.
 
     Attributes:
         item: The item's id.
+        epoch: How often it had been asked then, from 1; more than one where `evaluation.epochs` says so.
         completion: The model's text, whole.
         score: On the scorer's scale; 1.0 and 0.0 where it says right and wrong.
     """
 
     item: str
+    epoch: int
     completion: str
     score: float
 
@@ -48,36 +50,38 @@ def log_path(run: dict[str, Any]) -> Path:
 def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
     """The answers in a run's log.
 
-    They stand in its reductions, which hold every score with its whole answer and are read a hundred times as fast as the
-    samples; inspect-ai's summaries fold white space.
+    With one answer an item they stand in its reductions, which hold every score with its whole answer and are read a hundred
+    times as fast as the samples; inspect-ai's summaries fold white space. Of several a reduction has but the mean.
 
     Args:
         run: Its run.yaml.
-        items: Ids of the test set, in the order that the answers are given in.
+        items: Ids of the test set, in the order that the answers are given in; those of one item in order of epochs.
 
     Raises:
         UnusableLog: If the manifest does not vouch for the log, it cannot be read, its status is not success, it is
-            another run's, or its items are not those of the test set, each once, each with a score.
+            another run's, or its items are not those of the test set, each once an epoch, each with a score.
     """
     path = log_path(run)
     manifest = read_manifest(run["run"], "eval")
     if manifest is None or str(path) not in manifest["outputs"] or not path.is_file():
         raise UnusableLog(f"{path} is not what {paths.RunPaths(run['run']).manifest('eval')} vouches for")
     try:
-        log = _read_header(path)
+        epochs = run["evaluation"].get("epochs", 1)
+        log = _read(path, header_only=epochs == 1)
         _check_header(log, run)
-        answers = _answers(log, run["evaluation"]["scorer"])
-        _check_items(answers, items)
+        by_epoch = [_answers(_scores(log, run["evaluation"]["scorer"], epoch, epochs), epoch) for epoch in range(1, epochs + 1)]
+        for answers in by_epoch:
+            _check_items(answers, items)
     except UnusableLog as unusable:
         raise UnusableLog(f"{path} {unusable}") from unusable
-    return tuple(answers[item] for item in items)
+    return tuple(answers[item] for item in items for answers in by_epoch)
 
 
-def _read_header(path: Path) -> "EvalLog":
+def _read(path: Path, *, header_only: bool = True) -> "EvalLog":
     from inspect_ai.log import read_eval_log
 
     try:
-        return read_eval_log(str(path), header_only=True)
+        return read_eval_log(str(path), header_only=header_only, exclude_fields={"messages", "events", "store", "attachments"})
     except _UNREADABLE as error:
         raise UnusableLog(f"cannot be read: it is truncated, or no log of inspect-ai ({error})") from error
 
@@ -91,15 +95,26 @@ def _check_header(log: "EvalLog", run: dict[str, Any]) -> None:
             raise UnusableLog(f"belongs to {key} {metadata.get(key)}")
 
 
-def _answers(log: "EvalLog", scorer: str) -> dict[str, Answer]:
+def _scores(log: "EvalLog", scorer: str, epoch: int, epochs: int) -> list[tuple[str, Any, str]]:
+    """Item, score and answer of every sample of one epoch."""
+    from inspect_ai.scorer import value_to_float
+
+    if epochs == 1:
+        reduced = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
+        return [(str(sample.sample_id), sample.value, sample.answer or "") for sample in reduced]
+    number = value_to_float()
+    given = [(str(sample.id), (sample.scores or {}).get(scorer)) for sample in log.samples or [] if sample.epoch == epoch]
+    return [(item, number(score.value), score.answer or "") for item, score in given if score is not None]
+
+
+def _answers(scores: list[tuple[str, Any, str]], epoch: int) -> dict[str, Answer]:
     """Answers by item."""
-    samples = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
     answers = {}
-    for sample in samples:
-        if not isinstance(sample.value, int | float):
-            raise UnusableLog(f"has an item {sample.sample_id} whose score is no number, got {sample.value!r}")
-        answers[str(sample.sample_id)] = Answer(str(sample.sample_id), sample.answer or "", float(sample.value))
-    if len(answers) != len(samples):
+    for item, value, text in scores:
+        if not isinstance(value, int | float):
+            raise UnusableLog(f"has an item {item} whose score is no number, got {value!r}")
+        answers[item] = Answer(item, epoch, text, float(value))
+    if len(answers) != len(scores):
         raise UnusableLog("holds an item twice")
     return answers
 
@@ -132,7 +147,7 @@ def logs_not_counted(run: dict[str, Any], counted: Path | None, why: str) -> lis
 
 def _why_not_counted(path: Path, run: dict[str, Any], why: str) -> str:
     try:
-        _check_header(_read_header(path), run)
+        _check_header(_read(path), run)
     except UnusableLog as unusable:
         return str(unusable)
     return why
