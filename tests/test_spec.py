@@ -114,6 +114,16 @@ WRONG_VALUES = [
     ("lora_rank: [2, 16]", "lr: [1e-4, 0.0001]", "factors.lr: has the level 0.0001 twice"),
     ("[2, 16]", "[2, 16.0]", "factors.lora_rank: must be a whole number above 0"),
     ("[2, 16]", "[2, '16']", "factors.lora_rank: must be a whole number above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.5, 1.5]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [16.0]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.0]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.5, true]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [9, 0.5]", "factors.train_size: mixes numbers of rows with shares"),
+    ("lora_rank: [2, 16]", "train_size: [1, 1.0]", "factors.train_size: mixes numbers of rows with shares of them, got 1 and"),
+    (
+        "json, lr: 1e-4}, large: {", "json, lr: 1e-4, train_size: 9}, large: {train_size: 0.9, ",
+        "factors.corpus: mixes numbers of rows with shares of them, got 9 and 0.9 for train_size. Write all as numbers of rows",
+    ),
     ("[2, 16]", "[2, true]", "factors.lora_rank: must be a whole number above 0"),
     ("[2, 16]", f"[2, {10**400}]", "factors.lora_rank: must be a whole number above 0, below 2^31"),
     ("lora_rank: [2, 16]", "seed: [1, 4294967296]", "factors.seed: must be a whole number, 0 or above, below 2^31"),
@@ -163,13 +173,13 @@ WRONG_VALUES = [
     ("max_tokens: 16", "temperature: 1, top_p: 0", "evaluation.top_p: must be a number above 0, at most 1, got 0"),
     ("max_tokens: 16", "temperature: 1, top_p: 90", "evaluation.top_p: must be a number above 0, at most 1, got 90"),
     ("max_tokens: 16", "temperature: 1, epochs: 0", "evaluation.epochs: must be a whole number above 0, below 2^31, got 0"),
-    ("max_tokens: 16", "temperature: 1, seed: -1", "evaluation.seed: must be a whole number, 0 or above, below 2^31, got -1"),
+    ("max_tokens: 16", "temperature: 1, seed: -1", "evaluation.seed: must be a whole number, 0 or above, below 2^31"),
     (
-        "max_tokens: 16", "epochs: 5", "evaluation.epochs: changes nothing, because the answers are greedy, got 5. Set evaluation."
-        "temperature above 0, or leave it out.",
+        "max_tokens: 16", "epochs: 5",
+        "evaluation.epochs: changes nothing, because the answers are greedy, got 5. Set evaluation.temperature above 0, or leave",
     ),
-    ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy, got 0.9"),
-    ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set evaluation.temp"),
+    ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy"),
+    ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
     ("max_tokens: 16", "primary: f1", "evaluation.primary: must be the scorer or one of evaluation.metrics (exact), got 'f1'"),
     ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, got 'bleu'"),
     ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
@@ -208,7 +218,7 @@ def test_greedy_answers_are_the_default_however_they_are_spelt(said: str) -> Non
     assert read.evaluation == {"scorer": "exact", "max_tokens": 64}
 
 
-@pytest.mark.parametrize("said", ["temperature: 1", "temperature: 1.0, top_p: 1", "seed: 0, temperature: 1, epochs: 1, top_p: 1.0"])
+@pytest.mark.parametrize("said", ["temperature: 1", "temperature: 1.0, top_p: 1", "seed: 0, temperature: 1, top_p: 1.0"])
 def test_sampled_answers_have_defaults_and_one_spelling(said: str) -> None:
     read = check_experiment(parse_yaml(_with("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
     wanted = {"scorer": "exact", "max_tokens": 64, "temperature": 1.0, "top_p": 1.0, "seed": 0, "epochs": 1}
