@@ -108,10 +108,15 @@ def write_log(
         )
         for i, (epoch, item) in enumerate(asked if has_samples else [])
     ]
-    means = [sum(is_right(i + epoch * len(items)) for epoch in range(epochs)) / epochs for i in range(len(items))]
-    reduced = [
-        EvalSampleScore(sample_id=item["item"], value=means[i], answer=answers[i]) for i, item in enumerate(items)
-    ]
+    reduced = []
+    for i, item in enumerate(items):
+        said = [
+            {"epoch": epoch, "answer": answers[at], "score": float(is_right(at))}
+            for epoch, at in enumerate(range(i, len(asked), len(items)), 1)
+        ]
+        metadata = {"answers": said} if "epochs" in run["evaluation"] else None
+        mean = sum(each["score"] for each in said) / epochs  # type: ignore[misc]
+        reduced.append(EvalSampleScore(sample_id=item["item"], value=mean, answer=answers[i], metadata=metadata))
     spec = EvalSpec(
         created="2026-01-01T00:00:00+00:00", task="caps", dataset=EvalDataset(samples=len(items)), model="ftexp/x",
         config=EvalConfig(), metadata={"experiment": experiment or task_name(run), "run": owner or run["run"]},

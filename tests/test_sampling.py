@@ -14,7 +14,7 @@ import pytest
 import stamp
 import torch
 import yaml
-from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, results
+from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, results, write_log
 from ftexp import paths
 from ftexp.chat import Chat
 from ftexp.errors import UserError
@@ -22,7 +22,9 @@ from ftexp.evaluation import provider
 from ftexp.evaluation.sampling import Sampling, draw_tokens, nucleus
 from ftexp.evaluation.solver import stream_of
 from ftexp.evaluation.tuned_model import generate, load_model
-from ftexp.planning import read_run
+from ftexp.inspect_logs import log_path
+from ftexp.planning import make_plan, read_run, write_plan
+from ftexp.publishing import write_manifest
 from ftexp.splits import read_items
 from ftexp.state import Work
 from inspect_ai.log import EvalLog
@@ -297,7 +299,14 @@ def test_the_report_says_how_answers_were_made_and_shows_several(reported: Path)
     assert "2 of 4 ✓ 2 × &lt;b&gt;no&lt;/b&gt; | 2 × " in page or "2 of 4 ✓ 2 × A | 2 × &lt;b&gt;" in page
 
 
-def test_a_log_that_lacks_an_answer_does_not_count(reported: Path) -> None:
-    finish_eval("r4", lambda i: True, has_samples=False)
+def test_a_log_that_lacks_an_epoch_does_not_count(reported: Path) -> None:
+    paths.EXPERIMENT_YAML.write_text(EXPERIMENT.replace("epochs: 4", "epochs: 3"))
+    write_plan(*make_plan())
+    write_log(read_run("r4"), lambda i: True, path=Path("three.eval"))
+    paths.EXPERIMENT_YAML.write_text(EXPERIMENT)
+    write_plan(*make_plan())
+    finish_eval("r4", lambda i: True)
+    shutil.copy("three.eval", log_path(read_run("r4")))
+    write_manifest("r4", "eval", Work().inputs(read_run("r4"), "eval"))
     make_report()
     assert results()["r4"]["score"] == "" and "has no score for 10 of 10 items" in results()["r4"]["reason"]

@@ -72,9 +72,10 @@ def _asking(evaluation: dict[str, Any]) -> dict[str, str]:
         }
     return {
         "names": "Epochs, Task, task", "import_generate": "",
-        "import_sampled": "\nfrom ftexp.evaluation.solver import sampled", "solver": f"sampled(seed={evaluation['seed']})",
+        "import_sampled": ", mean_with_answers\nfrom ftexp.evaluation.solver import sampled",
+        "solver": f"sampled(seed={evaluation['seed']})",
         "drawn": f"temperature={evaluation['temperature']}, top_p={evaluation['top_p']}",
-        "epochs": f'\n        epochs=Epochs({evaluation["epochs"]}, "mean"),',
+        "epochs": f"\n        epochs=Epochs({evaluation['epochs']}, mean_with_answers()),",
     }
 
 

@@ -14,7 +14,7 @@ from ftexp.eval_file import task_name
 from ftexp.state import read_manifest
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalSampleScore
 
 _SUFFIXES = (".eval", ".json")
 # What inspect-ai 0.3.285 raises for a file that is cut short or no log at all.
@@ -50,8 +50,8 @@ def log_path(run: dict[str, Any]) -> Path:
 def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
     """The answers in a run's log.
 
-    With one answer an item they stand in its reductions, which hold every score with its whole answer and are read a hundred
-    times as fast as the samples; inspect-ai's summaries fold white space. Of several a reduction has but the mean.
+    They stand in its reductions, which hold every score with its whole answer and are read a hundred times as fast as the
+    samples; inspect-ai's summaries fold white space.
 
     Args:
         run: Its run.yaml.
@@ -66,10 +66,9 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
     if manifest is None or str(path) not in manifest["outputs"] or not path.is_file():
         raise UnusableLog(f"{path} is not what {paths.RunPaths(run['run']).manifest('eval')} vouches for")
     try:
-        epochs = run["evaluation"].get("epochs", 1)
-        log = _read(path, header_only=epochs == 1)
+        log = _read_header(path)
         _check_header(log, run)
-        by_epoch = [_answers(_scores(log, run["evaluation"]["scorer"], epoch, epochs), epoch) for epoch in range(1, epochs + 1)]
+        by_epoch = _answers(log, run["evaluation"])
         for answers in by_epoch:
             _check_items(answers, items)
     except UnusableLog as unusable:
@@ -77,11 +76,11 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
     return tuple(answers[item] for item in items for answers in by_epoch)
 
 
-def _read(path: Path, *, header_only: bool = True) -> "EvalLog":
+def _read_header(path: Path) -> "EvalLog":
     from inspect_ai.log import read_eval_log
 
     try:
-        return read_eval_log(str(path), header_only=header_only, exclude_fields={"messages", "events", "store", "attachments"})
+        return read_eval_log(str(path), header_only=True)
     except _UNREADABLE as error:
         raise UnusableLog(f"cannot be read: it is truncated, or no log of inspect-ai ({error})") from error
 
@@ -95,28 +94,33 @@ def _check_header(log: "EvalLog", run: dict[str, Any]) -> None:
             raise UnusableLog(f"belongs to {key} {metadata.get(key)}")
 
 
-def _scores(log: "EvalLog", scorer: str, epoch: int, epochs: int) -> list[tuple[str, Any, str]]:
-    """Item, score and answer of every sample of one epoch."""
-    from inspect_ai.scorer import value_to_float
+def _answers(log: "EvalLog", evaluation: dict[str, Any]) -> list[dict[str, Answer]]:
+    """Per epoch the answers by item."""
+    scorer = evaluation["scorer"]
+    samples = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
+    by_epoch: list[dict[str, Answer]] = [{} for _ in range(evaluation.get("epochs", 1))]
+    for sample in samples:
+        answers = _answers_to(sample) if "epochs" in evaluation else [_answer(sample, 1, sample.answer, sample.value)]
+        for answer in answers:
+            if answer.epoch <= len(by_epoch):
+                if answer.item in by_epoch[answer.epoch - 1]:
+                    raise UnusableLog("holds an item twice")
+                by_epoch[answer.epoch - 1][answer.item] = answer
+    return by_epoch
 
-    if epochs == 1:
-        reduced = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
-        return [(str(sample.sample_id), sample.value, sample.answer or "") for sample in reduced]
-    number = value_to_float()
-    given = [(str(sample.id), (sample.scores or {}).get(scorer)) for sample in log.samples or [] if sample.epoch == epoch]
-    return [(item, number(score.value), score.answer or "") for item, score in given if score is not None]
+
+def _answers_to(sample: "EvalSampleScore") -> list[Answer]:
+    """All answers to one item, which our own reducer keeps beside their mean."""
+    given = (sample.metadata or {}).get("answers")
+    if given is None:
+        raise UnusableLog(f"has a mean for item {sample.sample_id}, and not its answers")
+    return [_answer(sample, answer["epoch"], answer["answer"], answer["score"]) for answer in given]
 
 
-def _answers(scores: list[tuple[str, Any, str]], epoch: int) -> dict[str, Answer]:
-    """Answers by item."""
-    answers = {}
-    for item, value, text in scores:
-        if not isinstance(value, int | float):
-            raise UnusableLog(f"has an item {item} whose score is no number, got {value!r}")
-        answers[item] = Answer(item, epoch, text, float(value))
-    if len(answers) != len(scores):
-        raise UnusableLog("holds an item twice")
-    return answers
+def _answer(sample: "EvalSampleScore", epoch: int, text: str | None, score: Any) -> Answer:
+    if not isinstance(score, int | float):
+        raise UnusableLog(f"has an item {sample.sample_id} whose score is no number, got {score!r}")
+    return Answer(str(sample.sample_id), epoch, text or "", float(score))
 
 
 def _check_items(answers: Collection[str], items: Collection[str]) -> None:
@@ -147,7 +151,7 @@ def logs_not_counted(run: dict[str, Any], counted: Path | None, why: str) -> lis
 
 def _why_not_counted(path: Path, run: dict[str, Any], why: str) -> str:
     try:
-        _check_header(_read(path), run)
+        _check_header(_read_header(path), run)
     except UnusableLog as unusable:
         return str(unusable)
     return why
