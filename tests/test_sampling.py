@@ -191,6 +191,16 @@ def test_answers_are_the_same_in_any_batch_order_and_process_and_the_log_says_ho
     assert seeds == {key: stream_of(3, *key) for key in wanted}
 
 
+def test_in_bf16_whose_rounding_depends_on_the_batch_the_order_of_items_changes_no_answer(
+    experiment: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches are made of all requests, sorted; of others, as in a retry, a bf16 model gives other logits."""
+    load = provider.load_model
+    monkeypatch.setattr(provider, "load_model", lambda base, its, _, device, **more: load(base, its, "bf16", device, **more))
+    monkeypatch.setattr(provider, "BATCH_SIZE", 5)
+    assert answers(evaluate(tmp_path / "one")) == answers(evaluate(tmp_path / "other", sample_shuffle=1))
+
+
 def test_items_of_one_prompt_are_answered_independently(experiment: TinyExperiment) -> None:
     said = one_by_one()
     kinds = {item["item"]: item["row"]["kind"] for item in read_items(next(Path("data/splits").glob("*/test.jsonl")))}

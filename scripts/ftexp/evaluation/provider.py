@@ -97,7 +97,11 @@ class TunedModelAPI(ModelAPI):
             await anyio.sleep(0)
 
     async def _answer_waiting(self) -> None:
-        """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival."""
+        """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival.
+
+        An item's answer is its own, whatever its neighbours, but for the rounding of logits. In bf16 that is enough to change
+        some answers in a batch of another shape, greedy ones too; so the same requests must make the same batches.
+        """
         requests, self._waiting = self._waiting, []
         requests.sort(key=lambda r: (r.kind, len(r.prompt), r.prompt, r.stream))
         for _, group in itertools.groupby(requests, key=lambda request: request.kind):
