@@ -77,7 +77,10 @@ def write_log(
     run: dict[str, Any], is_right: Callable[[int], bool], *, status: Any = "success", owner: str | None = None,
     experiment: str | None = None, drop: int = 0, path: Path | None = None, has_samples: bool = True,
 ) -> None:
-    """A log as inspect-ai writes it: samples (which take it 5 ms each), and the reductions of their scores."""
+    """A log as inspect-ai writes it: samples (which take it 5 ms each), and the reductions of their scores.
+
+    Where the run is asked several times, `is_right` goes on counting in the next epoch.
+    """
     from inspect_ai.log import (
         EvalConfig,
         EvalDataset,
@@ -94,23 +97,31 @@ def write_log(
 
     lines = (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()
     items = [json.loads(line) for line in lines][drop:]
-    answers = [item["row"][run["data"]["output"]] if is_right(i) else "<b>no</b>" for i, item in enumerate(items)]
+    epochs = run["evaluation"].get("epochs", 1)
+    asked = [(epoch, item) for epoch in range(1, epochs + 1) for item in items]
+    answers = [item["row"][run["data"]["output"]] if is_right(i) else "<b>no</b>" for i, (_, item) in enumerate(asked)]
     samples = [
         EvalSample(
-            id=item["item"], epoch=1, target=item["row"][run["data"]["output"]],
+            id=item["item"], epoch=epoch, target=item["row"][run["data"]["output"]],
             input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=item["row"][run["data"]["input"]])],
             scores={"exact": Score(value="CI"[not is_right(i)], answer=answers[i])},
         )
-        for i, item in enumerate(items if has_samples else [])
+        for i, (epoch, item) in enumerate(asked if has_samples else [])
     ]
-    reduced = [
-        EvalSampleScore(sample_id=item["item"], value=float(is_right(i)), answer=answers[i]) for i, item in enumerate(items)
-    ]
+    reduced = []
+    for i, item in enumerate(items):
+        said = [
+            {"epoch": epoch, "answer": answers[at], "score": float(is_right(at))}
+            for epoch, at in enumerate(range(i, len(asked), len(items)), 1)
+        ]
+        metadata = {"answers": said} if "epochs" in run["evaluation"] else None
+        mean = sum(each["score"] for each in said) / epochs  # type: ignore[misc]
+        reduced.append(EvalSampleScore(sample_id=item["item"], value=mean, answer=answers[i], metadata=metadata))
     spec = EvalSpec(
         created="2026-01-01T00:00:00+00:00", task="caps", dataset=EvalDataset(samples=len(items)), model="ftexp/x",
         config=EvalConfig(), metadata={"experiment": experiment or task_name(run), "run": owner or run["run"]},
     )
-    counts = EvalResults(total_samples=len(items), completed_samples=len(items))
+    counts = EvalResults(total_samples=len(asked), completed_samples=len(asked))
     reductions = [EvalSampleReductions(scorer="exact", samples=reduced)]
     log = EvalLog(status=status, eval=spec, samples=samples, results=counts)
     log.reductions = reductions

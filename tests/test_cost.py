@@ -46,6 +46,7 @@ def test_a_full_fine_tune_trains_and_keeps_every_parameter() -> None:
 
 
 def test_what_a_train_size_leaves_is_left_out_by_the_steps_only() -> None:
+    assert costs(run("a", train_size=0.8)) == costs(run("a", train_size=4))
     [found] = costs(run("a", train_size=4)).values()
     assert found.rows_left_out == 0
 

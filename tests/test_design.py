@@ -210,6 +210,9 @@ def test_lora_alpha_is_twice_the_rank_unless_it_is_set() -> None:
         (100_000, {"batch_size": 8, "epochs": 1}, 12500, 100),
         (1000, {"batch_size": 8, "epochs": 1, "gradient_accumulation_steps": 4}, 31, 3),
         (1000, {"batch_size": 8, "epochs": 1, "train_size": 80}, 10, 1),
+        (1000, {"batch_size": 8, "epochs": 1, "train_size": 0.08}, 10, 1),
+        (1000, {"batch_size": 8, "epochs": 1, "train_size": 1.0}, 125, 12),
+        (100, {"batch_size": 1, "epochs": 1, "train_size": 0.29}, 29, 2),  # 0.29 * 100 is 28.999999999999996
         (8, {"batch_size": 8, "epochs": 1}, 1, 0),
         (1000, {"batch_size": 8, "epochs": 2, "warmup_steps": 7}, 250, 7),
     ],
@@ -247,6 +250,25 @@ def test_a_train_size_that_is_too_large_leaves_the_other_runs_usable(tmp_path: P
     assert table[0] == "run,kind,train_size,train_rows,effective_batch,steps_per_epoch,steps,warmup_steps,lora_alpha,problem"
     assert table[2] == "n40,trained,40,40,8,5,5,0,16,"
     assert "the split has 80 training rows" in table[3]
+
+
+def test_a_share_of_the_rows_has_an_id_of_its_own_and_is_nested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _write_words(70)  # 56 of them train
+    Path("experiment.yaml").write_text(BASE + MODEL.replace("}", ", batch_size: 1}") + "factors: {train_size: [0.1, 0.5, 1.0]}")
+    experiment, (_, *runs) = make_plan()
+    assert [(run.id, run.steps["train_rows"]) for run in runs] == [("n0.1", 6), ("n0.5", 28), ("n1.0", 56)]
+    assert [row.split(",")[2:4] for row in runs_table(experiment, runs).splitlines()[1:]] == [
+        ["0.1", "6"], ["0.5", "28"], ["1.0", "56"]
+    ]
+    assert _ids(MODEL + "factors: {train_size: [1, 2]}") == ["n1", "n2"]
+    assert _ids(MODEL + "factors: {size: {1.0: {train_size: 1.0}, 0.50: {train_size: 0.5}}}") == ["size-1.0", "size-0.5"]
+
+
+def test_a_share_without_a_row_is_a_problem_of_that_run_and_not_all_rows() -> None:
+    assert _derived(40, train_size=0.01).problems == [
+        "batch_size: 8 rows a step, but there are only 0 training rows; lower batch_size"
+    ]
 
 
 def test_a_design_without_a_usable_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_the_missing_cell_is_an_empty_row_with_its_reason_and_a_warning_elsewher
 
 def test_a_main_effect_equals_the_difference_of_means_over_the_items_table(survey: Path) -> None:
     items, table = pd.read_parquet(paths.ITEMS_PARQUET), pd.read_csv(paths.EFFECTS_CSV)
-    assert list(items.columns) == ["run", "task", "item", "cluster", "target", "completion", "score"]
+    assert list(items.columns) == ["run", "task", "item", "epoch", "cluster", "target", "completion", "score"]
     assert len(items) == (1 + 45) * items["item"].nunique() and set(items["cluster"]) <= {f"p{i}" for i in range(PASSAGES)}
     levels = pd.read_csv(paths.RUNS_CSV).set_index("run")[["lora_rank", "lr", "loss"]]
     means = items.groupby("run")["score"].mean().to_frame().join(levels).dropna()
@@ -188,7 +188,7 @@ def test_figures_lie_beside_the_page_as_svg_and_png_and_old_ones_go(survey: Path
 def test_what_is_read_from_the_tables_gives_the_same_effects(survey: Path) -> None:
     """effects is a pure function of two tables: items.parquet and runs.csv are enough."""
     analysis = analysis_of(read_experiment(paths.EXPERIMENT_YAML))
-    items = pd.read_parquet(paths.ITEMS_PARQUET).assign(metric="exact", epoch=1)
+    items = pd.read_parquet(paths.ITEMS_PARQUET).assign(metric="exact")
     runs = pd.read_csv(paths.RUNS_CSV, dtype=str)
     runs["control"] = np.where(runs["kind"] == "trained", "base", "")
     again = effects(items.assign(**{"group:language": "all"}), runs, analysis)

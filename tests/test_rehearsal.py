@@ -69,6 +69,13 @@ DESIGNS: dict[str, dict[str, Any]] = {
         "constants": {"model": "tiny"},
     },
     "train_size": {"factors": {"train_size": [40, None, 80]}},
+    "train_size as shares": {"factors": {"train_size": [0.4, 0.6, 1.0]}, "baseline": {"train_size": 1.0}},
+    "a constant share": {"constants": {"model": "tiny", "train_size": 0.6}},
+    "shares of two corpora": {
+        "data": {"split": {"train": 0.5, "test": 0.5}}, "constants": {"model": "tiny", "batch_size": 2}, "factors": {
+            "corpus": {"in": {"data.source": "rows.json"}, "out": {"data.source": "../outside.json"}}, "train_size": [1.0, 0.1],
+        },
+    },
     "a constant train_size and warm-up": {"constants": {"model": "tiny", "train_size": 60, "warmup_steps": 5, "epochs": 9}},
     "warmup_steps": {"factors": {"warmup_steps": [0, 5, 10]}, "constants": {"model": "tiny", "epochs": 9}},
     "warm-up as a named factor": {

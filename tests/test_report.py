@@ -218,14 +218,14 @@ def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Pat
     first, second = read_log(run, items)[:2]
     row = lines[0]["row"]
     assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())
-    assert first == Answer(lines[0]["item"], row["output"], 1.0)
-    assert second == Answer(lines[1]["item"], "<b>no</b>", 0.0)
+    assert first == Answer(lines[0]["item"], 1, row["output"], 1.0)
+    assert second == Answer(lines[1]["item"], 1, "<b>no</b>", 0.0)
 
 
 def answered(scores: str, order: int = 1, cluster_size: int = 1) -> RunFacts:
     """A run that answered items i0, i1, ... with these scores."""
     items = {f"i{k}": Item(f"i{k}", "in", "target", f"c{k // cluster_size}", ()) for k in range(len(scores))}
-    answers = tuple(Answer(f"i{k}", "answer", float(score)) for k, score in enumerate(scores))[::order]
+    answers = tuple(Answer(f"i{k}", 1, "answer", float(score)) for k, score in enumerate(scores))[::order]
     return RunFacts({"run": "r"}, {}, State("done"), State("done"), items, answers)
 
 

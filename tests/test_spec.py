@@ -114,6 +114,16 @@ WRONG_VALUES = [
     ("lora_rank: [2, 16]", "lr: [1e-4, 0.0001]", "factors.lr: has the level 0.0001 twice"),
     ("[2, 16]", "[2, 16.0]", "factors.lora_rank: must be a whole number above 0"),
     ("[2, 16]", "[2, '16']", "factors.lora_rank: must be a whole number above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.5, 1.5]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [16.0]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.0]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [0.5, true]", "factors.train_size: must be a whole number of rows above 0"),
+    ("lora_rank: [2, 16]", "train_size: [9, 0.5]", "factors.train_size: mixes numbers of rows with shares"),
+    ("lora_rank: [2, 16]", "train_size: [1, 1.0]", "factors.train_size: mixes numbers of rows with shares of them, got 1 and"),
+    (
+        "json, lr: 1e-4}, large: {", "json, lr: 1e-4, train_size: 9}, large: {train_size: 0.9, ",
+        "factors.corpus: mixes numbers of rows with shares of them, got 9 and 0.9 for train_size. Write all as numbers of rows",
+    ),
     ("[2, 16]", "[2, true]", "factors.lora_rank: must be a whole number above 0"),
     ("[2, 16]", f"[2, {10**400}]", "factors.lora_rank: must be a whole number above 0, below 2^31"),
     ("lora_rank: [2, 16]", "seed: [1, 4294967296]", "factors.seed: must be a whole number, 0 or above, below 2^31"),
@@ -155,6 +165,21 @@ WRONG_VALUES = [
     ("{base: true}", "{base: on}", "controls.base: must be true or false, got 'on'"),
     ("scorer: exact", "scorer: match", "evaluation.scorer: must be one of exact, got 'match'"),
     ("max_tokens: 16", "max_tokens: 0", "evaluation.max_tokens: must be a whole number above 0"),
+    ("max_tokens: 16", "temperature: -1", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
+    ("max_tokens: 16", "temperature: 1e-9", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
+    ("max_tokens: 16", "temperature: warm", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
+    ("max_tokens: 16", "temperature: true", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
+    ("max_tokens: 16", "temperature: .nan", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
+    ("max_tokens: 16", "temperature: 1, top_p: 0", "evaluation.top_p: must be a number above 0, at most 1, got 0"),
+    ("max_tokens: 16", "temperature: 1, top_p: 90", "evaluation.top_p: must be a number above 0, at most 1, got 90"),
+    ("max_tokens: 16", "temperature: 1, epochs: 0", "evaluation.epochs: must be a whole number above 0, below 2^31, got 0"),
+    ("max_tokens: 16", "temperature: 1, seed: -1", "evaluation.seed: must be a whole number, 0 or above, below 2^31"),
+    (
+        "max_tokens: 16", "epochs: 5",
+        "evaluation.epochs: changes nothing, because the answers are greedy, got 5. Set evaluation.temperature above 0, or leave",
+    ),
+    ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy"),
+    ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
     ("max_tokens: 16", "primary: f1", "evaluation.primary: must be the scorer or one of evaluation.metrics (exact), got 'f1'"),
     ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, got 'bleu'"),
     ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
@@ -185,6 +210,19 @@ def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
     assert read.analysis == {"primary": "macro_f1", "metrics": ["macro_f1"], "cluster": "passage", "groups": ["language"]}
     assert read.baseline == {"lora_rank": 16, "optimizer.weight_decay": 0.1, "corpus": "large"}
     assert [vars(run) for run in expand(read)] == [vars(run) for run in expand(plain)]
+
+
+@pytest.mark.parametrize("said", ["", "temperature: 0", "temperature: 0.0, top_p: 1, epochs: 1, seed: 0"])
+def test_greedy_answers_are_the_default_however_they_are_spelt(said: str) -> None:
+    read = check_experiment(parse_yaml(_with("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
+    assert read.evaluation == {"scorer": "exact", "max_tokens": 64}
+
+
+@pytest.mark.parametrize("said", ["temperature: 1", "temperature: 1.0, top_p: 1", "seed: 0, temperature: 1, top_p: 1.0"])
+def test_sampled_answers_have_defaults_and_one_spelling(said: str) -> None:
+    read = check_experiment(parse_yaml(_with("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
+    wanted = {"scorer": "exact", "max_tokens": 64, "temperature": 1.0, "top_p": 1.0, "seed": 0, "epochs": 1}
+    assert repr(read.evaluation) == repr(wanted)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +413,7 @@ def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
         "data": sections.DATA_KEYS,
         "data.split": sections.SPLIT_KEYS,
         "prompt": sections.PROMPT_KEYS,
-        "evaluation": (*sections.EVALUATION_KEYS, *sections.ANALYSIS_KEYS),
+        "evaluation": (*sections.EVALUATION_KEYS, *sections.SAMPLING, *sections.ANALYSIS_KEYS),
         "controls": ("base",),
     }
     accepted = {f"{section}.{key}" for section, names in keys.items() for key in names} | set(TOP_KEYS)

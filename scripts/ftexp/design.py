@@ -114,7 +114,7 @@ def control_key(run: Run) -> str:
 
 
 def _run_id(experiment: Experiment, kind: str, levels: dict[str, Level]) -> str:
-    parts = [abbreviation(experiment, name) + level_text(level.label) for name, level in levels.items()]
+    parts = [abbreviation(experiment, name) + _level_in_id(level) for name, level in levels.items()]
     if kind == "control":
         parts.insert(0, "base")
     return "_".join(parts) or "run"
@@ -127,6 +127,12 @@ def abbreviation(experiment: Experiment, factor: str) -> str:
     if factor in SETTINGS:
         return SETTINGS[factor].abbreviation
     return re.sub(r"[^A-Za-z0-9.+-]", "-", factor.rsplit(".", 1)[-1]) + "-"
+
+
+def _level_in_id(level: Level) -> str:
+    """The level's text; all training rows as a share are `1.0`, because one row is `1`."""
+    is_all_rows = "train_size" in level.sets and isinstance(level.label, float) and level.label == 1
+    return "1.0" if is_all_rows else level_text(level.label)
 
 
 def level_text(level: Any) -> str:
@@ -169,13 +175,20 @@ def _check_ids(runs: list[Run]) -> None:
     found.raise_if_any()
 
 
+def rows_of_size(train_size: float | None, rows: int) -> int:
+    """How many of so many training rows a `train_size` asks for: a whole number is their count, one with a point their share."""
+    if train_size is None:
+        return rows
+    return round(train_size * rows) if isinstance(train_size, float) else train_size
+
+
 def derive_steps(run: Run, rows: int) -> None:
     """Fill in what follows from the number of training rows: rows used, steps, effective batch, warm-up.
 
     The tail that does not fill an accumulation group is not trained on (at most effective_batch - 1 rows), the
     same rows for every seed.
     """
-    size = run.settings["train_size"] or rows
+    size = rows_of_size(run.settings["train_size"], rows)
     if size > rows:
         run.problems.append(f"train_size: is {size}, but the split has {rows} training rows; lower it")
         return

@@ -16,13 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from inspect_ai import Task, task
-from inspect_ai.model import GenerateConfig
-from inspect_ai.solver import generate
+from inspect_ai import {names}
+from inspect_ai.model import GenerateConfig{import_generate}
 
 from ftexp.evaluation.provider import tuned_model
 from ftexp.evaluation.samples import test_samples
-from ftexp.evaluation.scorer import {scorer}
+from ftexp.evaluation.scorer import {scorer}{import_sampled}
 
 
 @task(name={name!r})
@@ -35,7 +34,7 @@ def evaluation() -> Task:
             input_column={input!r},
             output_column={output!r},
         ),
-        solver=generate(),
+        solver={solver},
         scorer={scorer}(),
         model=tuned_model(
             {run!r},
@@ -44,7 +43,7 @@ def evaluation() -> Task:
             dtype={dtype!r},{quantized}
             date={date!r},
         ),
-        config=GenerateConfig(max_tokens={max_tokens}, temperature=0),
+        config=GenerateConfig(max_tokens={max_tokens}, {drawn}),{epochs}
         metadata={{"experiment": {name!r}, "run": {run!r}, "kind": {kind!r}}},
     )
 '''
@@ -60,8 +59,24 @@ def eval_text(run: dict[str, Any]) -> str:
         input=run["data"]["input"], output=run["data"]["output"], dtype=run["settings"]["dtype"],
         base=str(paths.model_dir(run["settings"]["model"])),
         quantized="\n            quantize_base=True," if is_quantized(run["settings"]) else "",
-        checkpoint=str(places.checkpoint_dir) if run["kind"] == "trained" else None,
+        checkpoint=str(places.checkpoint_dir) if run["kind"] == "trained" else None, **_asking(run["evaluation"]),
     )
+
+
+def _asking(evaluation: dict[str, Any]) -> dict[str, str]:
+    """The parts of the text that differ between greedy and sampled answers."""
+    if "temperature" not in evaluation:
+        return {
+            "names": "Task, task", "import_generate": "\nfrom inspect_ai.solver import generate", "import_sampled": "",
+            "solver": "generate()", "drawn": "temperature=0", "epochs": "",
+        }
+    return {
+        "names": "Epochs, Task, task", "import_generate": "",
+        "import_sampled": ", mean_with_answers\nfrom ftexp.evaluation.solver import sampled",
+        "solver": f"sampled(seed={evaluation['seed']})",
+        "drawn": f"temperature={evaluation['temperature']}, top_p={evaluation['top_p']}",
+        "epochs": f"\n        epochs=Epochs({evaluation['epochs']}, mean_with_answers()),",
+    }
 
 
 def task_name(run: dict[str, Any]) -> str:

@@ -44,7 +44,19 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
             for level in levels:
                 _check_assignment(found, key, name, level)
             _check_repeats(found, key, levels)
+        _check_sizes(found, key, checked.get(name, []))
     return checked
+
+
+def _check_sizes(found: Findings, key: str, levels: list[Level]) -> None:
+    """train_size is given in rows or in shares by all levels of a factor: 1 and 1.0 would be equal, 100 and 0.5 have no trend."""
+    sizes = [level.sets["train_size"] for level in levels if level.sets.get("train_size") is not None]
+    shares = [size for size in sizes if isinstance(size, float)]
+    counts = [size for size in sizes if isinstance(size, int)]
+    if shares and counts:
+        what = f"mixes numbers of rows with shares of them, got {counts[0]} and {shares[0]} for train_size"
+        found.add(key, what, "Write all as numbers of rows, or all as shares (1.0 is all rows).")
+
 
 
 def _check_repeats(found: Findings, key: str, levels: list[Any]) -> None:

@@ -14,7 +14,7 @@ from ftexp.eval_file import task_name
 from ftexp.state import read_manifest
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalSampleScore
 
 _SUFFIXES = (".eval", ".json")
 # What inspect-ai 0.3.285 raises for a file that is cut short or no log at all.
@@ -23,15 +23,17 @@ _UNREADABLE = (ValueError, KeyError, AssertionError, EOFError, OSError, zlib.err
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a run said to one test item.
+    """What a run said to one test item, once.
 
     Attributes:
         item: The item's id.
+        epoch: How often it had been asked then, from 1; more than one where `evaluation.epochs` says so.
         completion: The model's text, whole.
         score: On the scorer's scale; 1.0 and 0.0 where it says right and wrong.
     """
 
     item: str
+    epoch: int
     completion: str
     score: float
 
@@ -53,11 +55,11 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
 
     Args:
         run: Its run.yaml.
-        items: Ids of the test set, in the order that the answers are given in.
+        items: Ids of the test set, in the order that the answers are given in; those of one item in order of epochs.
 
     Raises:
         UnusableLog: If the manifest does not vouch for the log, it cannot be read, its status is not success, it is
-            another run's, or its items are not those of the test set, each once, each with a score.
+            another run's, or its items are not those of the test set, each once an epoch, each with a score.
     """
     path = log_path(run)
     manifest = read_manifest(run["run"], "eval")
@@ -66,11 +68,12 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
     try:
         log = _read_header(path)
         _check_header(log, run)
-        answers = _answers(log, run["evaluation"]["scorer"])
-        _check_items(answers, items)
+        by_epoch = _answers(log, run["evaluation"])
+        for answers in by_epoch:
+            _check_items(answers, items)
     except UnusableLog as unusable:
         raise UnusableLog(f"{path} {unusable}") from unusable
-    return tuple(answers[item] for item in items)
+    return tuple(answers[item] for item in items for answers in by_epoch)
 
 
 def _read_header(path: Path) -> "EvalLog":
@@ -91,17 +94,33 @@ def _check_header(log: "EvalLog", run: dict[str, Any]) -> None:
             raise UnusableLog(f"belongs to {key} {metadata.get(key)}")
 
 
-def _answers(log: "EvalLog", scorer: str) -> dict[str, Answer]:
-    """Answers by item."""
+def _answers(log: "EvalLog", evaluation: dict[str, Any]) -> list[dict[str, Answer]]:
+    """Per epoch the answers by item."""
+    scorer = evaluation["scorer"]
     samples = next((reduction.samples for reduction in log.reductions or [] if reduction.scorer == scorer), [])
-    answers = {}
+    by_epoch: list[dict[str, Answer]] = [{} for _ in range(evaluation.get("epochs", 1))]
     for sample in samples:
-        if not isinstance(sample.value, int | float):
-            raise UnusableLog(f"has an item {sample.sample_id} whose score is no number, got {sample.value!r}")
-        answers[str(sample.sample_id)] = Answer(str(sample.sample_id), sample.answer or "", float(sample.value))
-    if len(answers) != len(samples):
-        raise UnusableLog("holds an item twice")
-    return answers
+        answers = _answers_to(sample) if "epochs" in evaluation else [_answer(sample, 1, sample.answer, sample.value)]
+        for answer in answers:
+            if answer.epoch <= len(by_epoch):
+                if answer.item in by_epoch[answer.epoch - 1]:
+                    raise UnusableLog("holds an item twice")
+                by_epoch[answer.epoch - 1][answer.item] = answer
+    return by_epoch
+
+
+def _answers_to(sample: "EvalSampleScore") -> list[Answer]:
+    """All answers to one item, which our own reducer keeps beside their mean."""
+    given = (sample.metadata or {}).get("answers")
+    if given is None:
+        raise UnusableLog(f"has a mean for item {sample.sample_id}, and not its answers")
+    return [_answer(sample, answer["epoch"], answer["answer"], answer["score"]) for answer in given]
+
+
+def _answer(sample: "EvalSampleScore", epoch: int, text: str | None, score: Any) -> Answer:
+    if not isinstance(score, int | float):
+        raise UnusableLog(f"has an item {sample.sample_id} whose score is no number, got {score!r}")
+    return Answer(str(sample.sample_id), epoch, text or "", float(score))
 
 
 def _check_items(answers: Collection[str], items: Collection[str]) -> None:

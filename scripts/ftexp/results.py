@@ -48,7 +48,7 @@ class RunFacts:
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
         train: Status of its training; None for a control.
         items: The items of its test set, by id; empty unless eval is done.
-        answers: What it said to them, in the same order; empty unless eval is done.
+        answers: What it said to them, in the same order, epoch by epoch; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
     """
@@ -68,10 +68,11 @@ class RunFacts:
 
     @property
     def score(self) -> "Estimate | None":
-        """Mean score; None where it is not evaluated."""
+        """Mean score over the items; None where it is not evaluated."""
         if not self.answers:
             return None
-        return estimate([answer.score for answer in self.answers], [self.items[answer.item].cluster for answer in self.answers])
+        scores = item_scores(self.answers)
+        return estimate(list(scores.values()), [self.items[item].cluster for item in scores])
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,14 @@ def read_losses(run: str) -> tuple[Loss, ...]:
         return tuple(Loss(int(r["step"]), int(r["epoch"]), float(r["loss"])) for r in csv.DictReader(file) if r["loss"])
 
 
+def item_scores(answers: Iterable[Answer]) -> dict[str, float]:
+    """Per item the mean of its scores over the epochs, items in the answers' order."""
+    scores: dict[str, list[float]] = {}
+    for answer in answers:
+        scores.setdefault(answer.item, []).append(answer.score)
+    return {item: math.fsum(values) / len(values) for item, values in scores.items()}
+
+
 def estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
     """Mean over n items, and its standard error over G clusters: sqrt(G / (G - 1) * sum of squared sums of deviations) / n.
 
@@ -174,11 +183,11 @@ def paired_difference(run: RunFacts, control: RunFacts) -> Estimate | None:
     The standard error is that of the paired differences (Miller 2024, arXiv 2411.00640), which is smaller than that
     of two independent means where both are right about the same items.
     """
-    of_control = {answer.item: answer.score for answer in control.answers}
-    if not run.answers or {answer.item for answer in run.answers} != set(of_control):
+    scores, of_control = item_scores(run.answers), item_scores(control.answers)
+    if not scores or set(scores) != set(of_control):
         return None
-    clusters = [run.items[answer.item].cluster for answer in run.answers]
-    return estimate([answer.score - of_control[answer.item] for answer in run.answers], clusters)
+    clusters = [run.items[item].cluster for item in scores]
+    return estimate([score - of_control[item] for item, score in scores.items()], clusters)
 
 
 def controls_by_run(runs: Iterable[dict[str, Any]]) -> dict[str, str | None]:

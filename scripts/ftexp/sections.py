@@ -15,6 +15,8 @@ DATA_KEYS = ("source", "train", "validation", "test", "split", "input", "output"
 SPLIT_KEYS = ("train", "validation", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
 EVALUATION_KEYS = ("scorer", "max_tokens")
+# How answers are drawn, with the defaults; where temperature is 0 they are not drawn, and a run knows none of these.
+SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
 ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
 SCORERS = ("exact",)
 METRICS = ("macro_f1",)
@@ -155,14 +157,44 @@ def check_controls(found: Findings, controls: dict[str, Any]) -> bool:
 
 def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
     """What the evaluation section says of how a run is asked and scored, with its defaults."""
-    check_keys(found, "evaluation.", evaluation, (*EVALUATION_KEYS, *ANALYSIS_KEYS))
+    check_keys(found, "evaluation.", evaluation, (*EVALUATION_KEYS, *SAMPLING, *ANALYSIS_KEYS))
     complete = {"scorer": evaluation.get("scorer", "exact"), "max_tokens": evaluation.get("max_tokens", 64)}
     if complete["scorer"] not in SCORERS:
         found.add("evaluation.scorer", f"must be one of {', '.join(SCORERS)}, got {complete['scorer']!r}")
     problem = check_setting("batch_size", complete["max_tokens"])
     if problem:
         found.add("evaluation.max_tokens", problem)
-    return complete
+    return complete | _check_sampling(found, evaluation)
+
+
+def _check_sampling(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Temperature, top_p, seed and epochs where answers are sampled; nothing where they are greedy."""
+    given = {name: evaluation.get(name, default) for name, default in SAMPLING.items()}
+    problems = {
+        "temperature": _number_problem(given["temperature"], "0 for greedy answers, or a number from 0.01 to 100", 0.01, 100),
+        "top_p": _number_problem(given["top_p"], "a number above 0, at most 1", 1e-9, 1),
+        "seed": check_setting("seed", given["seed"]), "epochs": check_setting("epochs", given["epochs"]),
+    }
+    if given["temperature"] == 0 and not isinstance(given["temperature"], bool):
+        problems["temperature"] = None
+    for name, problem in problems.items():
+        if problem:
+            found.add(f"evaluation.{name}", problem)
+    if any(problems.values()):
+        return {}
+    given |= {"temperature": float(given["temperature"]), "top_p": float(given["top_p"])}
+    if given["temperature"]:
+        return given
+    for name in (name for name, default in SAMPLING.items() if given[name] != default):
+        what = f"changes nothing, because the answers are greedy, got {given[name]!r}"
+        found.add(f"evaluation.{name}", what, "Set evaluation.temperature above 0, or leave it out.")
+    return {}
+
+
+def _number_problem(value: Any, wants: str, low: float, high: float) -> str | None:
+    """What is wrong with a number that must lie between two others; None where it is right."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if is_number and low <= value <= high else f"must be {wants}, got {value!r}"
 
 
 def check_analysis(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:

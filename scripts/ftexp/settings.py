@@ -58,6 +58,11 @@ def _positive_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
 
 
+def _count_or_share(value: Any) -> bool:
+    """A number of rows, or a share of them, which has a decimal point: 1 is one row, 1.0 all rows."""
+    return _positive_whole(value) or (isinstance(value, float) and 0 < value <= 1)
+
+
 def _nullable(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or accepts(value)
 
@@ -107,8 +112,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "seed": Setting("s", "a whole number, 0 or above, below 2^31", _not_negative_whole, 0, "initialisation and data order"),
     "train_size": Setting(
-        "n", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
-        "the first n training rows of the split's order; null: all",
+        "n", "a whole number of rows above 0, below 2^31; a share above 0, at most 1, with a decimal point (1.0); or null",
+        _nullable(_count_or_share), None,
+        "the first n training rows of the split's order, or a share of them, rounded to the nearest row (a half to the even "
+        "number); null: all",
     ),
     "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
     "dtype": Setting("", "fp32 or bf16", _one_of(DTYPES), "bf16", "precision of training and evaluation"),

@@ -73,6 +73,20 @@ _KEYS: dict[str, tuple[str, str]] = {
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
     "evaluation.scorer": (" or ".join(sections.SCORERS), "string equality after stripping outer white space, case-sensitive"),
     "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
+    "evaluation.temperature": (
+        "0, or a number from 0.01 to 100",
+        "default: 0, greedy answers. Above 0 tokens are drawn, in the controls too: by random numbers that follow from seed, "
+        "item and epoch; an evaluation done again says the same",
+    ),
+    "evaluation.top_p": (
+        "a number above 0, at most 1", "default: 1. Tokens are drawn from the fewest that have this share of the probability",
+    ),
+    "evaluation.seed": ("a whole number", "default: 0; of the drawn tokens, and not the seed of a run"),
+    "evaluation.epochs": (
+        "a whole number",
+        "default: 1, one answer an item. With several an item's score is their mean. Of greedy answers this key, the one before "
+        "and top_p would change nothing, which is an error",
+    ),
     "evaluation.primary": (
         "a metric", "default: the scorer. Its effects are confirmatory, those of other metrics exploratory. No run depends on "
         "this key or on the next three",

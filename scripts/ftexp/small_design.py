@@ -31,7 +31,8 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
     steps = max(STEPS, *(1 + (value or 0) for value in small["warmup_steps"].values()))
     batch = max(_small_batch(run, small) for run in trained)
     rows = min(run.steps["train_rows"] for run in trained)
-    small["train_size"] = _sizes(_declared(experiment, "train_size"), steps=steps, batch=batch, rows=rows)
+    shares = {size: _rows_of_share(trained, size) for size in _declared(experiment, "train_size") if isinstance(size, float)}
+    small["train_size"] = _sizes(_declared(experiment, "train_size"), steps=steps, batch=batch, rows=rows, shares=shares)
     small["dtype"] = _precisions(_declared(experiment, "dtype"))
     small["recipe"] = {value: value.replace("_distributed", "_single_device") for value in _declared(experiment, "recipe")}
     return small
@@ -74,15 +75,22 @@ def _small_batch(run: Run, small: SmallValues) -> int:
     return int(sizes[0] * sizes[1])
 
 
-def _sizes(values: list[Any], *, steps: int, batch: int, rows: int) -> dict[Any, Any]:
+def _rows_of_share(trained: list[Run], share: float) -> int:
+    """Training rows that every run with this train_size has."""
+    return min(run.steps["train_rows"] for run in trained if run.settings["train_size"] == share)
+
+
+def _sizes(values: list[Any], *, steps: int, batch: int, rows: int, shares: dict[float, int]) -> dict[Any, Any]:
     """Rows for so many steps of the largest batch, for each further level those of one more step; never more than there are.
 
     Args:
         rows: Training rows that every run has.
+        shares: Per value that is a share of the rows, how many every run with it has.
     """
     ordered = sorted(value for value in values if value is not None) + [None] * (None in values)
     return {
-        value: min(rows if value is None else value, (steps + rank) * batch) for rank, value in enumerate(ordered)
+        value: min(rows if value is None else shares.get(value, value), (steps + rank) * batch)
+        for rank, value in enumerate(ordered)
     }
 
 

@@ -37,7 +37,7 @@ class Experiment:
         constants: Short names and torchtune keys, the same for all runs.
         factors: Per factor its levels, `label -> what the level sets` (short names, `data.*`, `prompt.*`,
             torchtune keys). The label is the level itself, or a named level's name.
-        evaluation: How a run is asked and scored: scorer, max_tokens.
+        evaluation: How a run is asked and scored: scorer, max_tokens; and of sampled answers temperature, top_p, seed, epochs.
         analysis: How the scores are read: primary, metrics, cluster, groups.
         baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.

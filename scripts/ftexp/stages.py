@@ -101,9 +101,11 @@ def evaluate(run: dict[str, Any], scratch: Path) -> None:
         sign = sign_in_text(message)
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
         raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
-    wanted = read_json(paths.split_dir(run["split"]) / "split.json")["rows"]["test"]
+    epochs = run["evaluation"].get("epochs", 1)
+    wanted = read_json(paths.split_dir(run["split"]) / "split.json")["rows"]["test"] * epochs
     if log.results.completed_samples != wanted:
-        raise StageFailed(f"{log.results.completed_samples} of {wanted} test rows were evaluated")
+        what = "test rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each test row"
+        raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
     published = scratch / "published"
     shutil.rmtree(published, ignore_errors=True)
     published.mkdir()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.checks.measured_memory import memory_in_words
+from ftexp.design import rows_of_size
 from ftexp.model_folder import model_parameters
 from ftexp.quantization import is_quantized
 from ftexp.run_disk import BYTES
@@ -69,7 +70,7 @@ def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
     used = lengths[:rows]
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
-        rows_left_out=(settings["train_size"] or len(lengths)) - rows, longest_row=max(used),
+        rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),
         tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
         disk_mb=round((trained if is_lora(settings["recipe"]) else sizes.parameters) * size / 1e6, 3),
         weights_gb=None if is_quantized(settings) else round(sizes.parameters * size / 1e9, 4),

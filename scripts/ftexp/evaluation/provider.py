@@ -4,6 +4,7 @@ It is found by inspect's own commands: eval.py puts `scripts/` on the path, and 
 registers it where PYTHONPATH=scripts is set (`inspect eval-retry` resolves the model before it loads the task).
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from ftexp.chat import Chat
+from ftexp.errors import UserError
+from ftexp.evaluation.sampling import Sampling
 from ftexp.evaluation.tuned_model import Answer, chosen_device, generate, load_model
 from ftexp.paths import from_root
 
@@ -36,7 +39,14 @@ QUIET_TURNS = 50
 class _Request:
     prompt: list[int]
     max_tokens: int
+    sampling: Sampling | None
+    stream: int
     answer: Answer | None = None
+
+    @property
+    def kind(self) -> tuple[int, float, float]:
+        """What the requests of a batch share."""
+        return (self.max_tokens, self.sampling.temperature, self.sampling.top_p) if self.sampling else (self.max_tokens, 0.0, 1.0)
 
 
 class TunedModelAPI(ModelAPI):
@@ -69,7 +79,7 @@ class TunedModelAPI(ModelAPI):
     ) -> ModelOutput:
         """Answer one sample, in a batch with whatever else is asked at the time."""
         messages = [{"role": message.role, "content": message.text} for message in input]
-        request = _Request(self.chat.prompt_ids(messages), config.max_tokens or 64)
+        request = _request(self.chat.prompt_ids(messages), config)
         self._waiting.append(request)
         async with self._lock:
             if request.answer is None:
@@ -87,19 +97,27 @@ class TunedModelAPI(ModelAPI):
             await anyio.sleep(0)
 
     async def _answer_waiting(self) -> None:
-        """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival."""
+        """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival.
+
+        An item's answer is its own, whatever its neighbours, but for the rounding of logits. In bf16 that is enough to change
+        some answers in a batch of another shape, greedy ones too; so the same requests must make the same batches.
+        """
         requests, self._waiting = self._waiting, []
-        requests.sort(key=lambda r: (r.max_tokens, len(r.prompt), r.prompt))
-        for start in range(0, len(requests), BATCH_SIZE):
-            await anyio.to_thread.run_sync(self._answer_batch, requests[start : start + BATCH_SIZE])
+        requests.sort(key=lambda r: (r.kind, len(r.prompt), r.prompt, r.stream))
+        for _, group in itertools.groupby(requests, key=lambda request: request.kind):
+            alike = list(group)
+            for start in range(0, len(alike), BATCH_SIZE):
+                await anyio.to_thread.run_sync(self._answer_batch, alike[start : start + BATCH_SIZE])
 
     def _answer_batch(self, requests: list[_Request]) -> None:
         if self._model is None:
             self._model = load_model(
                 self._base_dir, self._checkpoint_dir, self._dtype, chosen_device(), quantize_base=self._is_quantized
             )
-        most = max(request.max_tokens for request in requests)
-        answers = generate(self._model, self.chat, [request.prompt for request in requests], most)
+        answers = generate(
+            self._model, self.chat, [request.prompt for request in requests], requests[0].max_tokens,
+            sampling=requests[0].sampling, streams=[request.stream for request in requests],
+        )
         for request, answer in zip(requests, answers, strict=True):
             request.answer = answer
 
@@ -127,6 +145,23 @@ class TunedModelAPI(ModelAPI):
     def collapse_assistant_messages(self) -> bool:
         """Never, likewise."""
         return False
+
+
+def _request(prompt: list[int], config: GenerateConfig) -> _Request:
+    """What a sample asks for.
+
+    Raises:
+        UserError: If tokens are to be drawn without a seed.
+    """
+    if not config.temperature:
+        return _Request(prompt, config.max_tokens or 64, None, 0)
+    if config.seed is None:
+        raise UserError(
+            f"temperature: needs a seed for each answer, got {config.temperature} without one. Set evaluation.temperature in "
+            "experiment.yaml and run `make stamp`."
+        )
+    sampling = Sampling(config.temperature, 1.0 if config.top_p is None else config.top_p)
+    return _Request(prompt, config.max_tokens or 64, sampling, config.seed)
 
 
 @modelapi(name="ftexp")

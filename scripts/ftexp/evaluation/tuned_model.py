@@ -1,15 +1,17 @@
 """The model as it was trained: base weights and, for a trained run, its checkpoint."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from ftexp.chat import Chat
 from ftexp.errors import UserError
+from ftexp.evaluation.sampling import DrawnToken, Sampling
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -76,20 +78,26 @@ def _attention(weights_dir: Path) -> dict[str, str]:
     return {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
 
 
-def generate(model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_tokens: int) -> list[Answer]:
-    """Greedy answers to a batch of prompts.
+def generate(
+    model: PreTrainedModel, chat: Chat, prompts: list[list[int]], max_tokens: int,
+    *, sampling: Sampling | None = None, streams: Sequence[int] = (),
+) -> list[Answer]:
+    """Answers to a batch of prompts, greedy ones unless `sampling` says how to draw.
 
     Args:
         prompts: Token ids, one list per prompt; shorter ones are filled up on the left and masked.
         max_tokens: Most tokens that are generated per prompt.
+        streams: Where tokens are drawn, per prompt the seed of its random numbers.
     """
     width = max(map(len, prompts))
     ids = torch.tensor([[chat.pad_id] * (width - len(p)) + p for p in prompts], device=model.device)
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    drawn = [DrawnToken(sampling, streams, prompt_width=width, max_tokens=max_tokens)] if sampling else []
     generator: Any = model  # Any: `generate` comes from a mixin of the causal models, which PreTrainedModel does not name
     with torch.inference_mode():
         output = generator.generate(
-            input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens), use_model_defaults=False
+            input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens), use_model_defaults=False,
+            logits_processor=LogitsProcessorList(drawn),
         )
     return [_answer(chat, row) for row in output[:, width:].tolist()]
 

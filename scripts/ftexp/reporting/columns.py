@@ -18,10 +18,12 @@ RESULTS = (
     ("reason", "why a stage is not done, or a number is missing", "text", "nothing to say"),
     ("task", "the evaluation's task", "text", "never"),
     ("metric", "the scorer", "text", "never"),
-    ("n", "test items", "count", "not evaluated"),
-    ("score", "mean over the items", "0 to 1", "not evaluated"),
+    ("n", "test items, however often each is asked", "count", "not evaluated"),
+    ("score", "mean over the items; of sampled answers an item's score is the mean over its epochs", "0 to 1", "not evaluated"),
     (
-        "score_se", "its standard error over items, or over clusters where `evaluation.cluster` is set; nothing about seeds",
+        "score_se",
+        "its standard error over items, or over clusters where `evaluation.cluster` is set; the luck of sampled answers is in "
+        "it, nothing about seeds of training",
         ">= 0", "not evaluated, or one cluster",
     ),
     ("diff_control", "mean over items of run minus its control, item by item", "-1 to 1", "not evaluated, or its control is not"),
@@ -35,6 +37,7 @@ ITEMS = (
     ("run", "id of the run", "text", "never"),
     ("task", "the evaluation's task", "text", "never"),
     ("item", "id of the item: a hash of its raw row, the same in every run that was asked it", "text", "never"),
+    ("epoch", "1, and 2, 3, ... for further answers to the item where `evaluation.epochs` asks for them", "count", "never"),
     ("cluster", "value of the column `evaluation.cluster`; the item's id where none is named", "text", "never"),
     ("target", "the right answer", "text", "never"),
     ("completion", "what the model said, whole", "text", "never"),
@@ -47,8 +50,8 @@ TABLES = (
         'pd.read_csv("effects.csv")', EFFECTS,
     ),
     (
-        "items.parquet", "One row per evaluated run and test item. Kept by DVC, not in git.", 'pd.read_parquet("items.parquet")',
-        ITEMS,
+        "items.parquet", "One row per evaluated run, test item and epoch. Kept by DVC, not in git.",
+        'pd.read_parquet("items.parquet")', ITEMS,
     ),
 )
 _INTRODUCTION = """\
@@ -70,6 +73,14 @@ Two pseudo-items, one of the largest difference that an item can show and one of
 0 or there are fewer than 200 items: they widen the interval and move its centre a little towards 0. For a metric that
 is no mean over items (macro_f1), V_item comes from a bootstrap over clusters. Formulas with their sources:
 `scripts/ftexp/effects/variances.py`.
+
+Where answers are sampled (`evaluation: {temperature: ...}`), an item's score is the mean over its epochs, and what is said here
+of items is said of these means: n counts items, not answers. The luck of the draw is noise within an item. It is part of V_item,
+so that an interval covers it without a term of its own: it is over new items, each asked as often and with new random numbers.
+More epochs make this part smaller (in proportion to 1 / epochs), and leave what differs between items as it is; only more items
+reduce that. All runs draw an item's answers with the same random numbers, by seed, item and epoch. Their shares of luck are
+thus not independent, which item-wise differences allow for, as they do for the items being the same. Another
+`evaluation.seed` gives other answers, and another set of tables that is as good. macro_f1 is over all answers together.
 """
 
 

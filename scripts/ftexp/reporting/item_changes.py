@@ -4,13 +4,14 @@ Nothing is read or written.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftexp.inspect_logs import Answer
 from ftexp.items import Item
 from ftexp.reporting.svg_figure import cell_label
-from ftexp.results import RunFacts, controls_by_run
+from ftexp.results import RunFacts, controls_by_run, item_scores
 from ftexp.settings import SEED
 
 MOST_CHARACTERS = 400
@@ -25,15 +26,21 @@ class Column:
     title: str
     run: str
     note: str
-    answers: dict[str, Answer]
+    answers: dict[str, list[Answer]]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One answer as the page shows it; text is None where the run was not asked or has no answers."""
+    """What a run said to one item, as the page shows it; text is None where it was not asked or has no answers.
+
+    Attributes:
+        text: The answer; where it was asked several times, the different ones with how often each was given.
+        asked: How often it was asked, and `right` in how many of these it was.
+    """
 
     text: str | None
-    is_right: bool = False
+    right: int = 0
+    asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,10 @@ def _spread(columns: list[Column]) -> list[Column]:
 def _column(title: str, members: list[RunFacts]) -> Column:
     speaker = next((facts for facts in members if facts.answers), members[0])
     note = "" if speaker.answers else f"eval {speaker.eval.status}"
-    return Column(title, speaker.id, note, {answer.item: answer for answer in speaker.answers})
+    answers: dict[str, list[Answer]] = {}
+    for answer in speaker.answers:
+        answers.setdefault(answer.item, []).append(answer)
+    return Column(title, speaker.id, note, answers)
 
 
 def changed_items(all_facts: Sequence[RunFacts], columns: Sequence[Column]) -> list[ChangedItem]:
@@ -98,7 +108,7 @@ def item_changes(all_facts: Sequence[RunFacts]) -> tuple[dict[str, float], dict[
     by_id = {facts.id: facts for facts in all_facts}
     controls = controls_by_run(facts.run for facts in all_facts)
     of_control = {
-        name: {answer.item: answer.score for answer in by_id[name].answers} for name in set(controls.values()) if name in by_id
+        name: item_scores(by_id[name].answers) for name in set(controls.values()) if name in by_id
     }
     differences: dict[str, list[float]] = {}
     scores: dict[str, list[float]] = {}
@@ -106,10 +116,10 @@ def item_changes(all_facts: Sequence[RunFacts]) -> tuple[dict[str, float], dict[
         if facts.run["kind"] == "control":
             continue
         reference = of_control.get(controls[facts.id] or "", {})
-        for answer in facts.answers:
-            scores.setdefault(answer.item, []).append(answer.score)
-            if answer.item in reference:
-                differences.setdefault(answer.item, []).append(answer.score - reference[answer.item])
+        for item, score in item_scores(facts.answers).items():
+            scores.setdefault(item, []).append(score)
+            if item in reference:
+                differences.setdefault(item, []).append(score - reference[item])
     return {key: _mean(values) for key, values in differences.items()}, {key: _variance(values) for key, values in scores.items()}
 
 
@@ -122,11 +132,16 @@ def _variance(values: Sequence[float]) -> float:
 
 
 def _shown(item: Item, change: float | None, columns: Sequence[Column]) -> ChangedItem:
-    answers = [column.answers.get(item.id) for column in columns]
-    return ChangedItem(
-        item.id, _cut(item.input), _cut(item.target), change,
-        [Shown(_cut(answer.completion), answer.score == 1.0) if answer else Shown(None) for answer in answers],
-    )
+    answers = [_shown_answers(column.answers.get(item.id, [])) for column in columns]
+    return ChangedItem(item.id, _cut(item.input), _cut(item.target), change, answers)
+
+
+def _shown_answers(answers: Sequence[Answer]) -> Shown:
+    if not answers:
+        return Shown(None)
+    counts = Counter(answer.completion for answer in answers)
+    texts = [text if len(answers) == 1 else f"{count} × {text}" for text, count in counts.most_common()]
+    return Shown(_cut(" | ".join(texts)), sum(answer.score == 1.0 for answer in answers), len(answers))
 
 
 def _cut(text: str) -> str:

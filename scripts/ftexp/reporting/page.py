@@ -73,7 +73,8 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         numbers={*NUMBERS, "n"}, has_many_runs=len(runs) > MANY_RUNS, plots=findings.plots, columns=columns,
         items=changed_items(all_facts, columns), is_evaluated=any(facts.answers for facts in all_facts),
         missing=missing(header, findings.results), logs=findings.logs, extra_folders=findings.extra_folders,
-        evaluation=experiment.evaluation, cluster=experiment.analysis["cluster"],
+        evaluation=experiment.evaluation, answering=answering_in_words(experiment.evaluation),
+        cluster=experiment.analysis["cluster"],
         has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
         provenance=provenance_of_report([facts.run for facts in all_facts if facts.answers]),
     ) + "\n"
@@ -91,6 +92,15 @@ def design_in_words(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> s
     if not controls:
         return f"{design}; no control."
     return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."
+
+
+def answering_in_words(evaluation: dict[str, Any]) -> str:
+    """How answers are made: greedy, or sampled and how."""
+    if "temperature" not in evaluation:
+        return "greedy"
+    share = "" if evaluation["top_p"] == 1 else f", top_p {evaluation['top_p']:g}"
+    often = "one answer" if evaluation["epochs"] == 1 else f"{evaluation['epochs']} answers"
+    return f"sampled at temperature {evaluation['temperature']:g}{share} (seed {evaluation['seed']}), {often} an item"
 
 
 def _count(number: int, noun: str) -> str:

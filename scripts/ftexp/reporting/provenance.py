@@ -34,7 +34,7 @@ def provenance_of_run(run: dict[str, Any]) -> dict[str, Any]:
         "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
         "jobs": {stage: _job(run["run"], stage) for stage in manifests},
         "log": provenance_of_log(run),
-        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py)},
+        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run["evaluation"]},
     }
     if run["kind"] == "trained":
         checkpoint = manifests["eval"]["inputs"]["checkpoint"]

@@ -79,24 +79,27 @@ def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.Data
 
 
 def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
-    """One row per evaluated run and item: run, task, item, cluster, target, completion, score. What items.parquet holds."""
+    """One row per answer (evaluated run, item, epoch), with columns as docs/tables.md has them. What items.parquet holds."""
     parts = []
     for facts in filter(lambda f: f.answers, all_facts):
         items = [facts.items[answer.item] for answer in facts.answers]
         parts.append(pd.DataFrame({
             "run": facts.id, "task": task_name(facts.run), "item": [item.id for item in items],
+            "epoch": [answer.epoch for answer in facts.answers],
             "cluster": [item.cluster for item in items], "target": [item.target for item in items],
             "completion": [answer.completion for answer in facts.answers], "score": [answer.score for answer in facts.answers],
         }))
     if not parts:
         columns = {name: pd.Series(dtype=str) for name in ("run", "task", "item", "cluster", "target", "completion")}
-        return pd.DataFrame({**columns, "score": pd.Series(dtype=float)})
+        empty = pd.DataFrame({**columns, "score": pd.Series(dtype=float)})
+        empty.insert(3, "epoch", pd.Series(dtype="int64"))
+        return empty
     return pd.concat(parts, ignore_index=True)
 
 
 def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """What `effects` reads: the items with metric, epoch and groups, once for the scorer and once per metric beside it."""
-    scored = items[["run", "task", "item", "cluster", "score"]].assign(metric=experiment.evaluation["scorer"], epoch=1)
+    """What `effects` reads: the answers with metric and groups, once for the scorer and once per metric beside it."""
+    scored = items[["run", "task", "item", "epoch", "cluster", "score"]].assign(metric=experiment.evaluation["scorer"])
     for position, name in enumerate(experiment.analysis["groups"]):
         scored[group_column(name)] = [
             facts.items[answer.item].groups[position] for facts in all_facts for answer in facts.answers
