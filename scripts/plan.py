@@ -13,6 +13,7 @@ from ftexp.design_text import design_in_words
 from ftexp.errors import run_command
 from ftexp.generated import write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
+from ftexp.renaming import renaming_hints
 from ftexp.run_disk import adapter_megabytes
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
@@ -40,7 +41,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     ]
     extra = folders_not_in_design([run.id for run in runs])
     if extra:
-        lines.append(f"not in the design (kept, not reported): {', '.join(extra)}")
+        lines += [f"not in the design (kept, not reported): {', '.join(extra)}", *renaming_hints(experiment, runs, extra)]
     lines += [f"problem: {run.id}: {problem}" for run in runs for problem in run.problems]
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
+from ftexp.renaming import renaming_hints
 from ftexp.site import read_site, require_link
 from ftexp.splits import source_paths
 from ftexp.stamping import generate_files
@@ -35,6 +36,9 @@ def main(arguments: list[str]) -> int:
         run.problems = document["problems"]
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     _report(changed, stamped.refused, [run.id for run in runs])
+    left_behind = folders_not_in_design([run.id for run in runs])
+    for hint in renaming_hints(experiment, runs, left_behind):
+        print(f"stamp: {hint}", file=sys.stderr)
     if stamped.refused:
         return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1
     sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
