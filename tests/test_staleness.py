@@ -153,8 +153,8 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ),
     (
         "what a named level sets", spec("Capitalise: ", "Capitalise! "),
-        ("2 done, 2 stale (changed: finetune.yaml)", "3 done, 1 stale (changed: eval.py),
-        2 waiting for their training"), "its control is asked again, too",
+        ("2 done, 2 stale (changed: finetune.yaml)", "3 done, 1 stale (changed: eval.py), 2 waiting for their training"),
+        "its control is asked again, too",
     ),
     (
         "a named level's name", spec("asked:", "told:"), ("2 done, 2 ready", "3 done, 1 ready, 2 waiting for their training"),
@@ -187,14 +187,14 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ),
     (
         "`prompt.date`, which no prompt shows", spec("2026-01-01", "2026-01-02"),
-        ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py),
-        4 waiting for their training"), "whether a template shows it is not asked",
+        ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"),
+        "whether a template shows it is not asked",
     ),
     ("`evaluation.max_tokens`", spec("max_tokens: 16", "max_tokens: 17"), ("4 done", "6 stale (changed: eval.py)"), ""),
     (
         "`data.split.seed`", spec("test: 0.1, seed: 0", "test: 0.1, seed: 1"),
-        ("4 stale (changed: finetune.yaml, the split)", "2 stale (changed: eval.py, the split),
-        4 waiting for their training"), "",
+        ("4 stale (changed: finetune.yaml, the split)", "2 stale (changed: eval.py, the split), 4 waiting for their training"),
+        "",
     ),
     (
         "the data file", drop_a_data_row,
@@ -222,8 +222,8 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ),
     (
         "the code that splits", append("scripts/ftexp/splits.py", "NEW = 1\n"),
-        ("4 stale (changed: the code)", "2 stale (changed: the code),
-        4 waiting for their training"), "trainings and evaluations read rows by it",
+        ("4 stale (changed: the code)", "2 stale (changed: the code), 4 waiting for their training"),
+        "trainings and evaluations read rows by it",
     ),
     ("the report's code", append("scripts/ftexp/reporting/page.py", "NEW = 1\n"), ALL_DONE, ""),
     ("the checks' code", append("scripts/ftexp/checks/cost.py", "NEW = 1\n"), ALL_DONE, "`make validate` proves every run again"),
