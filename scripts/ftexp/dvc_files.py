@@ -76,6 +76,11 @@ def _plots(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
 
 
+def is_in_git(output: str) -> bool:
+    """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
+    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "train.json", "eval.json")
+
+
 def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
     """Record, in one call, every finished stage that DVC does not know yet, the split among them.
 
