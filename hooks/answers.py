@@ -5,7 +5,6 @@ what the caller means by them. It imports what the stages use, from scripts/, an
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ sys.path.insert(0, str(TEMPLATE_DIR / "scripts"))
 
 from ftexp.errors import UserError  # noqa: E402
 from ftexp.new_experiment import complete_answers  # noqa: E402
+from ftexp.template_files import template_commit  # noqa: E402
 
 
 class AnswerCheck(Extension):
@@ -40,7 +40,7 @@ def check_answers(answers: dict[str, Any]) -> str:
         completed = complete_answers(dict(answers), TEMPLATE_DIR)
     except UserError as error:
         raise FailedHookException(f"nothing was written\n{error}") from error
-    completed["template"] = {"version": template_version(), "commit": template_commit()}
+    completed["template"] = {"version": template_version(), "commit": template_commit(TEMPLATE_DIR)}
     return json.dumps(completed)
 
 
@@ -49,13 +49,3 @@ def template_version() -> str:
     from ftexp import __version__
 
     return __version__
-
-
-def template_commit() -> str | None:
-    """The template's commit, with `-dirty` where it is changed; None outside git."""
-    command = ["git", "-C", str(TEMPLATE_DIR), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout.strip() or None

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import claims, job_record, paths, slurm
+from ftexp.cores import threads_on_cpu
 from ftexp.errors import UserError, run_command
 from ftexp.filesystem import log_to, sha256_json, write_json
+from ftexp.gpus import gpu_ids
 from ftexp.interruption import when_told_to_stop
 from ftexp.planning import read_run
 from ftexp.publishing import write_manifest
@@ -32,6 +34,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
     paths.require_experiment()
+    if not gpu_ids():
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads_on_cpu()))  # before torch is imported, which reads it then
     code = 0
     try:
         for run in runs:

@@ -14,6 +14,7 @@ from ftexp.errors import run_command
 from ftexp.generated import write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
 from ftexp.readme import renew_readme
+from ftexp.renaming import renaming_hints
 from ftexp.run_disk import adapter_megabytes
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
@@ -42,7 +43,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     ]
     extra = folders_not_in_design([run.id for run in runs])
     if extra:
-        lines.append(f"not in the design (kept, not reported): {', '.join(extra)}")
+        lines += [f"not in the design (kept, not reported): {', '.join(extra)}", *renaming_hints(experiment, runs, extra)]
     lines += [f"problem: {run.id}: {problem}" for run in runs for problem in run.problems]
     return "\n".join(lines)
 

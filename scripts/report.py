@@ -1,7 +1,7 @@
 """Says what each factor did, with its uncertainty: the tables, the figures and the page; what is missing has a reason.
 
 Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/{split.json, test.jsonl}.
-Writes results.csv, effects.csv, items.parquet, timings.csv, figures/, report.html.
+Writes results.csv, effects.csv, items.parquet, timings.csv, figures/, metrics/, report.html.
 Command: make report (python scripts/report.py)
 """
 
@@ -64,13 +64,16 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     from ftexp.effects import effects
     from ftexp.reporting.conclusions import conclusions, forced_runs
     from ftexp.reporting.figures import draw_figures, write_figures
+    from ftexp.reporting.metrics import write_metrics
     from ftexp.reporting.page import Findings, render_page
     from ftexp.reporting.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
 
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     full = collect_contents(all_facts, experiment.analysis)
     rows = results_rows(full)
-    changed = write_if_changed(paths.RESULTS_CSV, csv_text(results_header(list(experiment.factors)), rows))
+    header = results_header(list(experiment.factors))
+    changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, rows))
+    changed = write_metrics(header, rows) or changed
     items = items_frame(full)
     changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
     analysis = analysis_of(experiment)
@@ -83,11 +86,15 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     extra = folders_not_in_design([facts.id for facts in full])
     page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
-    outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures)}
+    outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures, *_metrics_files())}
     texts = [conclusion.text for conclusion in said]
     write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
+
+
+def _metrics_files() -> list[Path]:
+    return sorted(paths.METRICS_DIR.iterdir())
 
 
 def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list[tuple[str, str]]:

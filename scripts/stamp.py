@@ -16,6 +16,7 @@ from ftexp.filesystem import read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
 from ftexp.readme import renew_readme
+from ftexp.renaming import renaming_hints
 from ftexp.site import read_site, require_link
 from ftexp.splits import source_paths
 from ftexp.stamping import generate_files
@@ -37,6 +38,9 @@ def main(arguments: list[str]) -> int:
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     renew_readme(experiment, runs)
     _report(changed, stamped.refused, [run.id for run in runs])
+    left_behind = folders_not_in_design([run.id for run in runs])
+    for hint in renaming_hints(experiment, runs, left_behind):
+        print(f"stamp: {hint}", file=sys.stderr)
     if stamped.refused:
         return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1
     sources = sorted({str(path) for run in runs for path in source_paths(run.data)})

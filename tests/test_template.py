@@ -90,7 +90,9 @@ def test_what_is_baked_equals_the_template(bake: Bake) -> None:
     assert (folder / "data/raw/words.json").read_bytes() == (REPOSITORY / "data/words.json").read_bytes()
     assert (folder / "site.yaml").read_bytes() == (REPOSITORY / "sites/local.yaml").read_bytes()
     made_by = json.loads((folder / "template.json").read_text())
-    assert set(made_by) == {"version", "commit"} and len(made_by["commit"].removesuffix("-dirty")) == 40
+    assert set(made_by) == {"version", "commit", "files"} and len(made_by["commit"].removesuffix("-dirty")) == 40
+    copied = {f"scripts/{name}" for name in _names_in_git("scripts")} | _names_in_git("{{cookiecutter.experiment_name}}")
+    assert set(made_by["files"]) == copied - {"scripts", "README.md"}
 
 
 def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:

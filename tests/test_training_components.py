@@ -113,17 +113,6 @@ def test_every_epoch_has_an_order_of_its_own(experiment: TinyExperiment, tmp_pat
     assert sorted(orders[0]) == sorted(orders[1])
 
 
-def test_number_of_threads_changes_no_byte(
-    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
-) -> None:
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(2)
-    try:
-        assert train_into(experiment, tmp_path) == uninterrupted
-    finally:
-        torch.set_num_threads(1)
-
-
 # Kill and resume.
 
 

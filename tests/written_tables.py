@@ -56,7 +56,18 @@ by the same code; two processes are compared with one for Qwen2 (`tests/test_dis
 | models | recipe | config | tensors | tokens | export | trains on the CPU; or why it is refused |
 |---|---|---|---|---|---|---|
 """
-HEADERS = {"models": MODELS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+STALENESS = """\
+# What becomes stale
+
+Written by `make test`, which makes each change in an experiment of four runs and two controls whose every stage is done, stamps
+and splits as `make all` does, and asks for the status. What is `ready` or `stale` is what `make all` does next; nothing
+that was done is deleted before its successor is there. The report, which takes seconds, is made again whenever something that it
+shows has changed.
+
+| after a change of | trainings | evaluations | |
+|---|---|---|---|
+"""
+HEADERS = {"models": MODELS, "staleness": STALENESS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
 LONGEST = 200
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))

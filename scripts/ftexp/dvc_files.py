@@ -17,6 +17,7 @@ from ftexp.splits import source_paths
 from ftexp.state import Work, stages_of
 from ftexp.yamlfile import dump_yaml, load_yaml
 
+_IN_GIT = (*paths.REPORT_FILES, paths.FIGURES_DIR, paths.METRICS_DIR)
 HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
 
 
@@ -60,11 +61,24 @@ def root_pipeline(runs: list[dict[str, Any]]) -> str:
                 str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable),
             ],
             "outs": [
-                *({str(path): {"cache": False}} for path in (*paths.REPORT_FILES, paths.FIGURES_DIR)), str(paths.ITEMS_PARQUET),
+                *({str(path): {"cache": False}} for path in _IN_GIT), str(paths.ITEMS_PARQUET),
             ],
         },
     }
-    return HEADER + dump_yaml({"stages": stages})
+    shown = {"metrics": [str(paths.METRICS_DIR)], "params": [str(paths.EXPERIMENT_YAML)], "plots": _plots(usable)}
+    return HEADER + dump_yaml({"stages": stages, **{key: value for key, value in shown.items() if value}})
+
+
+def _plots(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `dvc plots` shows: the loss of every training over its steps, in one plot."""
+    tables = [str(paths.RunPaths(run["run"]).train_csv) for run in runs if run["kind"] == "trained"]
+    axes = {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss")}
+    return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
+
+
+def is_in_git(output: str) -> bool:
+    """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
+    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "train.json", "eval.json")
 
 
 def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
@@ -93,7 +107,7 @@ def record_report(runs: list[dict[str, Any]]) -> None:
     if None in evaluated.values():
         return
     known = _locked(paths.ROOT_DVC_LOCK, "report")
-    is_same = all(known.get(name) == digest for name, digest in evaluated.items())
+    is_same = str(paths.METRICS_DIR) in known and all(known.get(name) == digest for name, digest in evaluated.items())
     outputs = (*paths.REPORT_FILES, paths.ITEMS_PARQUET)
     if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in outputs)):
         _commit([f"{paths.ROOT_DVC_YAML}:report"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ftexp import paths
+from ftexp.cores import runs_on_cpu
 from ftexp.dvc_files import record_finished
 from ftexp.events import record_event
 from ftexp.gpus import gpu_ids
@@ -23,7 +24,6 @@ from ftexp.work_list import announce, work_list
 
 POLL_S = 0.5
 WAIT_POLL_S = 1.0
-MOST_ON_CPU = 4
 # Of a job that left no record.
 _NOT_BEGUN = "its job ended before its work began; see above, and `setup` and `modules` in site.yaml"
 
@@ -78,11 +78,6 @@ def _wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:
         time.sleep(WAIT_POLL_S)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def run_jobs(
     stage: str, runs: list[str], slots: int | None, show: Callable[[], None], *, gpus_per_run: int = 1
 ) -> None:
@@ -97,8 +92,8 @@ def run_jobs(
     """
     gpus = gpu_ids()
     groups = [gpus[start : start + gpus_per_run] for start in range(0, len(gpus) - gpus_per_run + 1, gpus_per_run)] or [gpus]
-    count = min(len(runs), slots or (len(groups) if gpus else min(MOST_ON_CPU, available_cores())))
-    workers = [_start(stage, runs[slot::count], _environment(groups[slot % len(groups)], count)) for slot in range(count)]
+    count = min(len(runs), slots or (len(groups) if gpus else runs_on_cpu()))
+    workers = [_start(stage, runs[slot::count], _environment(groups[slot % len(groups)])) for slot in range(count)]
     while any(worker.poll() is None for worker in workers):
         time.sleep(POLL_S)
         show()
@@ -110,11 +105,6 @@ def _start(stage: str, runs: list[str], environment: dict[str, str]) -> subproce
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 
 
-def _environment(gpus: list[str], slots: int) -> dict[str, str]:
-    """Share out GPUs or cores; the number of threads changes no byte of a training (a test)."""
-    environment = dict(os.environ)
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    else:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // slots)))
-    return environment
+def _environment(gpus: list[str]) -> dict[str, str]:
+    """Share out GPUs; cores are shared out by the stage itself, so that `dvc repro` computes with as many threads."""
+    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {})}

@@ -23,6 +23,7 @@ from ftexp.settings import check_setting
 from ftexp.site import read_site
 from ftexp.spec import NAME_PATTERN, check_experiment
 from ftexp.tables import load_rows
+from ftexp.template_files import files_of_experiment
 from ftexp.yamlfile import dump_yaml, load_yaml, parse_yaml
 
 DEMO_DATA, DEMO_MODEL = "demo", "tiny-instruct"
@@ -275,7 +276,7 @@ def fill_experiment(completed: dict[str, Any]) -> str:
     """Write and copy into the working folder, plan, and say what to do next."""
     write_if_changed(paths.EXPERIMENT_YAML, completed["experiment"])
     write_if_changed(paths.SITE_YAML, completed["site"])
-    write_json(paths.TEMPLATE_JSON, completed["template"])
+    write_json(paths.TEMPLATE_JSON, {**completed["template"], "files": files_of_experiment()})
     for source, target in completed["data"]:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -58,10 +58,16 @@ def read_options() -> Options:
     only = os.environ.get("ONLY")
     if only is not None and not only.strip():
         raise UserError("ONLY: is empty. Give patterns of run ids such as ONLY='r16_* base', or leave it out for all runs.")
-    return Options(int(jobs) if jobs else None, only, is_dry=_flag("DRY"), is_sure=_flag("YES"), is_forced=_flag("FORCE"))
+    is_dry, is_sure, is_forced = (read_flag(name) for name in ("DRY", "YES", "FORCE"))
+    return Options(int(jobs) if jobs else None, only, is_dry=is_dry, is_sure=is_sure, is_forced=is_forced)
 
 
-def _flag(name: str) -> bool:
+def read_flag(name: str) -> bool:
+    """Whether a variable is 1.
+
+    Raises:
+        UserError: If it is neither 1 nor 0, nor empty.
+    """
     value = os.environ.get(name, "")
     if value not in ("", "0", "1"):
         raise UserError(f"{name}: must be 1 or 0, got '{value}'.")

@@ -86,9 +86,10 @@ RESULTS_CSV = Path("results.csv")
 EFFECTS_CSV = Path("effects.csv")
 ITEMS_PARQUET = Path("items.parquet")
 FIGURES_DIR = Path("figures")
+METRICS_DIR = Path("metrics")
 TIMINGS_CSV = Path("timings.csv")
 REPORT_HTML = Path("report.html")
-# What a report leaves in git, its figures aside.
+# What a report leaves in git, its figures and metrics aside.
 REPORT_FILES = (RESULTS_CSV, EFFECTS_CSV, REPORT_HTML)
 EVENTS_JSONL = Path("events.jsonl")
 CODE_JSON = Path("code.json")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from ftexp import paths
+from ftexp.cores import available_cores
 from ftexp.design import Run
 from ftexp.errors import UserError
 from ftexp.filesystem import read_json, sha256_text, write_if_changed, write_json
 from ftexp.job_record import read_mapping
-from ftexp.local_backend import available_cores
 from ftexp.model_folder import weight_files
 from ftexp.run_lock import lock_file
 from ftexp.splits import source_paths

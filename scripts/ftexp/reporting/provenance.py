@@ -74,7 +74,8 @@ def _job(run: str, stage: str) -> dict[str, Any] | str:
 
 def template() -> dict[str, str]:
     """Version and commit of the template that the experiment was stamped from."""
-    return dict(read_json(paths.TEMPLATE_JSON)) if paths.TEMPLATE_JSON.is_file() else {}
+    made = read_json(paths.TEMPLATE_JSON) if paths.TEMPLATE_JSON.is_file() else {}
+    return {key: made[key] for key in ("version", "commit") if key in made}
 
 
 def provenance_of_report(runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

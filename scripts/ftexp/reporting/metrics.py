@@ -1,0 +1,26 @@
+"""What `dvc metrics` shows: one small JSON file per run, made from results.csv's rows.
+
+One folder, and no stage or file of a run's own, so that DVC's no-op stays as fast as it is.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
+
+from ftexp import paths
+from ftexp.filesystem import write_json
+from ftexp.results import NUMBERS
+
+
+def write_metrics(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Write metrics/<run>.json for every row, and remove those of other runs; return whether anything changed.
+
+    A number that is not known is null, which DVC shows as an empty cell.
+    """
+    wanted = {}
+    for row in rows:
+        cells = dict(zip(header, row, strict=True))
+        wanted[f"{cells['run']}.json"] = {name: float(cells[name]) if cells[name] else None for name in NUMBERS}
+    extra = [path for path in paths.METRICS_DIR.glob("*") if path.name not in wanted]
+    for path in extra:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return bool(extra) + sum(write_json(paths.METRICS_DIR / name, numbers) for name, numbers in wanted.items()) > 0
