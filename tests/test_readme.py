@@ -17,7 +17,7 @@ BARE = "test_pipeline.py::test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwe
 INSPECT = "test_evaluation.py::test_inspect_eval_needs_nothing_but_the_runs_file"
 BUNDLE = "test_pipeline.py::test_the_logs_are_published_by_the_command_of_the_experiments_readme"
 SLURM = "test_slurm.py::test_the_demo_gives_the_results_of_the_local_backend"
-PUSHED = "test_slurm.py::test_a_finished_experiment_can_be_pushed_and_pulled"
+PUSHED = "test_sharing.py::test_a_clone_gives_the_same_bytes_pulled_at_once_or_run_again"
 HERE = "test_readme.py::test_the_commands_that_stamp_an_experiment_stamp_one"
 # What needs a person, a browser, another machine or the internet.
 NOT_HERE = "not run"

@@ -33,8 +33,8 @@ def _scripts(folder: Path) -> list[Path]:
 
 def files_of_experiment() -> dict[str, str]:
     """SHA-256 by name of every file here that a template has copied, or that lies beside one in scripts/."""
-    singles = [Path(name) for name in ("Makefile", "job.slurm.template", "requirements.txt", ".gitignore", ".dvcignore")]
-    files = [path for path in singles if path.is_file()] + _scripts(Path(_SCRIPTS))
+    names = ("Makefile", "job.slurm.template", "requirements.txt", ".gitignore", ".gitattributes", ".dvcignore")
+    files = [path for path in map(Path, names) if path.is_file()] + _scripts(Path(_SCRIPTS))
     return {str(path): sha256_file(path) for path in files}
 
 
