@@ -156,7 +156,7 @@ def number_text(value: float) -> str:
 def _check_ids(runs: list[Run]) -> None:
     seen: dict[str, Run] = {}
     found = Findings("experiment.yaml")
-    advice = "Use named levels, or set naming."
+    advice = "Name the levels, rename one, or set naming."
     for run in runs:
         other = seen.setdefault(run.id.lower(), run)
         if other is not run:
