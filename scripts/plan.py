@@ -14,6 +14,7 @@ from ftexp.errors import run_command
 from ftexp.generated import write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
 from ftexp.run_disk import adapter_megabytes
+from ftexp.run_lock import only_one_make
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
 
@@ -22,7 +23,8 @@ def main(arguments: list[str]) -> int:
     """Plan, write, show; 1 where a run has a problem of its own."""
     paths.require_experiment()
     experiment, runs = make_plan()
-    write_generated(plan_files(experiment, runs))
+    with only_one_make("stamp"):
+        write_generated(plan_files(experiment, runs))
     print(describe(experiment, runs))
     return 1 if any(run.problems for run in runs) else 0
 

@@ -21,7 +21,7 @@ from written_tables import tell
 
 Tree = dict[str, bytes | None]
 # A file, perhaps a key, what is wrong; and a cure, if what is wrong does not say what must be.
-GRAMMAR = re.compile(r"[^:]+: .+[.?]")
+GRAMMAR = re.compile(r".+?: .+[.?]")
 CURE = re.compile(r"must |\. [A-Z]|; ")
 RUNS = re.compile(r"^runs/[\w.+-]+(, runs/[\w.+-]+)*( and \d+ more)?: (not stamped: )?")
 PROGRESS = re.compile(r"(stamp|split|validate): |cost of |  |$")

@@ -46,8 +46,9 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
     complete["input"] = data.get("input", "input")
     complete["output"] = data.get("output", "output")
     for key in ("source", "train", "validation", "test", "input", "output"):
-        if complete[key] is not None and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
-            complete[key] = None
+        is_wanted = key in ("input", "output")
+        if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
+            complete[key] = key if is_wanted else None
     complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
     return complete
 
