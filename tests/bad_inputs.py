@@ -48,6 +48,7 @@ class BadInput:
 
 SHELL = "$(touch pwned); `id` & 'x'"
 LONG = "x" * 300
+COUNTS = ("lora_rank", "batch_size", "lora_alpha", "train_size", "warmup_steps")
 DIGITS = "9" * 5000
 
 BAD_INPUTS = [
@@ -161,6 +162,9 @@ BAD_INPUTS = [
              "experiment.yaml: factors.lr: has the level 0.0001 twice. Remove one."),
     BadInput("schema", "1 and 1.0", both(free("lr"), levels(lr=[1, 1.0])),
              "experiment.yaml: factors.lr: has the level 1.0 twice. Remove one."),
+    BadInput("schema", "levels for 33 million runs",
+             both(free("lr", "lora_rank", "batch_size"), levels(**{key: list(range(1, 33)) for key in COUNTS})),
+             "experiment.yaml: factors: must make at most 100000 runs, got 33554432. Take levels out."),
     BadInput("schema", "a recipe that does not exist", experiment(recipe="lora_finetune_singel_device"),
              "experiment.yaml: recipe: must be one of lora_finetune_single_device, full_finetune_single_device,"),
     BadInput("schema", "shares beyond one", experiment(data={"split": {"train": 0.8, "validation": 0.2, "test": 0.2}}),

@@ -3,6 +3,7 @@
 The rows are in bad_inputs.py; with test_mistakes.py they make the table in docs/mistakes.md.
 """
 
+import ast
 import contextlib
 import io
 import re
@@ -15,6 +16,8 @@ import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
 from bad_inputs import BAD_INPUTS, BadInput
+from changes import experiment
+from ftexp import paths
 from ftexp.errors import run_command
 from tiny_models import TinyExperiment, make_experiment
 from written_tables import tell
@@ -90,3 +93,49 @@ def test_bad_input_ends_in_one_message_and_nothing_is_lost(bad: BadInput, folder
     assert set(before) <= set(after)
     assert not changed or stage == "validate" or "not stamped: " in messages[0]
     tell("mistakes", bad.name, [bad.group, bad.name, message, "not asked"])
+
+
+PROMPTS = [
+    "'\"`\\", "\\", "a\nb\r\n\tc", "${output_dir} \\${x} $HOME $(touch pwned)", "{{}} {{{{ x }}}} {{% raw %}}", "😀 日本 \u202e",
+    "nul \0 bell \a escape \x1b[31m", "--- # & * ! | > % @", "\u2028\x85\ufeff", "??? x", "<|im_end|x", "x" * 300,
+]
+
+
+def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path) -> None:
+    """Through run.yaml, finetune.yaml and eval.py to the tokens, which decode to the text; nothing of it is executed."""
+    from ftexp.chat import Chat, render_messages
+    from ftexp.planning import planned_runs
+    from ftexp.splits import read_items
+    from omegaconf import OmegaConf
+
+    levels = {f"p{n}": {"prompt.user": f"{text} {{input}}", "prompt.system": text} for n, text in enumerate(PROMPTS)}
+    experiment(factors={"wording": levels}, evaluation={"max_tokens": 24})()
+    assert said() == ("validate", 0, [])
+    runs = [run for run in planned_runs() if run["kind"] == "trained"]
+    chat = Chat(Path("models/tiny"), "2026-01-01")
+    assert len(runs) == len(PROMPTS)
+    for run, text in zip(runs, PROMPTS, strict=True):
+        places = paths.RunPaths(run["run"])
+        once = OmegaConf.to_container(OmegaConf.load(places.finetune_yaml), resolve=True)
+        config = OmegaConf.to_container(OmegaConf.create(once), resolve=True)  # as torchtune resolves it, twice
+        assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, f"{text} {{input}}")  # type: ignore[index,call-overload]
+        constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
+        assert {text, f"{text} {{input}}"} <= constants
+        row = read_items(paths.split_dir(run["split"]) / "test.jsonl")[0]["row"]
+        asked = chat.tokenizer.decode(chat.prompt_ids(render_messages(run["prompt"], "input", row)))
+        assert text in asked and f"{text.replace('{{', '{').replace('}}', '}')} {row['input']}" in asked
+    assert not list(folder.rglob("pwned"))
+
+
+FILE_NAMES = ["my rows.json", "-rf.json", ".rows.json", "$(touch pwned); `id` & 'x'.json", "日本 \"é\".json", "#a: b.json"]
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_a_data_file_may_be_called_anything_on_one_line(name: str, folder: Path) -> None:
+    Path("data/raw/rows.json").rename(Path("data/raw") / name)
+    experiment(data={"source": f"data/raw/{name}"})()
+    assert said() == ("validate", 0, []) and not list(folder.rglob("pwned"))
+    import dvc.repo
+
+    stage = dvc.repo.Repo.init(".", no_scm=True).stage.load_one("dvc.yaml", name="split")
+    assert next(dependency.def_path for dependency in stage.deps) == f"data/raw/{name}"

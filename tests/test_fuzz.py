@@ -54,7 +54,8 @@ hostile = st.recursive(
 )
 POOL: list[Any] = [
     True, False, None, 1, 2, 3, 8, 0.5, 0.001, "tiny", "bf16", "completion", "full", "exact", "input", "output", "who",
-    ["q", "v"], *SOURCES, "lora_finetune_single_device", {"train": 0.5, "test": 0.5}, "2026-01-01", "{input}", "say {input} {who}",
+    ["q", "v"], *SOURCES, "lora_finetune_single_device", {"train": 0.5, "test": 0.5}, "2026-01-01", "{input}",
+    "say {input} {who}",
 ]
 GOOD: dict[str, list[Any]] = {
     "experiment": ["mine"], "question": ["Does it matter?"], "recipe": ["lora_finetune_single_device"], "design": ["factorial"],

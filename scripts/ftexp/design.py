@@ -1,6 +1,7 @@
 """The design: from factors to runs, each with an id that is a function of its own levels only."""
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from ftexp.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
 from ftexp.spec import Experiment
 
 ID_LIMIT = 120
+MOST_RUNS = 100_000
 
 
 @dataclass
@@ -46,6 +48,7 @@ def expand(experiment: Experiment) -> list[Run]:
     Raises:
         UserError: If two runs would have one id, or a run's data section is incomplete.
     """
+    _check_count(experiment)
     controls = _controls(experiment) if experiment.has_controls else []
     cells = [dict(zip(experiment.factors, levels, strict=True)) for levels in itertools.product(*experiment.factors.values())]
     trained = [_make_run(experiment, "trained", cell) for cell in cells]
@@ -57,6 +60,13 @@ def expand(experiment: Experiment) -> list[Run]:
             check_sources(found, run.data)
     found.raise_if_any()
     return runs
+
+
+def _check_count(experiment: Experiment) -> None:
+    """A design that nobody could run is refused before it is written out in memory."""
+    count = math.prod(len(levels) for levels in experiment.factors.values())
+    if count > MOST_RUNS:
+        raise UserError(f"experiment.yaml: factors: must make at most {MOST_RUNS} runs, got {count}. Take levels out.")
 
 
 def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Run:
