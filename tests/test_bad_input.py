@@ -96,7 +96,7 @@ def test_bad_input_ends_in_one_message_and_nothing_is_lost(bad: BadInput, folder
 
 
 PROMPTS = [
-    "'\"`\\", "\\", "a\nb\r\n\tc", "${output_dir} \\${x} $HOME $(touch pwned)", "{{}} {{{{ x }}}} {{% raw %}}", "😀 日本 \u202e",
+    "'\"`\\", "\\", "a\nb\r\n\tc", "${output_dir} \\${x} $HOME $(touch pwned)", "{} {{ x }} {% raw %} {input}", "😀 日本 \u202e",
     "nul \0 bell \a escape \x1b[31m", "--- # & * ! | > % @", "\u2028\x85\ufeff", "??? x", "<|im_end|x", "x" * 300,
 ]
 
@@ -108,22 +108,24 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
     from ftexp.splits import read_items
     from omegaconf import OmegaConf
 
-    levels = {f"p{n}": {"prompt.user": f"{text} {{input}}", "prompt.system": text} for n, text in enumerate(PROMPTS)}
+    users = [text.replace("{", "{{").replace("}", "}}") + " {input}" for text in PROMPTS]
+    levels = {f"p{n}": {"prompt.user": users[n], "prompt.system": text} for n, text in enumerate(PROMPTS)}
     experiment(factors={"wording": levels}, evaluation={"max_tokens": 24})()
-    assert said() == ("validate", 0, [])
+    assert said()[:2] == ("validate", 0)
     runs = [run for run in planned_runs() if run["kind"] == "trained"]
     chat = Chat(Path("models/tiny"), "2026-01-01")
     assert len(runs) == len(PROMPTS)
-    for run, text in zip(runs, PROMPTS, strict=True):
+    for run, text, user in zip(runs, PROMPTS, users, strict=True):
         places = paths.RunPaths(run["run"])
         once = OmegaConf.to_container(OmegaConf.load(places.finetune_yaml), resolve=True)
         config = OmegaConf.to_container(OmegaConf.create(once), resolve=True)  # as torchtune resolves it, twice
-        assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, f"{text} {{input}}")  # type: ignore[index,call-overload]
+        assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, user)  # type: ignore[index,call-overload]
         constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
-        assert {text, f"{text} {{input}}"} <= constants
+        assert {text, user} <= constants
         row = read_items(paths.split_dir(run["split"]) / "test.jsonl")[0]["row"]
-        asked = chat.tokenizer.decode(chat.prompt_ids(render_messages(run["prompt"], "input", row)))
-        assert text in asked and f"{text.replace('{{', '{').replace('}}', '}')} {row['input']}" in asked
+        tokens = chat.prompt_ids(render_messages(run["prompt"], "input", row))
+        asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
+        assert text in asked and f"{text} {row['input']}" in asked
     assert not list(folder.rglob("pwned"))
 
 
