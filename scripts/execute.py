@@ -112,7 +112,7 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], *, prefl
         print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)
         return 1
     except OSError as error:
-        job_record.end(name, stage, record, "failed", f"{error.strerror}: {error.filename}")
+        job_record.end(name, stage, record, "failed", f"{error.strerror}: {error.filename or 'disk'}")
         raise
     job_record.end(name, stage, record, "done")
     shutil.rmtree(scratch)

@@ -16,6 +16,7 @@ from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_ta
 from ftexp.readme import renew_readme
 from ftexp.renaming import renaming_hints
 from ftexp.run_disk import adapter_megabytes
+from ftexp.run_lock import only_one_make
 from ftexp.spec import Experiment
 from ftexp.text_table import text_table
 
@@ -24,8 +25,9 @@ def main(arguments: list[str]) -> int:
     """Plan, write, show; 1 where a run has a problem of its own."""
     paths.require_experiment()
     experiment, runs = make_plan()
-    write_generated(plan_files(experiment, runs))
-    renew_readme(experiment, runs)
+    with only_one_make("stamp"):
+        write_generated(plan_files(experiment, runs))
+        renew_readme(experiment, runs)
     print(describe(experiment, runs))
     return 1 if any(run.problems for run in runs) else 0
 

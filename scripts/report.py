@@ -17,7 +17,7 @@ from ftexp import paths
 from ftexp.dvc_files import record_finished, record_report
 from ftexp.errors import run_command
 from ftexp.events import record_event
-from ftexp.filesystem import read_json, sha256_file, sha256_json, write_bytes_if_changed, write_if_changed, write_json
+from ftexp.filesystem import identity, read_json, sha256_file, sha256_json, write_bytes_if_changed, write_if_changed, write_json
 from ftexp.inspect_logs import log_path, logs_not_counted
 from ftexp.job_record import began_at, read_job
 from ftexp.planning import folders_not_in_design, planned_runs
@@ -131,8 +131,7 @@ def _key(all_facts: list[RunFacts]) -> str:
 
 
 def _size_and_time(path: Path) -> list[str | int]:
-    stat = path.stat()
-    return [str(path), stat.st_size, stat.st_mtime_ns]
+    return [str(path), *identity(path)]
 
 
 def _pair(state: Any) -> list[str] | None:

@@ -64,13 +64,19 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
 
 
+def call(*command):
+    """Run a command that has to end well; its own message is above ours."""
+    if subprocess.call(command) != 0:
+        stop("setup: `%s` failed. Its message is above; when that is cured, run the same command again." % " ".join(command))
+
+
 def init_git():
     """Make a repository where the folder is in no work tree, or is ignored by the one around it."""
     is_inside = git("rev-parse", "--is-inside-work-tree").stdout.strip() == "true"
     top = git("rev-parse", "--show-toplevel").stdout.strip()
     is_own = is_inside and Path(top).resolve() == Path.cwd()
     if not is_inside or (not is_own and git("check-ignore", "--quiet", str(Path.cwd())).returncode == 0):
-        subprocess.run(["git", "init", "--quiet"], check=True)
+        call("git", "init", "--quiet")
 
 
 def init_dvc():
@@ -79,9 +85,14 @@ def init_dvc():
         return
     is_own = Path(git("rev-parse", "--show-toplevel").stdout.strip()).resolve() == Path.cwd()
     dvc = str(VENV / "bin" / "dvc")
-    subprocess.run([dvc, "init", "--quiet", "--force", *([] if is_own else ["--subdir"])], check=True)
-    subprocess.run([dvc, "config", "core.analytics", "false"], check=True)
+    call(dvc, "init", "--quiet", "--force", *([] if is_own else ["--subdir"]))
+    call(dvc, "config", "core.analytics", "false")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        stop("interrupted; the same command goes on from here")
+    except OSError as error:
+        stop("%s: %s. When that is cured, run the same command again." % (error.filename or "disk", error.strerror))

@@ -16,12 +16,19 @@ from ftexp.events import record_event
 from ftexp.filesystem import read_json, sha256_text, write_if_changed, write_json
 from ftexp.memories import FileHashes
 from ftexp.planning import planned_runs
+from ftexp.run_lock import only_one_make
 from ftexp.splits import PARTS, make_split, split_inputs
 
 
 def main(arguments: list[str]) -> int:
     """Make every split that is missing or stale."""
     paths.require_experiment()
+    with only_one_make("split"):
+        _make_splits()
+    return 0
+
+
+def _make_splits() -> None:
     hashes = FileHashes(paths.HASHES_JSON)
     data_by_split = {run["split"]: run["data"] for run in planned_runs()}
     for name, data in data_by_split.items():
@@ -29,7 +36,6 @@ def main(arguments: list[str]) -> int:
         if not _is_current(name, inputs, hashes):
             _write_split(name, data, inputs)
     hashes.save()
-    return 0
 
 
 def _inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from ftexp import paths
 from ftexp.checks.verdicts import grouped
 from ftexp.errors import run_command
 from ftexp.events import record_event
-from ftexp.filesystem import read_json, sha256_json, write_json
+from ftexp.filesystem import identity, read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
 from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
 from ftexp.readme import renew_readme
 from ftexp.renaming import renaming_hints
+from ftexp.run_lock import only_one_make
 from ftexp.site import read_site, require_link
 from ftexp.splits import source_paths
 from ftexp.stamping import generate_files
@@ -25,9 +26,15 @@ from ftexp.stamping import generate_files
 def main(arguments: list[str]) -> int:
     """Stamp what is stale; 1 where a run cannot be stamped, unless `--usable` asks only that some can."""
     paths.require_experiment()
+    with only_one_make("stamp"):
+        return _stamp(is_partial=arguments == ["--usable"])
+
+
+def _stamp(*, is_partial: bool) -> int:
     remembered = read_json(paths.STAMP_JSON) if paths.STAMP_JSON.is_file() else {}
     if remembered.get("key") and remembered["key"] == _freshness(remembered.get("sources", []), remembered.get("models", [])):
         return 0
+    begun = _written_by_hand()
     site = read_site(paths.SITE_YAML)
     require_link(site)
     experiment, runs = make_plan()
@@ -42,31 +49,33 @@ def main(arguments: list[str]) -> int:
     for hint in renaming_hints(experiment, runs, left_behind):
         print(f"stamp: {hint}", file=sys.stderr)
     if stamped.refused:
-        return 0 if arguments == ["--usable"] and len(stamped.refused) < len(runs) else 1
+        return 0 if is_partial and len(stamped.refused) < len(runs) else 1
     sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
     models = sorted({str(paths.model_dir(str(run.settings["model"])) / "config.json") for run in runs})
-    content = {"key": _freshness(sources, models), "sources": sources, "models": models, "files": read_known_hashes()}
+    key = _freshness(sources, models) if _written_by_hand() == begun else None  # edited meanwhile: the next call stamps again
+    content = {"key": key, "sources": sources, "models": models, "files": read_known_hashes()}
     write_json(paths.STAMP_JSON, content)
     return 0
 
 
 def _freshness(sources: list[str], models: list[str]) -> str:
-    """A hash of what the generated files follow from, and of themselves; contents where small, else size and time."""
-    small = [paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.JOB_TEMPLATE]
+    """A hash of what the generated files follow from, and of themselves; contents where small, else size, times and inode."""
     code = sorted(Path(__file__).parent.rglob("*.py"))
     generated = [Path(name) for name in read_known_hashes()]
     return sha256_json({
         "root": str(Path.cwd()),
-        "small": {str(path): path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None for path in small},
-        "large": {str(path): _size_and_time(path) for path in [*code, *map(Path, [*sources, *models]), *generated]},
+        "small": _written_by_hand(),
+        "large": {
+            str(path): identity(path) if path.is_file() else None
+            for path in [*code, *map(Path, [*sources, *models]), *generated]
+        },
     })
 
 
-def _size_and_time(path: Path) -> list[int] | None:
-    if not path.is_file():
-        return None
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+def _written_by_hand() -> dict[str, str | None]:
+    """The texts from which everything is generated; None for one that is not there."""
+    files = (paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.JOB_TEMPLATE)
+    return {str(path): path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None for path in files}
 
 
 def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> None:

@@ -9,28 +9,23 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
-import yaml
+from bad_inputs import BAD_INPUTS
+from changes import MODEL, Change, both, constants, edit_json, experiment, free, in_every_row, rows, site, template, tensors
 from ftexp import paths
 from ftexp.errors import UserError
 from ftexp.planning import planned_runs
 from ftexp.yamlfile import load_yaml
-from safetensors.torch import load_file, save_file
 from test_config_check import MISTAKES as CONFIG_MISTAKES
 from tiny_models import TinyExperiment, make_experiment
 from torchtune_verdict import ACCEPTED, torchtune_verdict
 from written_tables import promise, tell
-
-Change = Callable[[], None]
-MODEL = Path("models/tiny")
 
 
 @dataclass(frozen=True)
@@ -49,76 +44,6 @@ class Mistake:
     change: Change
     message: str
     is_warning: bool = False
-
-
-def edit_yaml(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    change(document)
-    path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
-
-
-def edit_json(name: str, **changes: Any) -> None:
-    path = MODEL / name
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
-
-
-def experiment(**sections: Any) -> Change:
-    """Lay sections over experiment.yaml; `factors` are put in place of the old; None removes a key of a section."""
-
-    def change(document: dict[str, Any]) -> None:
-        for key, value in sections.items():
-            old = document.get(key)
-            is_laid_over = isinstance(old, dict) and isinstance(value, dict) and key != "factors"
-            laid = {**old, **value} if is_laid_over else value  # type: ignore[dict-item]
-            document[key] = {name: held for name, held in laid.items() if held is not None} if is_laid_over else laid
-
-    return lambda: edit_yaml(paths.EXPERIMENT_YAML, change)
-
-
-def constants(**values: Any) -> Change:
-    return experiment(constants={key.replace("__", "."): value for key, value in values.items()})
-
-
-def free(*names: str) -> Change:
-    """Take constants out, for a factor to set."""
-    return constants(**dict.fromkeys(names))
-
-
-def site(**values: Any) -> Change:
-    return lambda: edit_yaml(paths.SITE_YAML, lambda document: document.update(values))
-
-
-def rows(change: Callable[[list[dict[str, Any]]], Any]) -> Change:
-    """Edit the rows of the data."""
-
-    def edit() -> None:
-        path = Path("data/raw/rows.json")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        change(document)
-        path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-
-    return edit
-
-
-def in_every_row(**values: str) -> Change:
-    return rows(lambda document: [row.update(values) for row in document])
-
-
-def template(text: str) -> Change:
-    return lambda: (MODEL / "chat_template.jinja").write_text(text, encoding="utf-8") and None
-
-
-def both(*changes: Change) -> Change:
-    return lambda: [change() for change in changes] and None
-
-
-def tensors(change: Callable[[dict[str, Any]], Any]) -> Change:
-    def edit() -> None:
-        held = load_file(MODEL / "model.safetensors")
-        change(held)
-        save_file(held, MODEL / "model.safetensors", metadata={"format": "pt"})
-
-    return edit
 
 
 def cut_the_weights() -> None:
@@ -307,7 +232,8 @@ MISTAKES = [
     Mistake("site", "a module with a blank", site(modules=["cuda 12"]),
             "site.yaml: modules: must be names as `module load` takes them, got 'cuda 12'"),
 ]
-promise("mistakes", [*(mistake.name for mistake in MISTAKES), *(f"config: {name}" for name, *_ in CONFIG_MISTAKES)])
+_CONFIG = (f"config: {name}" for name, *_ in CONFIG_MISTAKES)
+promise("mistakes", [*(mistake.name for mistake in MISTAKES), *(bad.name for bad in BAD_INPUTS), *_CONFIG])
 LEAST = {"schema": 10, "data": 8, "model": 8, "prompt": 6, "design": 5, "site": 5}
 
 

@@ -233,10 +233,10 @@ def test_sampled_answers_have_defaults_and_one_spelling(said: str) -> None:
         ("a: {b: 1, b: 2}\n", "experiment.yaml: line 1, column 11: not readable as YAML: key 'b' stands twice."),
         ("? [a]\n: b\n", "experiment.yaml: line 1, column 3: not readable as YAML: found unhashable key."),
         ("a: !!python/object:os.system x\n", "experiment.yaml: line 1, column 4: not readable as YAML"),
-        ("a: &x [*x]\n", "experiment.yaml: not readable as YAML: Circular reference"),
+        ("a: &x [*x]\n", "experiment.yaml: not readable as YAML: an alias holds itself"),
         ('a: "\\ud83d"\n', "experiment.yaml: not readable as YAML: 'utf-8' codec"),
-        ("- a\n", "experiment.yaml: must be a mapping of keys such as question, data, factors, got list."),
-        ("", "experiment.yaml: must be a mapping of keys such as question, data, factors, got NoneType."),
+        ("- a\n", "experiment.yaml: must be a mapping of keys such as question, data, factors, got a list."),
+        ("", "experiment.yaml: must be a mapping of keys such as question, data, factors, got nothing."),
     ],
 )
 def test_malformed_yaml_is_reported_with_its_place(text: str, message: str) -> None:

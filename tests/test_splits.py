@@ -164,7 +164,7 @@ def test_csv_jsonl_parquet_and_json_give_the_same_split() -> None:
     ("rows", "message"),
     [
         (ROWS[:2], "no row is left for test"),
-        ([], "no row is left for train"),
+        ([], "rows.json: has no rows. Put the data there"),
         ([ROWS[0]] * 50, "no row is left for train"),
         ({"train": ROWS[:5], "test": []}, "no row is left for test"),
         (

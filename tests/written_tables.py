@@ -27,7 +27,7 @@ MISTAKES = """\
 Written by `make test`, which makes each mistake in an experiment that has none, and looks for the message; those of the kind
 `config` are made in a config of torchtune's, without an experiment. Nothing is trained and nothing lost; a warning does not stop
 a run. The last column is what `tune validate` (torchtune 0.6.1) says of the same config. Where ftexp stops before there is a
-config there is nothing to ask it about.
+config there is nothing to ask it about, and of other bad input it is not asked.
 
 | | mistake | what is said | `tune validate` |
 |---|---|---|---|

@@ -12,8 +12,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from ftexp.errors import UserError
-from ftexp.filesystem import read_json
+from ftexp.errors import UserError, sentence
+from ftexp.model_folder import read_model_json
 
 Message = dict[str, str]
 # One of these holds the vocabulary.
@@ -72,7 +72,7 @@ class Chat:
         ids: set[int] = set()
         for name in ("generation_config.json", "config.json"):
             path = self._dir / name
-            eos = read_json(path).get("eos_token_id") if path.is_file() else None
+            eos = read_model_json(path).get("eos_token_id") if path.is_file() else None
             ids |= set(eos) if isinstance(eos, list) else {eos} if eos is not None else set()
         if self.tokenizer.eos_token_id is not None:
             ids.add(self.tokenizer.eos_token_id)
@@ -214,8 +214,9 @@ class Chat:
             if messages[0]["role"] == "system":
                 self._render(messages[1:], is_prompt=is_prompt)
                 raise _no_place(f"the chat template of {self._dir} refuses a system turn ({error})") from error
+            why = sentence(f"{type(error).__name__}: {error}")
             raise UserError(
-                f"{self._dir}: chat_template: cannot render a user's turn and an answer: {type(error).__name__}: {error}. "
+                f"{self._dir}: chat_template: cannot render a user's turn and an answer: {why} "
                 "Use a model whose template can."
             ) from error
         return str(text)

@@ -4,6 +4,7 @@ Only the standard library and PyYAML are imported here, because the cookiecutter
 """
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from ftexp.errors import Findings, suggestion
 from ftexp.factors import Level, find_level
 from ftexp.settings import SEED
 
+# More could not be looked at, and would be written out in memory first.
+MOST_RUNS = 100_000
 Kind = Literal["factorial", "one_at_a_time", "list"]
 FACTORIAL: Kind = "factorial"
 ONE_AT_A_TIME: Kind = "one_at_a_time"
@@ -167,9 +170,23 @@ def check_design(found: Findings, document: dict[str, Any], factors: Factors, ba
     excluded = document.get("exclude")
     exclude = _check_entries(found, "exclude", [] if excluded is None else excluded, factors, known)
     design = Design(kind, tuple(entries), tuple(exclude))
+    size = _most_runs(factors, design)
+    if size > MOST_RUNS:
+        found.add("factors", f"must make at most {MOST_RUNS} runs, got {size}", "Take levels out.")
     if len(found.messages) == count and len(known) == len(factors) and all(factors.values()) and not design.is_full_factorial():
         _check_runs(found, factors, baseline, design)
     return design
+
+
+def _most_runs(factors: Factors, design: Design) -> int:
+    """How many runs a design has before anything is excluded, without making them."""
+    counts = {name: len(levels) for name, levels in factors.items()}
+    if design.kind == FACTORIAL:
+        return math.prod(counts.values())
+    seeds = counts.pop(SEED, 1)
+    if design.kind == ONE_AT_A_TIME:
+        return (1 + sum(count - 1 for count in counts.values())) * seeds
+    return sum(1 if SEED in entry else seeds for entry in design.entries)
 
 
 def _check_entries(found: Findings, key: str, entries: Any, factors: Factors, known: list[Any]) -> list[Places]:

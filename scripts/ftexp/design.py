@@ -1,6 +1,5 @@
 """The design: from factors to runs, each with an id that is a function of its own levels only."""
 
-import itertools
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,9 +47,9 @@ def expand(experiment: Experiment) -> list[Run]:
         UserError: If two runs would have one id, or a run's data section is incomplete.
     """
     planned = combinations(experiment.factors, experiment.baseline, experiment.design)
-    trained = [_make_run(experiment, "trained", levels_of(experiment.factors, combination)) for combination in planned]
-    needed = {control_key(run) for run in trained} if experiment.has_controls else set()
-    runs = [run for run in _controls(experiment) if control_key(run) in needed] + trained
+    cells = [levels_of(experiment.factors, combination) for combination in planned]
+    trained = [_make_run(experiment, "trained", levels) for levels in cells]
+    runs = (_controls(experiment, cells) if experiment.has_controls else []) + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
     for run in trained:
@@ -85,12 +84,16 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
     )
 
 
-def _controls(experiment: Experiment) -> list[Run]:
-    """One untuned run per distinct (model, precision, prompt, test set); its id holds the levels that concern it only."""
-    factors = {name: levels for name, levels in experiment.factors.items() if any(map(_concerns_control, levels))}
+def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run]:
+    """One untuned run per distinct model, precision, prompt and test set of the cells; its id has the levels that concern it."""
     controls: dict[str, Run] = {}
-    for combination in itertools.product(*factors.values()):
-        levels = {name: level for name, level in zip(factors, combination, strict=True) if _concerns_control(level)}
+    seen = set()
+    for cell in cells:
+        levels = {name: level for name, level in cell.items() if _concerns_control(level)}
+        places = tuple((name, id(level)) for name, level in levels.items())
+        if places in seen:
+            continue
+        seen.add(places)
         run = _make_run(experiment, "control", levels)
         if run.data["test"]:  # a test file of its own: what trains does not concern a control
             run.data |= {"train": None, "validation": None}
@@ -163,7 +166,7 @@ def number_text(value: float) -> str:
 def _check_ids(runs: list[Run]) -> None:
     seen: dict[str, Run] = {}
     found = Findings("experiment.yaml")
-    advice = "Use named levels, or set naming."
+    advice = "Name the levels, rename one, or set naming."
     for run in runs:
         other = seen.setdefault(run.id.lower(), run)
         if other is not run:

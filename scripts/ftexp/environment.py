@@ -95,11 +95,12 @@ def make_environment(locks, pip_args):
     if found is not None and not found[1]:
         return
     python = tested_python()
-    if found is None or found[0] not in tested():
+    if found is None or found[0] not in tested() or not (VENV / "bin" / "pip").exists():  # pip comes last: interrupted before
         if VENV.is_symlink():
             VENV.unlink()
         print("setup: making .venv with %s" % python, file=sys.stderr)
-        subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
+        if subprocess.call([python, "-m", "venv", "--clear", str(VENV)]) != 0:
+            stop("setup: %s could not make .venv. Its message is above; VENV=<folder> uses an existing environment." % python)
     print("setup: installing the lock into .venv (about 2 GB, some minutes)", file=sys.stderr)
     command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "-qq"]
     command += [word for lock in locks for word in ("-r", str(lock))] + shlex.split(pip_args)

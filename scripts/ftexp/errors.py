@@ -7,6 +7,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
+# Characters of one part of a message.
+_LONGEST = 600
+
 
 class UserError(Exception):
     """A mistake that the user can cure. The text follows `<file>: <key>: <what>, got <value>. <cure>.`"""
@@ -21,8 +24,8 @@ class Findings:
 
     def add(self, key: str, what: str, cure: str = "") -> None:
         """Add one finding: `key` is a dotted path in the file, `cure` says what to do."""
-        where = f"{self.file}: {key}: " if key else f"{self.file}: "
-        self.messages.append(f"{where}{what}." + (f" {cure}" if cure else ""))
+        where = f"{self.file}: {one_line(key)}: " if key else f"{self.file}: "
+        self.messages.append(f"{where}{one_line(what)}." + (f" {one_line(cure)}" if cure else ""))
 
     def unknown(self, key: str, known: Iterable[str], noun: str = "key") -> None:
         """Add an unknown key, and name the nearest valid one."""
@@ -38,13 +41,25 @@ class Findings:
             raise UserError("\n".join(self.messages))
 
 
+def one_line(text: str) -> str:
+    """A user's text as a message shows it: on one line, nothing that a terminal obeys, its middle left out where it is long."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST * 3 // 4]} ... {text[-_LONGEST // 4 :]}"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def sentence(text: str) -> str:
+    """A message with one full stop at its end."""
+    return text if text.endswith(("?", "...")) else f"{text.rstrip('.')}."
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The nearest valid word, or the list of them where none is near."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f"Valid here: {', '.join(names)}."
+    return f"Valid here: {', '.join(names)}." if names else "None is valid here."
 
 
 _CURES = {

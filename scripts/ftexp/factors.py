@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.errors import Findings, suggestion
-from ftexp.sections import DATA_KEYS, PROMPT_KEYS, check_prompt_value, check_split, complete_split, read_section
+from ftexp.sections import DATA_KEYS, PROMPT_KEYS, check_data_value, check_prompt_value, check_split, complete_split, read_section
 from ftexp.settings import REFUSED_KEYS, SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
@@ -121,8 +121,8 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
             found.add(where, "unknown key", suggestion(name, [f"data.{k}" for k in DATA_KEYS]))
         elif tail == "split":
             check_split(found, where, value)
-        elif not isinstance(value, str) or not value:
-            found.add(where, f"must be a text, got {value!r}")
+        else:
+            check_data_value(found, where, tail, value)
     elif head == "prompt":
         if tail not in PROMPT_KEYS:
             found.add(where, "unknown key", suggestion(name, [f"prompt.{k}" for k in PROMPT_KEYS]))

@@ -13,6 +13,9 @@ from ftexp.filesystem import read_json, write_json
 from ftexp.gpus import gpu_names
 from ftexp.slurm import own_job_id, restarts
 
+# When this process began a stage, by a clock that nobody sets.
+_BEGAN: dict[tuple[str, str], float] = {}
+
 
 def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
     """Write that the stage has begun, and return what was written.
@@ -27,6 +30,7 @@ def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
     if own_job_id():
         record |= {"job_id": own_job_id(), "submission": os.environ.get("FTEXP_SUBMISSION", ""), "restarts": restarts()}
     write_json(paths.RunPaths(run).job(stage), record)
+    _BEGAN[run, stage] = time.monotonic()
     where = f"on {record['host']}, {', '.join(record['gpus']) or 'no GPU'}"
     print(f"{stage} of {run} {where}, job {own_job_id() or 'none'}, try {restarts() + 1}", flush=True)
     return record
@@ -34,7 +38,7 @@ def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
 
 def end(run: str, stage: str, record: dict[str, Any], state: str, reason: str = "") -> None:
     """Write how a stage that had begun ended; `seconds` is the time since it began."""
-    seconds = round(time.time() - record["started"], 1)
+    seconds = round(time.monotonic() - _BEGAN[run, stage], 1)
     write_json(paths.RunPaths(run).job(stage), {**record, "state": state, "reason": reason, "seconds": seconds})
 
 

@@ -15,7 +15,7 @@ from ftexp.gpus import gpu_ids
 from ftexp.options import Options
 from ftexp.planning import planned_runs
 from ftexp.progress import Progress
-from ftexp.run_lock import is_running
+from ftexp.run_lock import is_running, only_one_make
 from ftexp.site import Site
 from ftexp.slurm_queue import queue_of
 from ftexp.state import Work
@@ -30,6 +30,13 @@ _NOT_BEGUN = "its job ended before its work began; see above, and `setup` and `m
 
 def run_stage(stage: str, site: Site, options: Options) -> int:
     """Do what a stage has to do, on this machine; return 1 if a run failed or was refused."""
+    if options.is_dry:
+        return _run_stage(stage, site, options)
+    with only_one_make(stage):
+        return _run_stage(stage, site, options)
+
+
+def _run_stage(stage: str, site: Site, options: Options) -> int:
     runs = planned_runs()
     _wait_for_running(runs, stage)
     work = Work(queue_of(site), is_forced=options.is_forced)

@@ -24,12 +24,24 @@ def read_model_config(model_dir: Path) -> dict[str, Any]:
     path = model_dir / "config.json"
     if not path.is_file():
         raise UserError(f"{path}: is missing. A model folder needs config.json, tokenizer files and safetensors files.")
+    return read_model_json(path)
+
+
+def read_model_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model's folder.
+
+    Raises:
+        UserError: If it is cut short, or no mapping.
+    """
     try:
-        config: dict[str, Any] = read_json(path)
-    except json.JSONDecodeError as error:
-        why = f"line {error.lineno}: not readable as JSON: {error.msg}"
+        content = read_json(path)
+    except (ValueError, RecursionError) as error:
+        why = f"line {error.lineno}: not readable as JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else (
+            "not readable as JSON in UTF-8")
         raise UserError(f"{path}: {why}. Copy the model again, whole.") from error
-    return config
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold a mapping, got a {type(content).__name__}. Copy the model again, whole.")
+    return content
 
 
 def weight_files(model_dir: Path) -> list[str]:
@@ -40,7 +52,10 @@ def weight_files(model_dir: Path) -> list[str]:
     """
     index = model_dir / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(read_json(index)["weight_map"].values()))
+        held = read_model_json(index).get("weight_map")
+        if not isinstance(held, dict) or not held or not all(isinstance(name, str) for name in held.values()):
+            raise UserError(f"{index}: weight_map: must name the file of each tensor. Copy the model again, whole.")
+        names = sorted(set(held.values()))
         missing = [name for name in names if not (model_dir / name).is_file()]
         if missing:
             raise UserError(f"{index}: names files that are not there: {', '.join(missing)}. Copy the model again, whole.")

@@ -15,7 +15,7 @@ import yaml
 
 from ftexp import paths
 from ftexp.combinations import FACTORIAL, ONE_AT_A_TIME
-from ftexp.errors import UserError, suggestion
+from ftexp.errors import UserError, one_line, suggestion
 from ftexp.filesystem import write_if_changed, write_json
 from ftexp.planning import make_plan, plan_runs, write_plan
 from ftexp.readme import renew_readme
@@ -87,7 +87,7 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     factors = parse_yaml(answers["factors"], "factors")
     if not isinstance(factors, dict):
         example = "{lora_rank: [4, 16], lr: [1e-4, 1e-3]}"
-        raise UserError(f"factors: must be a mapping such as {example}, got '{answers['factors']}'.")
+        raise UserError(f"factors: must be a mapping such as {example}, got '{one_line(answers['factors'])}'.")
     folder = _model_folder(answers["model"])
     model = folder.name if folder else answers["model"]
     is_tiny = model == DEMO_MODEL
@@ -131,7 +131,7 @@ def _data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
         return template_dir / "data" / "words.json", "input", "output"
     name, *columns = answer.split(":")
     if len(columns) not in (0, 2):
-        raise UserError(f"data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN, got '{answer}'.")
+        raise UserError(f"data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN, got '{one_line(answer)}'.")
     file = _existing_file(name, "data")
     column_in, column_out = columns or ("input", "output")
     have = _columns(file)
@@ -147,7 +147,8 @@ def _data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
 def _existing_file(name: str, key: str) -> Path:
     path = Path(os.path.expanduser(name)).resolve()
     if not os.path.isfile(path):
-        raise UserError(f"{key}: there is no file '{name}' (looked for {path}). Give a path relative to the folder you are in.")
+        where = f"'{one_line(name)}' (looked for {one_line(str(path))})"
+        raise UserError(f"{key}: there is no file {where}. Give a path relative to the folder you are in.")
     return path
 
 
@@ -172,7 +173,7 @@ def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list
     twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
     if twice:
         plural = "s" if len(twice) > 1 else ""
-        raise UserError(f"design: {answers['design']} says {', '.join(twice)} already. Leave the answer{plural} out.")
+        raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
     path = _existing_file(answers["design"], "design")
     check_experiment(load_yaml(path), path.name)
     text = path.read_text(encoding="utf-8")
@@ -195,7 +196,7 @@ def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
     demo = template_dir / "data" / Path(name).name
     if name == "data/raw/words.json" and demo.is_file():
         return demo
-    raise UserError(f"design: data: there is no file '{name}' beside {folder.name}/ or in the folder you are in.")
+    raise UserError(f"design: data: there is no file '{one_line(name)}' beside {folder.name}/ or in the folder you are in.")
 
 
 def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
@@ -248,7 +249,7 @@ def _site_path(answer: str, template_dir: Path) -> Path:
     file = os.path.expanduser(answer)
     if os.path.isfile(file):
         return Path(file).resolve()
-    raise UserError(f"site: there is no profile '{answer}'. {suggestion(answer, profiles)} Or give a file of your own.")
+    raise UserError(f"site: there is no profile '{one_line(answer)}'. {suggestion(answer, profiles)} Or give a file of your own.")
 
 
 def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str | None, str]:
@@ -261,7 +262,8 @@ def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str |
         text, count = re.subn(r"(?m)^models:.*$", lambda _: line, site_text)
         return None, text if count else f"{site_text.rstrip()}\n{line}\n"
     if check_setting("model", answer):
-        raise UserError(f"model: '{answer}' is no folder with a config.json. Give the folder of a model in Hugging Face layout.")
+        what = f"'{one_line(answer)}' is no folder with a config.json"
+        raise UserError(f"model: {what}. Give the folder of a model in Hugging Face layout.")
     return None, site_text
 
 

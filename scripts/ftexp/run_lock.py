@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +31,20 @@ def take_lock(run: str, stage: str) -> IO[str]:
         file.close()
         raise UserError(f"{paths.RunPaths(run).dir}: another job is at its {stage} stage. Wait for it: `make wait`.") from error
     return file
+
+
+@contextmanager
+def only_one_make(work: str) -> Iterator[None]:
+    """One process of an experiment at a time does this work (`stamp`, `train`, `dvc` and so on); the next says so and waits."""
+    path = Path(".scratch/locks") / f"make.{work}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:  # leaves the time of the file alone
+        try:
+            lock_file(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another make is at work here ({work}); waiting until it has ended", file=sys.stderr, flush=True)
+            lock_file(file, fcntl.LOCK_EX)
+        yield
 
 
 def is_running(run: str, stage: str) -> bool:

@@ -48,12 +48,23 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
     complete["input"] = data.get("input", "input")
     complete["output"] = data.get("output", "output")
     for key in ("source", "train", "validation", "test", "input", "output"):
-        value = complete[key]
-        if value is not None and not (isinstance(value, str) and value):
-            found.add(f"{prefix}.{key}", f"must be a text, got {value!r}")
-            complete[key] = None
+        is_wanted = key in ("input", "output")
+        if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
+            complete[key] = key if is_wanted else None
     complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
     return complete
+
+
+def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
+    """Check the name of a file or a column, one of data's keys but `split`; return whether it is one."""
+    if not (isinstance(value, str) and value):
+        found.add(where, f"must be a text, got {value!r}")
+    elif key not in ("input", "output") and not (value.isprintable() and "${" not in value):
+        found.add(where, f"must be a file's name on one line, without the '${{' that DVC reads as a reference, got {value!r}",
+                  "Rename the file.")
+    else:
+        return True
+    return False
 
 
 def check_sources(found: Findings, data: dict[str, Any]) -> None:

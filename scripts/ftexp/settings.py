@@ -1,5 +1,6 @@
 """The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,7 @@ def _folder_name(value: Any) -> bool:
     parts = value.split("/")
     return len(parts) <= 2 and all(
         part and len(part) <= 96 and part.isprintable() and not part.startswith((".", "-", "~")) for part in parts
-    )
+    ) and "${" not in value  # which DVC and OmegaConf read as a reference
 
 
 def _lora_modules(value: Any) -> bool:
@@ -127,6 +128,8 @@ SETTINGS: dict[str, Setting] = {
 # Top-level keys of torchtune's recipes that may be set although they have no dot and no short name.
 TORCHTUNE_TOP_LEVEL = ("clip_grad_norm", "compile", "enable_activation_checkpointing", "enable_activation_offloading")
 
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+
 # Keys of the generated config that another fact owns, and what to set instead.
 OWNED_KEYS = {
     "optimizer.lr": "lr",
@@ -173,7 +176,7 @@ def refused_recipe(recipe: str) -> str | None:
 
 def is_torchtune_key(name: str) -> bool:
     """Whether `name` can only be a key of torchtune's config (a dotted one, or a known top-level one)."""
-    return name in TORCHTUNE_TOP_LEVEL or ("." in name and not name.startswith(("data.", "prompt.")))
+    return name in TORCHTUNE_TOP_LEVEL or (bool(_DOTTED.fullmatch(name)) and not name.startswith(("data.", "prompt.")))
 
 
 def owned_by(name: str) -> str | None:

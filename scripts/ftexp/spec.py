@@ -74,7 +74,8 @@ def check_experiment(document: Any, file: str) -> Experiment:
         UserError: With every mistake of the document at once.
     """
     if not isinstance(document, dict):
-        raise UserError(f"{file}: must be a mapping of keys such as question, data, factors, got {type(document).__name__}.")
+        got = "nothing" if document is None else f"a {type(document).__name__}"
+        raise UserError(f"{file}: must be a mapping of keys such as question, data, factors, got {got}.")
     found = Findings(file)
     check_keys(found, "", document, TOP_KEYS)
     data = check_data(found, "data", read_section(found, document, "data"))

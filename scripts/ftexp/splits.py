@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftexp.errors import UserError
+from ftexp.errors import UserError, one_line
 from ftexp.filesystem import sha256_json
 from ftexp.memories import FileHashes
 from ftexp.sections import DEFAULT_SPLIT
@@ -77,6 +77,8 @@ def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
     if not data["source"]:
         return {part: _plain_rows(Path(data[part])) if data[part] else [] for part in PARTS}
     content = load_rows(Path(data["source"]))
+    if not content:
+        raise UserError(f"{data['source']}: has no rows. Put the data there, or correct the data section of experiment.yaml.")
     if isinstance(content, dict):
         if data["split"]:
             raise UserError(
@@ -114,7 +116,9 @@ def _strata(rows: list[Row], split: dict[str, Any], file: str) -> list[list[list
     gathered: dict[str, list[Row]] = defaultdict(list)
     for number, row in enumerate(rows, 1):
         if column not in row:
-            raise UserError(f"{file}: row {number}: has no column '{column}', which data.split names.")
+            raise UserError(
+                f"{file}: row {number}: has no column '{one_line(column)}', which data.split names. {_columns_of(row)}"
+            )
         gathered[json.dumps(row[column], sort_keys=True, default=str)].append(row)
     if split["stratify"]:
         return [[[row] for row in stratum] for stratum in gathered.values()]
@@ -141,13 +145,18 @@ def _check_columns(data: dict[str, Any], part: str, rows: list[Row]) -> None:
             column = data[key]
             if column not in row:
                 raise UserError(
-                    f"{file}: {part} row {number}: has no column '{column}', which experiment.yaml names as data.{key}. "
-                    f"Its columns: {', '.join(map(str, row))}."
+                    f"{file}: {part} row {number}: has no column '{one_line(column)}', "
+                    f"which experiment.yaml names as data.{key}. {_columns_of(row)}"
                 )
             if row[column] is None or (key == "output" and not str(row[column]).strip()):
+                got = one_line(repr(row[column]))
                 raise UserError(
-                    f"{file}: {part} row {number}: column '{column}' is empty, got {row[column]!r}. Fill it or remove the row."
+                    f"{file}: {part} row {number}: column '{one_line(column)}' is empty, got {got}. Fill it or remove the row."
                 )
+
+
+def _columns_of(row: Row) -> str:
+    return f"Its columns: {one_line(', '.join(map(str, row)))}."
 
 
 def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[str, int]:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.chat import Chat
-from ftexp.filesystem import read_json
-from ftexp.model_folder import read_model_config
+from ftexp.model_folder import read_model_config, read_model_json
 
 # Texts that stand for one token in the templates of chat models.
 _MARK = re.compile(r"<\|[^|<>{}'\"\s]+\|>|<(?:start|end)_of_turn>")
@@ -57,7 +56,7 @@ def _check_ends(folder: Path, chat: Chat) -> list[str]:
     errors = []
     for name in ("config.json", "generation_config.json"):
         path = folder / name
-        said = read_json(path).get("eos_token_id") if path.is_file() else None
+        said = read_model_json(path).get("eos_token_id") if path.is_file() else None
         for token in said if isinstance(said, list) else [said]:
             if token is not None and token not in special:
                 text = chat.tokenizer.convert_ids_to_tokens(token)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ftexp.errors import sentence
+
 # Runs that a line names, and lines that a terminal shows of one kind; preflight.json has all.
 NAMED, SHOWN = 3, 30
 
@@ -32,7 +34,7 @@ def grouped(messages: Mapping[str, list[str]]) -> list[str]:
     for run, found in messages.items():
         for message in found:
             runs_of.setdefault(message, []).append(run)
-    lines = [f"{_named(runs)}: {message}" for message, runs in runs_of.items()]
+    lines = [f"{_named(runs)}: {sentence(message)}" for message, runs in runs_of.items()]
     rest = len(lines) - SHOWN
     return lines[:SHOWN] + ([f"and {rest} more messages, in preflight.json"] if rest > 0 else [])
 
