@@ -1,6 +1,6 @@
 """One stage of one run: what its job script calls. Can be killed at any moment and called again.
 
-Reads runs/<id>/{run.yaml, finetune.yaml or eval.py}, the split, the base model, the checkpoint.
+Reads runs/<id>/{run.yaml, finetune.yaml or eval.py}, the split, the base model, the checkpoint, .env.
 Writes runs/<id>/{checkpoint/, train.csv, train.json} or {eval/, eval.json}; works in .scratch/.
 Command: python scripts/execute.py train|eval RUN [--log] [RUN ...] (bash runs/<id>/finetune.slurm)
          Further runs are done in the same process, which saves their imports; --log writes runs/<id>/<stage>.log.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import claims, job_record, paths, slurm
+from ftexp.dot_env import load_secrets
 from ftexp.errors import UserError, run_command
 from ftexp.filesystem import log_to, sha256_json, write_json
 from ftexp.interruption import when_told_to_stop
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
     paths.require_experiment()
+    load_secrets()
     code = 0
     try:
         for run in runs:
