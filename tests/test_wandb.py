@@ -13,6 +13,7 @@ from typing import Any
 import pandas
 import pytest
 import yaml
+import zipfile_zstd  # noqa: F401  (lets zipfile read what inspect-ai packs)
 from ftexp import tracking
 from ftexp.diagnosis import ADVICE, sign_in_text
 from ftexp.errors import UserError
@@ -43,23 +44,24 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wandb_runs(folder: Path) -> dict[str, tuple[Any, list[dict[str, Any]]]]:
-    """Per W&B run in logs/wandb, by its name, what it says of itself, and its rows."""
+def wandb_runs(folder: Path) -> dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]]:
+    """Per W&B run in logs/wandb, by its name, what it says of itself, its config, and its rows."""
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
 
-    found: dict[str, tuple[Any, list[dict[str, Any]]]] = {}
+    found: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {}
     for path in sorted(folder.glob("logs/wandb/offline-run-*/run-*.wandb")):
-        store, about, rows = DataStore(), None, []
+        store, about, config, rows = DataStore(), None, {}, []
         store.open_for_scan(str(path))
         while (data := store.scan_data()) is not None:
             record = wandb_internal_pb2.Record.FromString(data)
             if record.HasField("run"):
                 about = record.run
+            config |= {item.key: json.loads(item.value_json) for item in record.config.update if item.key}
             if record.HasField("history"):
                 rows.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item})
         assert about is not None and about.display_name not in found, path
-        found[about.display_name] = (about, rows)
+        found[about.display_name] = (about, config, rows)
     return found
 
 
@@ -72,13 +74,12 @@ def trained_rows(folder: Path, run: str) -> list[dict[str, str]]:
 def test_each_training_is_a_wandb_run_of_its_own_with_the_losses_of_its_train_csv(tracked: Path) -> None:
     runs = wandb_runs(tracked)
     assert set(runs) == set(RUNS)
-    assert len({about.run_id for about, _ in runs.values()}) == 2
-    for name, (about, rows) in runs.items():
+    assert len({about.run_id for about, _, _ in runs.values()}) == 2
+    for name, (about, config, rows) in runs.items():
         assert (about.project, about.run_group) == ("the lab's project", "small")
         steps = [(row["global_step"], row["loss"]) for row in rows if "loss" in row]
         assert steps == [(int(row["step"]), float(row["loss"])) for row in trained_rows(tracked, name)] and len(steps) == 3
-        config = {item.key: json.loads(item.value_json) for item in about.config.update}
-        assert not config or config["model"]["lora_rank"] == 2
+        assert config["model"]["lora_rank"] == 2 and config["seed"] == int(name[-1])
 
 
 def test_every_secret_is_in_dot_env_and_in_no_other_file(tracked: Path) -> None:

@@ -75,7 +75,7 @@ class Tracker:
             SystemExit: If it cannot begin; nothing was trained yet.
         """
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        os.environ.setdefault("WANDB_CACHE_DIR", os.environ.get("FTEXP_CACHE", ".scratch/wandb"))  # not in the home folder
+        os.environ.setdefault("WANDB_CACHE_DIR", ".scratch/wandb")  # logs of its own, otherwise in the home folder
         import wandb
         from torchtune.training.metric_logging import WandBLogger
 
