@@ -1,6 +1,6 @@
 """One stage of one run: what its job script calls. Can be killed at any moment and called again.
 
-Reads runs/<id>/{run.yaml, finetune.yaml or eval.py}, the split, the base model, the checkpoint.
+Reads runs/<id>/{run.yaml, finetune.yaml or eval.py}, the split, the base model, the checkpoint, .env.
 Writes runs/<id>/{checkpoint/, train.csv, train.json} or {eval/, eval.json}; works in .scratch/.
 Command: python scripts/execute.py train|eval RUN [--log] [RUN ...] (bash runs/<id>/finetune.slurm)
          Further runs are done in the same process, which saves their imports; --log writes runs/<id>/<stage>.log.
@@ -15,6 +15,7 @@ from typing import Any
 
 from ftexp import claims, job_record, paths, slurm
 from ftexp.cores import threads_on_cpu
+from ftexp.dot_env import load_secrets
 from ftexp.errors import UserError, run_command
 from ftexp.filesystem import log_to, sha256_json, write_json
 from ftexp.gpus import gpu_ids
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
     paths.require_experiment()
+    load_secrets()
     if not gpu_ids():
         os.environ.setdefault("OMP_NUM_THREADS", str(threads_on_cpu()))  # before torch is imported, which reads it then
     code = 0

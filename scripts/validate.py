@@ -5,6 +5,7 @@ Writes preflight.json: per run its errors, its warnings, its cost and the hash o
 Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment)
 """
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +16,14 @@ from ftexp.checks.cost import cost_in_words
 from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site
 from ftexp.checks.verdicts import Verdicts, grouped
+from ftexp.dot_env import check_secrets, read_secrets
 from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import write_json
 from ftexp.planning import planned_runs
 from ftexp.site import read_site
 from ftexp.state import Missing, Work, read_preflight
+from ftexp.tracking import check_tracking
 
 
 def main(arguments: list[str]) -> int:
@@ -29,6 +32,7 @@ def main(arguments: list[str]) -> int:
         return _check_one_config(*arguments[:2])
     paths.require_experiment()
     runs, work = planned_runs(), Work()
+    _warn_of_secrets()
     if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         entries = read_preflight()["runs"]
@@ -46,6 +50,13 @@ def main(arguments: list[str]) -> int:
         entry["hash"] = hashes[name][0]
     write_json(paths.PREFLIGHT_JSON, document)
     return _report(runs, verdicts, document["examples"], _cost(runs, work, document["runs"]))
+
+
+def _warn_of_secrets() -> None:
+    """Anew each time and kept nowhere: this is of the machine, and of a file that nothing else hashes."""
+    environment = {**read_secrets(), **os.environ}
+    for warning in [*check_secrets(), *check_tracking(read_site(paths.SITE_YAML), environment)]:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]]:

@@ -53,7 +53,7 @@ def test_a_profile_without_a_line_has_that_lines_default(tmp_path: Path) -> None
 
 
 def test_an_empty_value_is_the_same_as_no_line(tmp_path: Path) -> None:
-    words = ("venv", "conda", "account", "partition", "constraint", "qos", "mail", "jobs", "submit_cap")
+    words = ("venv", "conda", "account", "partition", "constraint", "qos", "mail", "jobs", "submit_cap", "wandb_project")
     nullable = (*words, "pip_args", "setup", "modules", "sizes", "fields")
     assert _read(tmp_path, "".join(f"{key}: null\n" for key in nullable)) == Site()
 
@@ -77,6 +77,7 @@ WRONG_TYPES = [
     ("setup: [a]", "setup: must be a text or null, got ['a']."),
     ("offline: 'yes'", "offline: must be true or false, got 'yes'."),
     ("offline: yes", "offline: must be true or false, got 'yes'."),  # YAML 1.2: no boolean
+    ("wandb_project: 3", "wandb_project: must be a text or null, got 3."),
     ("offline: 1", "offline: must be true or false, got 1."),
     ("jobs: '2'", "jobs: must be a whole number or null, got '2'."),
     ("jobs: true", "jobs: must be a whole number or null, got True."),

@@ -2,14 +2,21 @@
 
 from pathlib import Path
 
+from ftexp.tracking import REFUSED
+
 _SIGNS = {
     "out of GPU memory": ("OutOfMemoryError", "CUDA out of memory"),
+    "no Weights & Biases": (REFUSED,),
     "disk full": ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing"),
 }
 ADVICE = {
     "out of GPU memory": (
         "In experiment.yaml halve batch_size and double gradient_accumulation_steps (the effective batch stays), or set "
         "enable_activation_checkpointing: true; or ask for a larger GPU in site.yaml"
+    ),
+    "no Weights & Biases": (
+        "Its reason is in the log. See to the key (WANDB_API_KEY in .env) and the network, or set offline: true or "
+        "wandb_project: null in site.yaml"
     ),
     "disk full": "Make room, or ask for a larger quota",
 }

@@ -18,7 +18,7 @@ from ftexp.site import Resources, Site
 _FIELD = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 _BRACES = re.compile(r"\{\{([^{}\n]*)\}\}")
 # Fields of several lines, which stand on a line of their own and are not quoted again.
-_BLOCKS = ("sbatch", "guard", "environment", "offline")
+_BLOCKS = ("sbatch", "guard", "environment", "offline", "wandb")
 # What submit says on sbatch's command line, so that runs that differ only here go into one array; a lab's template may
 # name and comment a job sent by hand, but not say where it writes and what an array is.
 _NOT_THE_LABS = ("--output", "--error", "--array", "-o", "-e", "-a")
@@ -100,6 +100,7 @@ def check_template(template: str, site: Site, file: str) -> None:
     """
     used = {match[1] for match in _FIELD.finditer(template)}
     needed = ("root", "stage", "run", *(("sbatch", "guard") if site.backend == "slurm" else ()))
+    needed += ("wandb",) if site.wandb_project else ()
     messages = [f"{file}: names no {{{{{name}}}}}: {_NEEDED_FOR[name]}. Put it back." for name in needed if name not in used]
     is_head = True
     for number, line in enumerate(template.splitlines(), start=1):
@@ -118,6 +119,7 @@ _NEEDED_FOR = {
     "root": "a script has to enter the experiment's folder", "stage": "a script has to name its stage",
     "run": "a script has to name its run", "sbatch": "without it a job asks for no walltime, no memory and no GPU",
     "guard": "without it a script would train on the login node",
+    "wandb": "site.yaml says wandb_project, and without it nothing would be logged there",
 }
 
 
@@ -159,6 +161,7 @@ def _fields(site: Site, facts: ScriptFacts) -> dict[str, str | None]:
         "mail": site.mail, "warn_s": str(site.warn_s),
         "sbatch": "\n".join(_directives(site, asked)), "guard": _guard(site, facts), "environment": _environment(site),
         "offline": "export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1" if site.offline else "",
+        "wandb": _wandb(site),
     }
 
 
@@ -189,6 +192,13 @@ _TARGETS = {"train": "submit", "eval": "eval"}
 def _environment(site: Site) -> str:
     lines = [f"module load {shlex.quote(module)}" for module in site.modules]
     return "\n".join([*lines, *site.setup.splitlines()])
+
+
+def _wandb(site: Site) -> str:
+    if site.wandb_project is None:
+        return ""
+    mode = "offline" if site.offline else "online"
+    return f"export FTEXP_WANDB_PROJECT={shlex.quote(site.wandb_project)} FTEXP_WANDB_MODE={mode}"
 
 
 def _about_unset(where: str, name: str, fields: Mapping[str, str | None]) -> str:

@@ -75,6 +75,7 @@ class RunPaths:
 
 EXPERIMENT_YAML = Path("experiment.yaml")
 SITE_YAML = Path("site.yaml")
+DOT_ENV = Path(".env")
 JOB_TEMPLATE = Path("job.slurm.template")
 RUNS_CSV = Path("runs.csv")
 RUNS_DIR = Path("runs")
@@ -98,6 +99,8 @@ ROOT_DVC_LOCK = Path("dvc.lock")
 STAMP_JSON = Path(".scratch/stamp.json")
 HASHES_JSON = Path(".scratch/hashes.json")
 RUN_DOCUMENTS_JSON = Path(".scratch/runs.json")
+# Weights & Biases makes its folder `wandb` here.
+LOGS_DIR = Path("logs")
 CLAIMS_DIR = Path(".scratch/claims")
 SUBMISSIONS_DIR = Path(".scratch/submissions")
 DEFERRED_JSON = Path(".scratch/deferred.json")

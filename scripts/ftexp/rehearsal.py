@@ -135,7 +135,7 @@ def local_site(document: dict[str, Any], *, has_modules: bool) -> dict[str, Any]
     Args:
         has_modules: Whether this machine knows environment modules; on another they are left out.
     """
-    left_out = ("venv", "conda", "sizes", *(() if has_modules else ("modules",)))
+    left_out = ("venv", "conda", "sizes", "wandb_project", *(() if has_modules else ("modules",)))
     site = {key: value for key, value in document.items() if key not in left_out}
     for stage in STAGES:
         if site.get(stage):

@@ -52,7 +52,8 @@ class Site:
         device: `auto` takes a GPU where there is one.
         modules: Environment modules that every job loads.
         setup: Shell lines that a job script runs first.
-        offline: Whether jobs are told that there is no hub to be asked.
+        offline: Whether jobs are told that there is no hub to be asked, and Weights & Biases writes to logs/wandb only.
+        wandb_project: Weights & Biases' project that trainings are logged to, besides train.csv; None: none.
         jobs: Runs at a time. None: local: one per GPU, or on a CPU one per core, at most 4; slurm: no limit of ours.
         account, partition, constraint, qos, mail: What sbatch's options of these names get; None: not given.
         train, eval: Resources of a stage's job.
@@ -74,6 +75,7 @@ class Site:
     modules: tuple[str, ...] = ()
     setup: str = ""
     offline: bool = True
+    wandb_project: str | None = None
     jobs: int | None = None
     account: str | None = None
     partition: str | None = None
@@ -109,7 +111,8 @@ _TEXT, _WHOLE, _LIST, _MAPPING, _FLAG = (str,), (int,), (list,), (dict,), (bool,
 _NULL = (type(None),)
 _KINDS: dict[str, tuple[type, ...]] = {
     "backend": _TEXT, "models": _TEXT, "venv": _TEXT + _NULL, "conda": _TEXT + _NULL, "pip_args": _TEXT + _NULL, "device": _TEXT,
-    "modules": _LIST + _NULL, "setup": _TEXT + _NULL, "offline": _FLAG, "jobs": _WHOLE + _NULL,
+    "modules": _LIST + _NULL, "setup": _TEXT + _NULL, "offline": _FLAG, "wandb_project": _TEXT + _NULL,
+    "jobs": _WHOLE + _NULL,
     "account": _TEXT + _NULL, "partition": _TEXT + _NULL, "constraint": _TEXT + _NULL, "qos": _TEXT + _NULL,
     "mail": _TEXT + _NULL, "train": _MAPPING, "eval": _MAPPING, "sizes": _MAPPING + _NULL, "submit_cap": _WHOLE + _NULL,
     "array_max": _WHOLE, "warn_s": _WHOLE, "tries": _WHOLE, "poll_s": _WHOLE, "fields": _MAPPING + _NULL,
@@ -118,6 +121,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
 _ONE_WORD = re.compile(r"[^\s'\"\\-][^\s'\"\\]*")
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
+# Of Weights & Biases.
+_PROJECT = re.compile(r"[^/\\#?%:\s]([^/\\#?%:\n]{0,126}[^/\\#?%:\s])?")
 
 
 def read_site(path: Path) -> Site:
@@ -187,6 +192,9 @@ def _check_words(found: Findings, known: dict[str, Any]) -> None:
     for key in ("account", "partition", "constraint", "qos", "mail"):
         if key in known and not _ONE_WORD.fullmatch(known[key]):
             found.add(key, f"must be one word without blanks, quotes and backslashes, not beginning with '-', got {known[key]!r}")
+    project = known.get("wandb_project", "ftexp")
+    if not _PROJECT.fullmatch(project) or not project.isprintable():
+        found.add("wandb_project", f"must be a name of at most 128 characters without / \\ # ? % and ':', got {project!r}")
     for module in known.get("modules", []):
         if not isinstance(module, str) or not _MODULE.fullmatch(module):
             found.add("modules", f"must be names as `module load` takes them, got {module!r}")

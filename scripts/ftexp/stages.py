@@ -12,6 +12,7 @@ from ftexp.eval_file import task_name
 from ftexp.filesystem import read_json
 from ftexp.publishing import publish_checkpoint, replace_dir
 from ftexp.torchtune_config import is_distributed, is_lora, rows_per_process
+from ftexp.tracking import missing_key, name_wandb_run
 
 MANY = 100_000
 
@@ -33,6 +34,17 @@ def require_device() -> None:
         raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
 
 
+def require_tracking() -> None:
+    """The key is known where trainings are logged to Weights & Biases online.
+
+    Raises:
+        StageFailed: If it is not.
+    """
+    missing = missing_key(os.environ) if os.environ.get("FTEXP_WANDB_MODE") == "online" else None
+    if missing:
+        raise StageFailed(missing)
+
+
 def resumable_epochs(run: dict[str, Any], stage: str) -> int:
     """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
     from ftexp.training.resume import finished_epochs
@@ -51,11 +63,13 @@ def train(run: dict[str, Any], scratch: Path) -> None:
     from ftexp.training.process import run_recipe
     from ftexp.training.resume import epoch_dirs
 
+    require_tracking()
     settings, places = run["settings"], paths.RunPaths(run["run"])
     finished = resumable_epochs(run, "train")
     if finished:
         print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
     processes = int(os.environ.get("FTEXP_PROCESSES", "1")) if is_distributed(settings["recipe"]) else 1
+    name_wandb_run(run, scratch, is_resumed=bool(finished))
     overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
     overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
     log, kills = places.log("train"), cgroup_kills()

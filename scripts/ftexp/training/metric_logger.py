@@ -1,4 +1,7 @@
-"""The metric logger component: train.csv, one row per optimiser step, without gaps or repeats after a resume."""
+"""The metric logger component: train.csv, one row per optimiser step, without gaps or repeats after a resume.
+
+Where site.yaml names a project, torchtune's logger to Weights & Biases gets every step too.
+"""
 
 import csv
 import os
@@ -10,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torchtune.training.metric_logging import MetricLoggerInterface
 
+from ftexp.tracking import Tracker, open_tracker
 from ftexp.training.resume import finished_epochs
 
 COLUMNS = ("step", "epoch", "loss", "lr", "tokens_per_s", "peak_gb")
@@ -29,6 +33,7 @@ class CsvLogger(MetricLoggerInterface):
         self._steps_before = 0
         self._offset: int | None = None
         self._file: Any = None
+        self._tracker: Tracker | None = None
 
     def log_config(self, config: DictConfig) -> None:
         """Begin the file, or, where training resumes, keep the rows of the finished epochs."""
@@ -44,6 +49,9 @@ class CsvLogger(MetricLoggerInterface):
         os.replace(aside, self._path)
         self._file = self._path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
+        self._tracker = open_tracker()
+        if self._tracker:
+            self._tracker.log_config(config)
 
     def log(self, name: str, data: Any, step: int) -> None:
         """One metric of a step, as `log_dict`."""
@@ -68,12 +76,17 @@ class CsvLogger(MetricLoggerInterface):
         if total % self._steps_per_epoch == 0 or time.monotonic() - getattr(self, "_flushed", 0) > 1:
             self._file.flush()
             self._flushed = time.monotonic()
+        if self._tracker:
+            self._tracker.log_dict(payload, total)
 
     def close(self) -> None:
         """Finish the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._tracker:
+            self._tracker.close()
+            self._tracker = None
 
 
 def _number(value: Any) -> str:
