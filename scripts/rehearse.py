@@ -16,6 +16,7 @@ from ftexp.design import Run
 from ftexp.errors import UserError, run_command
 from ftexp.options import read_options
 from ftexp.planning import make_plan
+from ftexp.recipes import is_distributed
 from ftexp.rehearsal import (
     LOG,
     TEST_ROWS,
@@ -104,7 +105,7 @@ def _differences(runs: list[Run], changes: list[str], site: Site, *, has_modules
     lines += [f"{model}: its weights are not here; where they are, `make validate` checks them"
               for model in models_without_weights(runs)]
     lines += [f"test rows: at most {TEST_ROWS} of each split; `make validate` checks all rows", *changes]
-    if any("_distributed" in str(run.settings["recipe"]) for run in runs):
+    if any(is_distributed(str(run.settings["recipe"])) for run in runs):
         lines.append("torchtune's distributed recipes do not start on a CPU")
     if site.modules and not has_modules:
         lines.append(f"modules: {', '.join(site.modules)} not loaded: this machine has no command `module`")

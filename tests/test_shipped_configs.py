@@ -14,9 +14,10 @@ import torch
 import yaml
 from ftexp import shipped_configs
 from ftexp.errors import UserError
+from ftexp.recipes import is_lora
 from ftexp.settings import RECIPES
 from ftexp.shipped_configs import Builder, ModelShape, builders, catalogue, nearest_configs, shipped_configs_dir
-from ftexp.torchtune_config import is_lora, training_config
+from ftexp.torchtune_config import training_config
 
 BUILDERS = builders()
 LORA, FULL = "lora_finetune_single_device", "full_finetune_single_device"

@@ -6,6 +6,7 @@ Nothing is read or written.
 from typing import Any
 
 from ftexp.errors import UserError
+from ftexp.recipes import is_lora
 
 # torchao's NF4 scales 64 numbers at a time, and quantises 256 of these scales at a time.
 NUMBERS_AT_A_TIME = 64 * 256
@@ -30,7 +31,7 @@ def check_quantized(family: str, dimensions: dict[str, Any], settings: dict[str,
     if not is_quantized(settings):
         return
     recipe = settings["recipe"]
-    if recipe.startswith("full_"):
+    if not is_lora(recipe):
         why = "a full fine-tune trains the base's own matrices, which nothing can train in 4 bits"
         raise UserError(f"experiment.yaml: quantize_base: {why}, got recipe {recipe}. Use {RECIPE}.")
     if recipe != RECIPE:

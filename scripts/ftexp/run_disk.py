@@ -5,7 +5,7 @@ from typing import Any
 from ftexp import paths
 from ftexp.filesystem import read_json
 from ftexp.model_folder import attention_widths, parameter_count
-from ftexp.torchtune_config import is_lora
+from ftexp.recipes import is_lora
 
 BYTES = {"fp32": 4, "bf16": 2}
 

@@ -17,6 +17,7 @@ import yaml
 
 from ftexp.errors import UserError
 from ftexp.model_families import FAMILIES
+from ftexp.recipes import is_lora
 
 # Builders of torchtune's whose models another family's builder makes too.
 _SAME_FAMILY = {"llama2": "llama3"}
@@ -118,13 +119,12 @@ def _distance(one: ModelShape, other: ModelShape) -> tuple[bool, int]:
 @functools.cache
 def catalogue(recipe: str) -> tuple[ShippedConfig, ...]:
     """The configs that torchtune registers for a recipe and whose model is one of text, DoRA's left out."""
-    is_lora = recipe.startswith("lora_")
     found = []
     for file in _registered(recipe):
         path = shipped_configs_dir() / file
         model = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["model"]
         builder = builders().get(model["_component_"].rpartition(".")[2])
-        if builder and builder.has_lora == is_lora and not model.get("use_dora"):
+        if builder and builder.has_lora == is_lora(recipe) and not model.get("use_dora"):
             found.append(ShippedConfig(path, builder))
     return tuple(found)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ftexp.combinations import combinations, levels_of
 from ftexp.design import Run, abbreviation
 from ftexp.factors import Level
+from ftexp.recipes import on_one_device
 from ftexp.settings import SETTINGS
 from ftexp.spec import Experiment
 
@@ -34,7 +35,7 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
     shares = {size: _rows_of_share(trained, size) for size in _declared(experiment, "train_size") if isinstance(size, float)}
     small["train_size"] = _sizes(_declared(experiment, "train_size"), steps=steps, batch=batch, rows=rows, shares=shares)
     small["dtype"] = _precisions(_declared(experiment, "dtype"))
-    small["recipe"] = {value: value.replace("_distributed", "_single_device") for value in _declared(experiment, "recipe")}
+    small["recipe"] = {value: on_one_device(value) for value in _declared(experiment, "recipe")}
     return small
 
 

@@ -11,7 +11,8 @@ from ftexp.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text
 from ftexp.eval_file import task_name
 from ftexp.filesystem import read_json
 from ftexp.publishing import publish_checkpoint, replace_dir
-from ftexp.torchtune_config import is_distributed, is_lora, rows_per_process
+from ftexp.recipes import is_distributed, is_lora
+from ftexp.torchtune_config import rows_per_process
 from ftexp.tracking import missing_key, name_wandb_run
 
 MANY = 100_000

@@ -11,8 +11,9 @@ from ftexp.errors import UserError
 from ftexp.eval_file import eval_text
 from ftexp.job_script import ScriptFacts, check_template, job_script
 from ftexp.model_folder import model_parameters
+from ftexp.recipes import is_distributed
 from ftexp.site import Site
-from ftexp.torchtune_config import is_distributed, rows_per_process, training_config
+from ftexp.torchtune_config import rows_per_process, training_config
 from ftexp.yamlfile import dump_yaml
 
 CONFIG_HEADER = (

@@ -17,6 +17,7 @@ from ftexp.errors import UserError, suggestion
 from ftexp.model_families import FAMILIES, dimensions, family_of
 from ftexp.model_folder import read_model_config, weight_files
 from ftexp.quantization import check_quantized, is_quantized
+from ftexp.recipes import is_lora
 from ftexp.shipped_configs import ModelShape, check_decided, nearest_configs, read_as_torchtune, shipped_optimizer
 
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
@@ -25,16 +26,6 @@ _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
     "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
 }
-
-
-def is_lora(recipe: str) -> bool:
-    """Whether a recipe trains LoRA matrices, so that its checkpoint is an adapter."""
-    return recipe.startswith("lora_")
-
-
-def is_distributed(recipe: str) -> bool:
-    """Whether a recipe runs in several processes."""
-    return recipe.endswith("_distributed")
 
 
 def rows_per_process(settings: dict[str, Any], processes: int) -> int:

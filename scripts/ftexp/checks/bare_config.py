@@ -11,8 +11,8 @@ from ftexp.checks.recipe_keys import recipe_keys, recipes
 from ftexp.checks.support import known_faults, refusals
 from ftexp.checks.trial import build_model, check_parts
 from ftexp.errors import UserError, suggestion
+from ftexp.recipes import is_lora
 from ftexp.settings import RECIPES
-from ftexp.torchtune_config import is_lora
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from ftexp.checks.measured_memory import memory_in_words
 from ftexp.design import rows_of_size
 from ftexp.model_folder import model_parameters
 from ftexp.quantization import is_quantized
+from ftexp.recipes import is_lora
 from ftexp.run_disk import BYTES
 from ftexp.site import Site
 from ftexp.state import stages_of
-from ftexp.torchtune_config import is_lora
 
 
 @dataclass(frozen=True)

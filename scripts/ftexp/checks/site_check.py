@@ -3,8 +3,8 @@
 from typing import Any
 
 from ftexp.gpus import gpu_ids
+from ftexp.recipes import is_distributed, on_one_device
 from ftexp.site import Site
-from ftexp.torchtune_config import is_distributed
 
 
 def check_site(run: dict[str, Any], site: Site) -> list[str]:
@@ -13,7 +13,7 @@ def check_site(run: dict[str, Any], site: Site) -> list[str]:
     has_gpu = site.backend != "local" or bool(gpu_ids())
     is_on_cpu = site.device == "cpu" or (site.device == "auto" and not has_gpu)
     if run["kind"] == "trained" and is_distributed(recipe) and is_on_cpu:
-        counterpart = recipe.replace("_distributed", "_single_device")
+        counterpart = on_one_device(recipe)
         what = f"this leaves {recipe} on a CPU, where torchtune 0.6.1 does not start it"
         return [f"site.yaml: device: {what}. Use {counterpart}, or a site with GPUs"]
     if site.device == "cuda" and not has_gpu:

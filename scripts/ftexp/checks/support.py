@@ -3,8 +3,9 @@
 from typing import Any
 
 from ftexp.checks.config_check import module_of
+from ftexp.recipes import is_lora
 from ftexp.settings import REFUSED_KEYS, refused_recipe
-from ftexp.torchtune_config import is_lora, value_in_config
+from ftexp.torchtune_config import value_in_config
 
 Config = dict[str, Any]
 _TEXT_ONLY = "is for pictures, and prompts here are text"

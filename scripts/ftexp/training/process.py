@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from ftexp.gpus import gpu_ids
+from ftexp.recipes import is_distributed
 
 _PRELOADED = (
     "torchtune.config", "torchtune.training", "torchtune.data", "torchtune.modules.peft", "torchdata.stateful_dataloader",
@@ -36,7 +37,7 @@ def run_recipe(recipe: str, config_path: Path, overrides: list[str], *, processe
         one of its processes ended; the log says how.
     """
     launcher = []
-    if recipe.endswith("_distributed"):
+    if is_distributed(recipe):
         # Started by torchrun, even a single process, each with imports of its own. Without an endpoint `tune run` finds a
         # free port, so that trainings on one machine do not meet.
         launcher = ["--nproc_per_node", str(processes)]
