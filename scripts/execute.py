@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import claims, job_record, paths, slurm
-from ftexp.cores import threads_on_cpu
 from ftexp.dot_env import load_secrets
 from ftexp.errors import UserError, run_command
 from ftexp.filesystem import log_to, sha256_json, write_json
-from ftexp.gpus import gpu_ids
 from ftexp.interruption import when_told_to_stop
 from ftexp.planning import read_run
 from ftexp.publishing import write_manifest
@@ -36,8 +34,6 @@ def main(arguments: list[str]) -> int:
         return 2
     paths.require_experiment()
     load_secrets()
-    if not gpu_ids():
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads_on_cpu()))  # before torch is imported, which reads it then
     code = 0
     try:
         for run in runs:

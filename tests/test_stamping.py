@@ -311,7 +311,7 @@ def test_after_a_change_exactly_what_changed_is_regenerated() -> None:
     _edit("lora_rank: [4, 16]", "lora_rank: [2, 4, 16]")
     assert stamp_stage.main([]) == 0
     new = {f"runs/{run}/{name}" for run in ("r2_lr1e-4", "r2_lr1e-3") for name in STAMPED}
-    assert _changed(before) == {*new, "runs.csv", "dvc.yaml", "experiment.yaml"}
+    assert _changed(before) == {*new, "runs.csv", "dvc.yaml", "experiment.yaml", "README.md"}
 
     before = _snapshot()
     _edit("max_tokens: 16", "max_tokens: 20")
@@ -341,7 +341,7 @@ def test_a_run_no_longer_in_the_design_is_kept_and_named(capsys: pytest.CaptureF
     _edit("lora_rank: [4, 16]", "lora_rank: [4]")
     assert stamp_stage.main([]) == 0
     assert "runs/r16_lr1e-3 is not in the design; kept, not reported" in capsys.readouterr().err
-    assert _changed(before) == {"experiment.yaml", "runs.csv", "dvc.yaml"}
+    assert _changed(before) == {"experiment.yaml", "runs.csv", "dvc.yaml", "README.md"}
     assert [run["run"] for run in planned_runs()] == ["base", "r4_lr1e-4", "r4_lr1e-3"]
     assert "r16" not in Path("dvc.yaml").read_text()
     assert plan_stage.main([]) == 0

@@ -16,8 +16,16 @@ def runs_on_cpu() -> int:
 
 
 def threads_on_cpu() -> int:
-    """Threads of one run on a machine without a GPU: the same however many run beside it, and whoever starts it.
+    """Threads of one run on a machine without a GPU: the same however many run beside it."""
+    return max(1, available_cores() // runs_on_cpu())
+
+
+def take_own_threads() -> None:
+    """Let torch compute with the threads of one run, whoever started this process; OMP_NUM_THREADS, where it is set, decides.
 
     torch adds up in another order with another number of threads, and a training is another one then, if only in the last digit.
     """
-    return max(1, available_cores() // runs_on_cpu())
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads_on_cpu())

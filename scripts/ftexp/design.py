@@ -86,14 +86,13 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
 
 def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run]:
     """One untuned run per distinct model, precision, prompt and test set of the cells; its id has the levels that concern it."""
-    controls: dict[str, Run] = {}
-    seen = set()
+    by_places = {}
     for cell in cells:
         levels = {name: level for name, level in cell.items() if _concerns_control(level)}
-        places = tuple((name, id(level)) for name, level in levels.items())
-        if places in seen:
-            continue
-        seen.add(places)
+        places = tuple(own.index(levels[name]) if name in levels else -1 for name, own in experiment.factors.items())
+        by_places[places] = levels
+    controls: dict[str, Run] = {}
+    for _, levels in sorted(by_places.items(), key=lambda pair: pair[0]):
         run = _make_run(experiment, "control", levels)
         if run.data["test"]:  # a test file of its own: what trains does not concern a control
             run.data |= {"train": None, "validation": None}

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from ftexp.chat import Chat
+from ftexp.cores import take_own_threads
 from ftexp.errors import UserError
 from ftexp.evaluation.sampling import DrawnToken, Sampling
 
@@ -52,6 +53,7 @@ def load_model(
     """
     if checkpoint_dir is not None and not checkpoint_dir.is_dir():
         raise UserError(f"{checkpoint_dir}: there is no checkpoint. Train the run first: `make submit`.")
+    take_own_threads()
     is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
     weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
     # Any: a PeftModel passes everything on to the model inside it, which its type does not say.

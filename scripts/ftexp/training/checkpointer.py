@@ -14,6 +14,7 @@ from torchtune import training
 from torchtune.modules.peft import get_lora_module_names
 from torchtune.training import FullModelHFCheckpointer, ModelType
 
+from ftexp.cores import take_own_threads
 from ftexp.training.phi3_adapter import peft_config, peft_weights
 from ftexp.training.process import die_with_launcher
 from ftexp.training.resume import RECIPE_STATE, epoch_dirs, finished_epochs
@@ -53,6 +54,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             initial_lora: Arguments of `draw_lora`, for LoRA matrices to be drawn here; None leaves that to the recipe.
         """
         die_with_launcher()  # here, because every process of a recipe builds a checkpointer, and before it trains
+        take_own_threads()
         epoch = finished_epochs(Path(output_dir)) - 1 if should_load_recipe_state else -1
         adapter = f"epoch_{epoch}/{TRAINED_ADAPTER_FILE}" if epoch >= 0 else None
         super().__init__(
