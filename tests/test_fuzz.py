@@ -62,7 +62,8 @@ GOOD: dict[str, list[Any]] = {
     "source": [*SOURCES], "split": [{"train": 0.5, "validation": 0.25, "test": 0.25, "seed": 3}, {"train": 0.5, "test": 0.5}],
     "input": ["input"], "output": ["output"], "system": ["Be brief.", None], "user": ["{input}", "{who}: {input}"],
     "date": ["2026-01-01"], "base": [True, False], "scorer": ["exact"], "max_tokens": [8], "primary": ["exact"],
-    "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []], "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
+    "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []],
+    "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
     "validation": [None], "test": ["data/raw/parts.json"],
 }
 

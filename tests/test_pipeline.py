@@ -347,7 +347,8 @@ def test_of_two_make_all_at_once_one_waits_and_each_run_is_trained_and_evaluated
     finished: Path, fresh: Path, tmp_path: Path
 ) -> None:
     folder = _copy(fresh, tmp_path)
-    both = [subprocess.Popen(["make", "all"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in "12"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    both = [subprocess.Popen(["make", "all"], cwd=folder, text=True, **quiet) for _ in range(2)]  # type: ignore[call-overload]
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert "another make is at work here (train); waiting until it has ended" in "".join(said)

@@ -127,8 +127,8 @@ def newer_template() -> None:
 
 
 def another_prompt() -> None:
-    edit(paths.EXPERIMENT_YAML, next(line for line in paths.EXPERIMENT_YAML.read_text().splitlines() if line.startswith("  user:")),
-         '  user: "Another: {input}"')
+    lines = paths.EXPERIMENT_YAML.read_text(encoding="utf-8").splitlines()
+    edit(paths.EXPERIMENT_YAML, next(line for line in lines if line.startswith("  user:")), '  user: "Another: {input}"')
 
 
 def pin_another_torch() -> None:
@@ -210,7 +210,8 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"), "",
     ),
     (
-        "`prompt.user`, in every level", lambda: (spec('{prompt.user: "{input}"', '{prompt.user: "!{input}"')(), spec("Cap", "cap")()),
+        "`prompt.user`, in every level",
+        lambda: (spec('{prompt.user: "{input}"', '{prompt.user: "!{input}"')(), spec("Cap", "cap")()),
         ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"), "",
     ),
     ("`prompt.user`, where every level sets it", another_prompt, ALL_DONE, "no run has it"),
