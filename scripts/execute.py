@@ -15,7 +15,7 @@ from typing import Any
 
 from ftexp import claims, job_record, paths, slurm
 from ftexp.dot_env import load_secrets
-from ftexp.errors import UserError, run_command
+from ftexp.errors import UserError, of_the_system, run_command
 from ftexp.filesystem import log_to, sha256_json, write_json
 from ftexp.interruption import when_told_to_stop
 from ftexp.planning import read_run
@@ -37,21 +37,28 @@ def main(arguments: list[str]) -> int:
     code = 0
     try:
         for run in runs:
-            with log_to(paths.RunPaths(run).log(stage)) if "--log" in arguments else nullcontext():
-                code = max(code, _run_or_say_why(stage, run))
+            code = max(code, _run_or_say_why(stage, run, has_log="--log" in arguments))
     finally:
         if "FTEXP_CACHE" in os.environ:
             shutil.rmtree(os.environ["FTEXP_CACHE"], ignore_errors=True)
     return code
 
 
-def _run_or_say_why(stage: str, run: str) -> int:
-    """One run; a mistake of one does not stop the next."""
+def _run_or_say_why(stage: str, run: str, *, has_log: bool) -> int:
+    """One run; a mistake of one does not stop the next, nor does a disk that is full, perhaps of the log itself."""
+    log = paths.RunPaths(run).log(stage)
     try:
-        return _run_one(stage, run)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+        with log_to(log) if has_log else nullcontext():
+            try:
+                return _run_one(stage, run)
+            except UserError as error:
+                print(error, file=sys.stderr)
+    except OSError as error:
+        message = of_the_system(error, str(log) if has_log else "disk")
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+    return 1
 
 
 def _run_one(stage: str, name: str) -> int:

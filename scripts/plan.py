@@ -6,6 +6,7 @@ Command: make plan (python scripts/plan.py)
 
 import csv
 import io
+import os
 
 from ftexp import paths
 from ftexp.design import Run
@@ -18,6 +19,7 @@ from ftexp.renaming import renaming_hints
 from ftexp.run_disk import adapter_megabytes
 from ftexp.run_lock import only_one_make
 from ftexp.spec import Experiment
+from ftexp.splits import source_paths
 from ftexp.text_table import text_table
 
 
@@ -42,6 +44,11 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         _runs_as_table(experiment, runs),
         "",
         _describe_disk([run for run in runs if run.kind == "trained"]),
+    ]
+    lines += [
+        f"outside of the experiment: {path}: neither git nor DVC keeps it, and a clone needs it there. Better copy it to data/raw"
+        for path in sorted({str(path) for run in runs for path in source_paths(run.data)})
+        if os.path.isabs(path) or os.path.normpath(path).startswith("..")
     ]
     extra = folders_not_in_design([run.id for run in runs])
     if extra:

@@ -31,6 +31,7 @@ from ftexp.results import (
     results_header,
     results_rows,
 )
+from ftexp.run_lock import only_one_make
 from ftexp.spec import Experiment, read_experiment
 from ftexp.state import Work, stages_of
 from ftexp.text_table import text_table
@@ -42,6 +43,11 @@ MOST_LINES = 60
 def main(arguments: list[str]) -> int:
     """Report; 0 even where something is missing, which is said on stderr."""
     paths.require_experiment()
+    with only_one_make("report"):  # or an earlier one that takes longer would lay its older state over this one's
+        return _report()
+
+
+def _report() -> int:
     runs = planned_runs()
     work = Work.of_site()
     all_facts = collect_states(work, runs)

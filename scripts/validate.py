@@ -21,6 +21,7 @@ from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import write_json
 from ftexp.planning import planned_runs
+from ftexp.run_lock import only_one_make
 from ftexp.site import read_site
 from ftexp.state import Missing, Work, read_preflight
 from ftexp.tracking import check_tracking
@@ -31,6 +32,11 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return _check_one_config(*arguments[:2])
     paths.require_experiment()
+    with only_one_make("validate"):
+        return _validate()
+
+
+def _validate() -> int:
     runs, work = planned_runs(), Work()
     _warn_of_secrets()
     if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):

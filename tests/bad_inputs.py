@@ -320,6 +320,8 @@ BAD_INPUTS = [
              "data/raw/x.json: line 1: not readable as JSON: holds a number of too many digits. Correct the file."),
     BadInput("data", "a JSON with half a character", data_file("x.json", b'[{"input": "\\ud83d", "output": "b"}]'),
              "data/raw/x.json: line 1: not readable as JSON: holds half a character. Correct the file."),
+    BadInput("data", "a JSON row with a column twice", data_file("x.json", b'[{"input": "a", "output": "b", "input": "c"}]'),
+             "data/raw/x.json: has 'input' twice in one mapping. Keep one."),
     BadInput("data", "an empty parquet", data_file("x.parquet", b""),
              "data/raw/x.parquet: not readable as parquet: Could not open Parquet input source 'data/raw/x.parquet':"),
     BadInput("data", "a parquet cut short", data_file("x.parquet", b"PAR1" + struct.pack("<I", 9)),

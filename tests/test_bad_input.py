@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import plan as plan_stage
 import pytest
 import split as split_stage
 import stamp as stamp_stage
@@ -127,6 +128,21 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
         asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
         assert text in asked and f"{text} {row['input']}" in asked
     assert not list(folder.rglob("pwned"))
+
+
+def test_a_data_file_outside_of_the_experiment_is_read_there_and_the_plan_says_so(folder: Path) -> None:
+    import dvc.repo
+
+    Path("data/raw/rows.json").rename(folder / "rows.json")
+    for name in (str(folder / "rows.json"), "../rows.json"):
+        experiment(data={"source": name})()
+        assert said() == ("validate", 0, [])
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            assert plan_stage.main([]) == 0
+        assert f"outside of the experiment: {name}: neither git nor DVC keeps it" in shown.getvalue()
+    stage = dvc.repo.Repo.init(".", no_scm=True).stage.load_one("dvc.yaml", name="split")
+    assert stage.deps[0].def_path == "../rows.json"
 
 
 FILE_NAMES = ["my rows.json", "-rf.json", ".rows.json", "$(touch pwned); `id` & 'x'.json", "日本 \"é\".json", "#a: b.json"]

@@ -62,7 +62,8 @@ GOOD: dict[str, list[Any]] = {
     "source": [*SOURCES], "split": [{"train": 0.5, "validation": 0.25, "test": 0.25, "seed": 3}, {"train": 0.5, "test": 0.5}],
     "input": ["input"], "output": ["output"], "system": ["Be brief.", None], "user": ["{input}", "{who}: {input}"],
     "date": ["2026-01-01"], "base": [True, False], "scorer": ["exact"], "max_tokens": [8], "primary": ["exact"],
-    "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []], "train": ["data/raw/rows.json"],
+    "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []],
+    "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
     "validation": [None], "test": ["data/raw/parts.json"],
 }
 
@@ -113,21 +114,46 @@ def section(name: str) -> st.SearchStrategy[Any]:
         return names.flatmap(lambda keys: st.fixed_dictionaries({key: mostly(levels(key), one_in=30) for key in keys}))
     if name == "constants":
         return mapping(ASSIGNED, 3).map(lambda held: {"model": "tiny", **held})
-    if name in ("baseline", "naming"):
+    if name == "naming":
         return mapping(FACTORS, 2)
     keys = getattr(sections, f"{name.upper()}_KEYS", None)
     if name == "data":
         return mapping([*sections.DATA_KEYS], 2).map(lambda held: {"source": SOURCES[0], **held})
     if name == "evaluation":
-        return mapping([*sections.EVALUATION_KEYS, *sections.ANALYSIS_KEYS], 3)
+        return mapping([*sections.EVALUATION_KEYS, *sections.SAMPLING, *sections.ANALYSIS_KEYS], 3)
     return mapping([*keys], 2) if keys else good_value(name)
 
 
 NEEDED = ("experiment", "question", "data", "constants")
-documents = st.fixed_dictionaries(
+OF_THE_LEVELS = ("design", "baseline", "exclude")
+sectioned = st.fixed_dictionaries(
     {name: mostly(section(name), one_in=50) for name in NEEDED},
-    optional={name: mostly(section(name), one_in=30) for name in TOP_KEYS if name not in NEEDED},
+    optional={name: mostly(section(name), one_in=30) for name in TOP_KEYS if name not in (*NEEDED, *OF_THE_LEVELS)},
 )
+
+
+def some_levels(factors: dict[Any, Any], *, of_every: bool) -> st.SearchStrategy[Any]:
+    """A level of every factor of a document, or of some: what a run list, a baseline and an exclusion hold."""
+    labels = {name: st.sampled_from([*held]) for name, held in factors.items() if isinstance(held, list | dict) and held}
+    levels_of_all = st.fixed_dictionaries(labels if of_every else {}, optional={} if of_every else labels)
+    return mostly(levels_of_all, one_in=30)
+
+
+def with_a_design(document: Any) -> st.SearchStrategy[Any]:
+    """The document, perhaps with a design, a baseline and an exclusion that speak of its own factors and levels."""
+    factors = document.get("factors") if isinstance(document, dict) else None
+    if not isinstance(factors, dict):
+        return st.just(document)
+    rows = st.lists(some_levels(factors, of_every=True), min_size=1, max_size=3, unique_by=repr)
+    sections_of_levels = st.fixed_dictionaries({}, optional={
+        "design": mostly(st.one_of(st.sampled_from(["factorial", "one_at_a_time"]), rows), one_in=30),
+        "baseline": some_levels(factors, of_every=True),
+        "exclude": mostly(st.lists(some_levels(factors, of_every=False), max_size=2, unique_by=repr), one_in=30),
+    })
+    return sections_of_levels.map(lambda held: {**document, **held})
+
+
+documents = sectioned.flatmap(with_a_design)
 GOOD_TEXT = yaml.safe_dump({
     "experiment": "mine", "question": "Why?", "data": {"source": SOURCES[0]}, "prompt": {"user": "{input}", "date": "2026-01-01"},
     "factors": {"lr": [1e-4, 1e-3], "size": {"small": {"lora_rank": 2}, "large": {"lora_rank": 8}}},

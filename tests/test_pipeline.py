@@ -336,6 +336,43 @@ def test_when_only_make_is_killed_the_next_call_waits_for_what_still_runs(finish
     assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
 
+def events(folder: Path) -> list[str]:
+    """What was trained and evaluated, a line each time."""
+    lines = [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    return sorted(line["what"] for line in lines if line["what"].startswith(("train ", "eval ")))
+
+
+@pytest.mark.slow
+def test_of_two_make_all_at_once_one_waits_and_each_run_is_trained_and_evaluated_once(
+    finished: Path, fresh: Path, tmp_path: Path
+) -> None:
+    folder = _copy(fresh, tmp_path)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    both = [subprocess.Popen(["make", "all"], cwd=folder, text=True, **quiet) for _ in range(2)]  # type: ignore[call-overload]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert "another make is at work here (train); waiting until it has ended" in "".join(said)
+    assert events(folder) == ["eval base", "eval r2_s1", "eval r4_s1", "train r2_s1", "train r4_s1"]
+    assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+    assert [adapter(folder, run) for run in RUNS] == [adapter(finished, run) for run in RUNS]
+
+
+def test_the_kill_of_an_evaluation_costs_its_run_only_and_that_until_the_next_call(copy: Path) -> None:
+    before = (copy / "results.csv").read_bytes()
+    for path in copy.glob("runs/*/eval.json"):
+        path.unlink()
+    process = subprocess.Popen(["make", "eval", "JOBS=1"], cwd=copy, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    record = copy / "runs/base/eval.job.json"
+    record.unlink()
+    wait_until(record.is_file, process)
+    os.kill(json.loads(record.read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+    said = process.communicate()[1]
+    assert process.returncode != 0 and "runs/base: eval failed: killed by SIGKILL (out of memory?)" in said
+    assert said.count("failed: ") == 1 and [path.parent.name for path in sorted(copy.glob("runs/*/eval.json"))] == [*RUNS]
+    make(copy, "eval", "report")
+    assert (copy / "results.csv").read_bytes() == before
+
+
 def children_of(pid: int) -> Iterator[int]:
     """All descendants of a process."""
     for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():

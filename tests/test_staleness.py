@@ -30,11 +30,19 @@ def finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         edit(paths.EXPERIMENT_YAML, "  lr: [0.0001, 0.001]\n", WORDING)
+        answer_by_three_labels()
         assert stamp.main([]) == 0 and split_stage.main([]) == 0
         for run in planned_runs():
             finish(run["run"], stages_of(run))
         assert states() == ALL_DONE
     return folder
+
+
+def answer_by_three_labels() -> None:
+    """For macro_f1 and groups, which words that come once do not have."""
+    path = Path("data/raw/words.json")
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps([{**row, "output": f"label {i % 3}"} for i, row in enumerate(rows)]), encoding="utf-8")
 
 
 def finish(run: str, stages: tuple[str, ...]) -> None:
@@ -118,6 +126,17 @@ def newer_template() -> None:
     append("README.md", "newer\n")()
 
 
+def another_prompt() -> None:
+    lines = paths.EXPERIMENT_YAML.read_text(encoding="utf-8").splitlines()
+    edit(paths.EXPERIMENT_YAML, next(line for line in lines if line.startswith("  user:")), '  user: "Another: {input}"')
+
+
+def pin_another_torch() -> None:
+    path = Path("requirements.txt")
+    old = next(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+    edit(path, f"\n{old}\n", "\ntorch==99.0.0\n")
+
+
 def comment_and_docstring() -> None:
     path = Path("scripts/ftexp/training/dataset.py")
     text = path.read_text(encoding="utf-8")
@@ -137,6 +156,11 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         "`evaluation.cluster`", spec("max_tokens: 16}", "max_tokens: 16, cluster: output}"), ALL_DONE,
         "the report reads the same answers in another way",
     ),
+    (
+        "`evaluation.metrics` and `evaluation.primary`",
+        spec("max_tokens: 16}", "max_tokens: 16, metrics: [macro_f1], primary: macro_f1}"), ALL_DONE, "the same",
+    ),
+    ("`evaluation.groups`", spec("max_tokens: 16}", "max_tokens: 16, groups: [output]}"), ALL_DONE, "the same"),
     (
         "`experiment`, its name", spec("experiment: mine", "experiment: yours"), ("4 done", "6 stale (changed: eval.py)"),
         "every log names its experiment",
@@ -186,6 +210,12 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"), "",
     ),
     (
+        "`prompt.user`, in every level",
+        lambda: (spec('{prompt.user: "{input}"', '{prompt.user: "!{input}"')(), spec("Cap", "cap")()),
+        ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"), "",
+    ),
+    ("`prompt.user`, where every level sets it", another_prompt, ALL_DONE, "no run has it"),
+    (
         "`prompt.date`, which no prompt shows", spec("2026-01-01", "2026-01-02"),
         ("4 stale (changed: finetune.yaml)", "2 stale (changed: eval.py), 4 waiting for their training"),
         "whether a template shows it is not asked",
@@ -203,6 +233,10 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ("the time of the data file alone", lambda: Path("data/raw/words.json").touch(), ALL_DONE, ""),
     (
         "the base model's weights", append("data/models/tiny-instruct/model.safetensors", "x"),
+        ("4 stale (changed: the base model)", "2 stale (changed: the base model), 4 waiting for their training"), "",
+    ),
+    (
+        "`config.json` of the base model, even by a blank", append("data/models/tiny-instruct/config.json", " "),
         ("4 stale (changed: the base model)", "2 stale (changed: the base model), 4 waiting for their training"), "",
     ),
     ("`site.yaml`", append("site.yaml", "tries: 5\n"), ALL_DONE, ""),
@@ -229,7 +263,7 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ("the checks' code", append("scripts/ftexp/checks/cost.py", "NEW = 1\n"), ALL_DONE, "`make validate` proves every run again"),
     ("a newer template that computes the same", newer_template, ALL_DONE, ""),
     (
-        "`requirements.txt`", append("requirements.txt", "# newer\n"), ALL_DONE,
+        "a pin in `requirements.txt`", pin_another_torch, ALL_DONE,
         "the page of the report says which packages gave which runs",
     ),
     ("`finetune.yaml` of a run is gone", remove("runs/r4_wording-plain/finetune.yaml"), ALL_DONE, "it is made again, the same"),

@@ -228,6 +228,16 @@ def test_another_dvc_at_work_is_one_message(said: str, experiment: Path, monkeyp
     )
 
 
+def test_a_config_of_dvcs_that_is_half_written_is_one_message(experiment: Path) -> None:
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core\n  analy")
+    with pytest.raises(UserError) as error:
+        dvc_files._commit(["dvc.yaml:split"])
+    said = str(error.value)
+    assert said.startswith(".dvc/config: dvc cannot read it: ") and said.endswith(". Correct it, or `git checkout .dvc/config`.")
+    assert len(said.splitlines()) == 1
+
+
 def _edit_behind_the_clock(path: Path, text: str) -> None:
     """The same size, and the modification time set back to what it was."""
     before = path.stat()

@@ -1,8 +1,13 @@
 """Where the jobs of a stage run: on this machine, or on a Slurm cluster."""
 
+import sys
+
 from ftexp import local_backend, paths, slurm_backend, slurm_wait
 from ftexp.options import Options
+from ftexp.planning import planned_runs
 from ftexp.site import read_site
+from ftexp.slurm_queue import queue_of
+from ftexp.state import Work, stages_of
 
 
 def run_stage(stage: str, options: Options) -> int:
@@ -14,6 +19,17 @@ def run_stage(stage: str, options: Options) -> int:
 
 
 def wait() -> int:
-    """Come back when nothing of this experiment is under way any more."""
+    """Come back when nothing of this experiment is under way any more, and say what failed.
+
+    That is no error of the waiting: `make submit eval wait report` goes on to the report, which names it again.
+    """
     site = read_site(paths.SITE_YAML)
-    return slurm_wait.wait(site) if site.backend == "slurm" else local_backend.wait()
+    code = slurm_wait.wait(site) if site.backend == "slurm" else local_backend.wait()
+    work = Work(queue_of(site))
+    for run in planned_runs():
+        for stage in stages_of(run):
+            state = work.state(run, stage)
+            if state.status == "failed":
+                print(f"runs/{run['run']}: {stage} failed: {state.reason}", file=sys.stderr)
+    work.hashes.save()
+    return code

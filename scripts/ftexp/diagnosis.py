@@ -1,9 +1,12 @@
 """Why a training died, where the system knows better than its exit status: memory, GPU memory, disk."""
 
+import shutil
 from pathlib import Path
 
 from ftexp.tracking import REFUSED
 
+# Bytes: less than a training that could write would have left.
+_NEXT_TO_NOTHING = 1_000_000
 _SIGNS = {
     "out of GPU memory": ("OutOfMemoryError", "CUDA out of memory"),
     "no Weights & Biases": (REFUSED,),
@@ -18,7 +21,7 @@ ADVICE = {
         "Its reason is in the log. See to the key (WANDB_API_KEY in .env) and the network, or set offline: true or "
         "wandb_project: null in site.yaml"
     ),
-    "disk full": "Make room, or ask for a larger quota",
+    "disk full": "Make room where .scratch and runs are, or ask for a larger quota",
 }
 
 
@@ -34,6 +37,11 @@ def sign_in_log(log: Path, from_byte: int) -> str | None:
 def sign_in_text(text: str) -> str | None:
     """The same, of a message."""
     return next((sign for sign, words in _SIGNS.items() if any(word in text for word in words)), None)
+
+
+def sign_on_disk(folder: Path) -> str | None:
+    """`disk full` where next to nothing is left, and so no log could say it."""
+    return "disk full" if shutil.disk_usage(folder).free < _NEXT_TO_NOTHING else None
 
 
 def cgroup_kills(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:

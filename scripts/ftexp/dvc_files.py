@@ -22,6 +22,8 @@ from ftexp.yamlfile import dump_yaml, load_yaml
 _IN_GIT = (*paths.REPORT_FILES, paths.FIGURES_DIR, paths.METRICS_DIR)
 # How DVC 3.67 says that another process holds its lock.
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked")
+# And that it cannot read .dvc/config; a traceback follows.
+_NO_CONFIG = re.compile(r"configuration error - config file error: (.+?)(?:: |\n|$)")
 HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
 
 
@@ -143,6 +145,9 @@ def _commit(targets: list[str]) -> None:
     if result.returncode != 0 and _BUSY.search(said):
         what = "another dvc command is at work here, so nothing was recorded"
         raise UserError(f".dvc: {what}. Nothing is lost: when that has ended, run the same command again.")
+    if unreadable := _NO_CONFIG.search(result.stderr):
+        what = f"dvc cannot read it: {unreadable[1].rstrip('.')}"
+        raise UserError(f".dvc/config: {what}. Correct it, or `git checkout .dvc/config`.")
     if result.returncode != 0:
         raise UserError(f"dvc commit: {said}")
 

@@ -68,6 +68,17 @@ _CURES = {
 }
 
 
+def of_the_system(error: OSError, where: str = "disk") -> str | None:
+    """The message for what the system refused and a person can cure (no room, no permission); None for any other error.
+
+    Args:
+        where: What to name where the error names no file, as one from a stream does.
+    """
+    if error.errno not in _CURES:
+        return None
+    return f"{error.filename or where}: {error.strerror}. {_CURES[error.errno]}, and run the same command again."
+
+
 def run_command(main: Callable[[list[str]], int]) -> None:
     """Run a stage's `main(arguments)` and exit: 0 done, 1 the user's mistake, 130 interrupted."""
     try:
@@ -80,10 +91,10 @@ def run_command(main: Callable[[list[str]], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     except OSError as error:
-        if error.errno not in _CURES:
+        message = of_the_system(error)
+        if message is None:
             raise
-        where = error.filename or "disk"
-        print(f"{where}: {error.strerror}. {_CURES[error.errno]}, and run the same command again.", file=sys.stderr)
+        print(message, file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,9 +56,11 @@ def log_to(path: Path) -> Iterator[None]:
 
 
 def _point(streams: tuple[TextIO, ...], descriptors: list[int]) -> None:
-    for stream, descriptor in zip(streams, descriptors, strict=True):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())
+    """Every stream to its descriptor, even where a full disk does not take the last words of one."""
+    with ExitStack() as stack:
+        for stream, descriptor in zip(streams, descriptors, strict=True):
+            stack.callback(os.dup2, descriptor, stream.fileno())
+            stack.callback(stream.flush)
 
 
 def write_json(path: Path, value: Any) -> bool:

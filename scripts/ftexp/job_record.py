@@ -1,6 +1,7 @@
 """The record of a stage's last job: where and when it began and how it ended. Written by the job itself; not in git."""
 
 import datetime
+import errno
 import json
 import os
 import socket
@@ -29,17 +30,38 @@ def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
     }
     if own_job_id():
         record |= {"job_id": own_job_id(), "submission": os.environ.get("FTEXP_SUBMISSION", ""), "restarts": restarts()}
-    write_json(paths.RunPaths(run).job(stage), record)
-    _BEGAN[run, stage] = time.monotonic()
     where = f"on {record['host']}, {', '.join(record['gpus']) or 'no GPU'}"
     print(f"{stage} of {run} {where}, job {own_job_id() or 'none'}, try {restarts() + 1}", flush=True)
+    write_json(paths.RunPaths(run).job(stage), record)
+    _BEGAN[run, stage] = time.monotonic()
     return record
 
 
 def end(run: str, stage: str, record: dict[str, Any], state: str, reason: str = "") -> None:
     """Write how a stage that had begun ended; `seconds` is the time since it began."""
     seconds = round(time.monotonic() - _BEGAN[run, stage], 1)
-    write_json(paths.RunPaths(run).job(stage), {**record, "state": state, "reason": reason, "seconds": seconds})
+    _write_end(paths.RunPaths(run).job(stage), {**record, "state": state, "reason": reason, "seconds": seconds})
+
+
+def end_killed(run: str, stage: str, signal_name: str) -> None:
+    """Write how a stage ended whose process was killed before it could; the time is that of the clock."""
+    path = paths.RunPaths(run).job(stage)
+    record = read_json(path)
+    reason = f"killed by {signal_name}" + (" (out of memory?)" if signal_name == "SIGKILL" else "")
+    seconds = round(max(0.0, time.time() - record["started"]), 1)
+    _write_end(path, {**record, "state": "failed", "reason": reason, "seconds": seconds})
+
+
+def _write_end(path: Path, record: dict[str, Any]) -> None:
+    """Over the record of the beginning where a full disk has no room for a second file, but still for this one's first block."""
+    try:
+        write_json(path, record)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        with path.open("r+b") as file:
+            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8"))
+            file.truncate()
 
 
 def began_at(job: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The local backend: runs job scripts with bash, some at a time, each on GPUs of its own where there are several."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from ftexp.cores import runs_on_cpu
 from ftexp.dvc_files import record_finished
 from ftexp.events import record_event
 from ftexp.gpus import gpu_ids
+from ftexp.job_record import end_killed, read_job
 from ftexp.options import Options
 from ftexp.planning import planned_runs
 from ftexp.progress import Progress
@@ -24,6 +26,8 @@ from ftexp.work_list import announce, work_list
 
 POLL_S = 0.5
 WAIT_POLL_S = 1.0
+# What ends a process that nobody asked to end.
+_KILLS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 # Of a job that left no record.
 _NOT_BEGUN = "its job ended before its work began; see above, and `setup` and `modules` in site.yaml"
 
@@ -49,6 +53,7 @@ def _run_stage(stage: str, site: Site, options: Options) -> int:
     if listed.to_do:
         show = Progress(stage, listed.to_do, len(listed.done)).show
         run_jobs(stage, listed.to_do, options.jobs or site.jobs, show, gpus_per_run=max(1, site.resources(stage, 0).gpus))
+        _wait_for_running(runs, stage)  # a training whose process was killed ends by itself
     after = Work()
     failed = _failures(after, runs, stage, listed.to_do)
     for run in listed.to_do:
@@ -91,7 +96,7 @@ def run_jobs(
     """Run a stage of all runs, and come back when they have ended, well or not.
 
     The runs are dealt out to `slots` processes, each of which does its share one after another: the imports, longer
-    than a short run, are paid once per process.
+    than a short run, are paid once per process. Where one is killed, another does what was left of its share.
 
     Args:
         slots: Runs at a time; None: as many as there are GPUs for, or one per core (at most 4) without a GPU.
@@ -100,10 +105,33 @@ def run_jobs(
     gpus = gpu_ids()
     groups = [gpus[start : start + gpus_per_run] for start in range(0, len(gpus) - gpus_per_run + 1, gpus_per_run)] or [gpus]
     count = min(len(runs), slots or (len(groups) if gpus else runs_on_cpu()))
-    workers = [_start(stage, runs[slot::count], _environment(groups[slot % len(groups)])) for slot in range(count)]
-    while any(worker.poll() is None for worker in workers):
+    shares = {slot: runs[slot::count] for slot in range(count)}
+    workers = {slot: _start(stage, shares[slot], _environment(groups[slot % len(groups)])) for slot in shares}
+    while workers:
         time.sleep(POLL_S)
         show()
+        for slot, code in [(slot, code) for slot, worker in workers.items() if (code := worker.poll()) is not None]:
+            shares[slot] = _left_by_a_kill(stage, shares[slot], code)
+            del workers[slot]
+            if shares[slot]:
+                workers[slot] = _start(stage, shares[slot], _environment(groups[slot % len(groups)]))
+
+
+def _left_by_a_kill(stage: str, runs: list[str], code: int) -> list[str]:
+    """What is left of a share whose process ended with `code`: where it was killed, the runs after the one that it was at.
+
+    That one is recorded as failed, unless a training that its process had forked still goes on.
+    """
+    number = -code if code < 0 else code - 128  # as Python says it, and as bash does
+    at_work = [run for run in runs if (read_job(run, stage) or {}).get("state") == "running"]
+    if number not in _KILLS or not at_work:
+        return []
+    if not is_running(at_work[0], stage):
+        end_killed(at_work[0], stage, signal.Signals(number).name)
+    left = runs[runs.index(at_work[0]) + 1 :]
+    if left:
+        print(f"{at_work[0]}: its process was killed; another does the {len(left)} after it", file=sys.stderr, flush=True)
+    return left
 
 
 def _start(stage: str, runs: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

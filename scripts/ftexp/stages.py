@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp import paths
-from ftexp.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text
+from ftexp.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
 from ftexp.eval_file import task_name
 from ftexp.filesystem import read_json
 from ftexp.publishing import publish_checkpoint, replace_dir
@@ -77,7 +77,8 @@ def train(run: dict[str, Any], scratch: Path) -> None:
     from_byte = log.stat().st_size if log.is_file() else 0
     code = run_recipe(settings["recipe"], places.finetune_yaml, overrides, processes=processes)
     if code != 0:
-        raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign_in_log(log, from_byte)))
+        sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
+        raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
     publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
 
 

@@ -68,18 +68,33 @@ def _parse(text: str, path: Path, first_line: int) -> Any:
     """JSON whose texts can be written to a file again.
 
     Raises:
-        UserError: If it is not, or is too deep, or holds a number of more digits than Python reads (4300).
+        UserError: If it is not, names a key twice, is too deep, or holds a number of more digits than Python reads (4300).
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_without_repeats)
         if "\\u" in text:
             json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except _Twice as error:
+        raise UserError(f"{path}: {error}. Keep one.") from error
     except (ValueError, RecursionError) as error:
         line = first_line + getattr(error, "lineno", 1) - 1
         of_kind = {UnicodeEncodeError: "holds half a character", RecursionError: "is nested too deep"}
         what = getattr(error, "msg", None) or of_kind.get(type(error), "holds a number of too many digits")
         raise UserError(f"{path}: line {line}: not readable as JSON: {what}. Correct the file.") from error
     return content
+
+
+class _Twice(Exception):
+    """A mapping that names a column twice; Python would take the last."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Twice(f"has '{one_line(twice)}' twice in one mapping")
+    return row
 
 
 def _read_csv(path: Path) -> list[Row]:
