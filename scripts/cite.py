@@ -60,7 +60,8 @@ def _commit() -> dict[str, Any] | None:
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if head.returncode != 0:
         return None
-    status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    command = ["git", "status", "--porcelain", "--", ".", f":(exclude){paths.EVENTS_JSONL}"]
+    status = subprocess.run(command, capture_output=True, text=True, check=True)
     return {"commit": head.stdout.strip(), "has_uncommitted_changes": bool(status.stdout.strip())}
 
 

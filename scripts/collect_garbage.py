@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     dvc = str(Path(sys.executable).parent / "dvc")
     _require_own_cache(dvc)
     found = unneeded()
-    _describe(found, is_all=is_all)
+    _describe(found, is_all=is_all, will="would be deleted" if options.is_dry else "to be deleted")
     is_anything = found.of_nobody or (is_all and found.of_commits)
     if options.is_dry or not is_anything or not confirm("Delete this from .dvc/cache?", options):
         return 0
@@ -45,11 +45,11 @@ def _require_own_cache(dvc: str) -> None:
         raise UserError(f".dvc/config: cache.dir: {what}. Nothing is deleted; `dvc gc` by hand would delete what others need.")
 
 
-def _describe(found: Unneeded, *, is_all: bool) -> None:
+def _describe(found: Unneeded, *, is_all: bool, will: str) -> None:
     print(f"what no commit and no file here needs, or git holds too: {found.of_nobody} objects, "
-          f"{_megabytes(found.of_nobody_bytes)}: deleted")
+          f"{_megabytes(found.of_nobody_bytes)}: {will}")
     total = sum(found.of_commits.values())
-    fate = "deleted, for ALL=1" if is_all else "kept (ALL=1 deletes it, and so does `dvc gc --workspace` by hand)"
+    fate = f"{will}, for ALL=1" if is_all else "kept (ALL=1 deletes it, and so does `dvc gc --workspace` by hand)"
     print(f"what only earlier commits need: {len(found.of_commits)} outputs, {_megabytes(total)}: {fate}")
     for (name, commit), size in list(found.of_commits.items())[:MOST_LINES]:
         print(f"  {name}  {_megabytes(size)}  last in {commit}")

@@ -13,7 +13,7 @@ from ftexp.design import Run
 from ftexp.design_text import design_in_words
 from ftexp.errors import run_command
 from ftexp.generated import write_generated
-from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table
+from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table, some_of
 from ftexp.readme import renew_readme
 from ftexp.renaming import renaming_hints
 from ftexp.run_disk import adapter_megabytes
@@ -52,7 +52,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     ]
     extra = folders_not_in_design([run.id for run in runs])
     if extra:
-        lines += [f"not in the design (kept, not reported): {', '.join(extra)}", *renaming_hints(experiment, runs, extra)]
+        lines += [f"not in the design (kept, not reported): {some_of(extra)}", *renaming_hints(experiment, runs, extra)]
     lines += [f"problem: {run.id}: {problem}" for run in runs for problem in run.problems]
     return "\n".join(lines)
 
@@ -66,8 +66,11 @@ def _runs_as_table(experiment: Experiment, runs: list[Run]) -> str:
 
 def _describe_disk(trained: list[Run]) -> str:
     sizes = [adapter_megabytes(run.settings) for run in trained]
-    if any(size is None for size in sizes):
+    if not paths.MODELS_LINK.exists():
         return "disk: not known before `make setup` has linked models/"
+    if any(size is None for size in sizes):
+        absent = dict.fromkeys(run.settings["model"] for run, size in zip(trained, sizes, strict=True) if size is None)
+        return f"disk: not known: models/ has no usable {', '.join(absent)}; put the model's folder there, or correct its name"
     return f"disk: about {sum(size for size in sizes if size):.1f} MB of checkpoints, and up to three times that while training"
 
 

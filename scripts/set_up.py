@@ -48,7 +48,7 @@ def site_value(key):
 def link_models(folder):
     """Point the git-ignored link `models` at the site's folder of models."""
     if not folder.is_dir():
-        stop("site.yaml: models: there is no folder %s. Correct the path, or make the folder." % folder)
+        stop("site.yaml: models: there is no folder %s. Make it and put your models there, or correct the path." % folder)
     link = Path("models")
     if link.is_symlink():
         if link.resolve() == folder.resolve():

@@ -14,7 +14,7 @@ from ftexp.errors import run_command
 from ftexp.events import record_event
 from ftexp.filesystem import identity, read_json, sha256_json, write_json
 from ftexp.generated import read_known_hashes, write_generated
-from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document
+from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document, some_of
 from ftexp.readme import renew_readme
 from ftexp.renaming import renaming_hints
 from ftexp.run_lock import only_one_make
@@ -83,8 +83,9 @@ def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> No
     if changed:
         print(f"stamp: {len(changed)} files written, in {len(folders)} of {len(runs)} run folders", file=sys.stderr)
         record_event("stamp", f"{len(changed)} files of {len(folders)} runs")
-    for name in folders_not_in_design(runs):
-        print(f"stamp: runs/{name} is not in the design; kept, not reported", file=sys.stderr)
+    extra = folders_not_in_design(runs)
+    if extra:
+        print(f"stamp: not in the design (kept, not reported): {some_of(extra)}", file=sys.stderr)
     for line in grouped({run: [f"not stamped: {reason}"] for run, reason in refused.items()}):
         print(line, file=sys.stderr)
 

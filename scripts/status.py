@@ -13,7 +13,7 @@ from ftexp.backends import wait
 from ftexp.errors import run_command
 from ftexp.job_record import read_job
 from ftexp.options import Options, read_options
-from ftexp.planning import folders_not_in_design, planned_runs
+from ftexp.planning import folders_not_in_design, planned_runs, some_of
 from ftexp.state import Work, stages_of
 from ftexp.status_words import STAGES, State
 from ftexp.text_table import text_table
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         print(f"\nSlurm does not answer ({work.queue.silence}); its jobs are shown as last known", file=sys.stderr)
     extra = folders_not_in_design([run["run"] for run in runs])
     if extra:
-        print(f"\nnot in the design (kept, not reported): {', '.join(name + _jobs_of(work, name) for name in extra)}")
+        print(f"\nnot in the design (kept, not reported): {some_of([name + _jobs_of(work, name) for name in extra])}")
     return 0
 
 

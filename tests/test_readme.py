@@ -45,7 +45,7 @@ COMMANDS = {
     "git ": PUSHED,
     ".venv/bin/dvc remote add ": PUSHED,
     ".venv/bin/dvc push": PUSHED,
-    ".venv/bin/dvc pull && make all": PUSHED,
+    ".venv/bin/dvc pull --allow-missing && make all": PUSHED,
 }
 
 

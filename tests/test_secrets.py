@@ -12,7 +12,7 @@ from ftexp.errors import UserError
 from ftexp.rehearsal import fill_folder
 
 SECRET = "hunter2-Zx81"
-CURE = "is not of the form KEY=value. A value with quotes or '#' in it goes in quotes."
+CURE = "is not of the form KEY=value. Write one KEY=value a line; a value with quotes or '#' in it goes in quotes."
 
 
 @pytest.fixture(autouse=True)

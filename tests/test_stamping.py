@@ -340,7 +340,7 @@ def test_a_run_no_longer_in_the_design_is_kept_and_named(capsys: pytest.CaptureF
     before = _snapshot()
     _edit("lora_rank: [4, 16]", "lora_rank: [4]")
     assert stamp_stage.main([]) == 0
-    assert "runs/r16_lr1e-3 is not in the design; kept, not reported" in capsys.readouterr().err
+    assert "not in the design (kept, not reported): r16_lr1e-3, r16_lr1e-4" in capsys.readouterr().err
     assert _changed(before) == {"experiment.yaml", "runs.csv", "dvc.yaml", "README.md"}
     assert [run["run"] for run in planned_runs()] == ["base", "r4_lr1e-4", "r4_lr1e-3"]
     assert "r16" not in Path("dvc.yaml").read_text()

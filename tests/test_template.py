@@ -112,7 +112,8 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
         (cache / "x").write_text("")
     result = _bake_by_command(template, tmp_path, "experiment_name=mine")
     assert result.returncode == 0, result.stderr
-    assert "mine: planned: 8 runs and 1 control.\nNext: cd mine && make setup plan, then make all" in result.stdout
+    next_line = f"Next: cd {tmp_path / 'out/mine'} && make setup plan, then make all"
+    assert f"mine: planned: 8 runs and 1 control.\n{next_line}" in result.stdout
     shutil.rmtree(template)
     folder = tmp_path / "out" / "mine"
     assert not [name for name in _files(folder) if "cache" in name]
@@ -121,7 +122,8 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
     assert plan.returncode == 0, plan.stderr
     assert "8 runs (2 lora_rank x 2 lr x 2 seed) and 1 control\n" in plan.stdout
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert {path: text for path, text in after.items() if ".scratch" not in path.parts} == before  # but for plan's memory and lock
+    # Beside plan's memory and lock nothing changed.
+    assert {path: text for path, text in after.items() if ".scratch" not in path.parts} == before
 
 
 def test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived(

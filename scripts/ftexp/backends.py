@@ -3,6 +3,7 @@
 import sys
 
 from ftexp import local_backend, paths, slurm_backend, slurm_wait
+from ftexp.dot_env import read_secrets
 from ftexp.options import Options
 from ftexp.planning import planned_runs
 from ftexp.site import read_site
@@ -13,6 +14,7 @@ from ftexp.state import Work, stages_of
 def run_stage(stage: str, options: Options) -> int:
     """Do (local) or submit (slurm) what a stage has to do; return 1 if a run failed or was refused."""
     site = read_site(paths.SITE_YAML)
+    read_secrets()  # every job would stop at a mistake in them
     if site.backend == "slurm":
         return slurm_backend.submit_stage(stage, site, options)
     return local_backend.run_stage(stage, site, options)

@@ -35,7 +35,8 @@ def read_secrets() -> dict[str, str]:
         if is_error or (key is not None and (value is None or "\0" in value or not _NAME.fullmatch(key))):
             blank = len(original.string) - len(original.string.lstrip())  # a statement begins with the blank lines before it
             line = original.line + original.string[:blank].count("\n")
-            found.add(f"line {line}", "is not of the form KEY=value", "A value with quotes or '#' in it goes in quotes.")
+            cure = "Write one KEY=value a line; a value with quotes or '#' in it goes in quotes."
+            found.add(f"line {line}", "is not of the form KEY=value", cure)
         elif key is not None and value is not None:
             secrets[key] = value
     found.raise_if_any()

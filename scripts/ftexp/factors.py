@@ -10,7 +10,7 @@ from typing import Any
 
 from ftexp.errors import Findings, suggestion
 from ftexp.sections import DATA_KEYS, PROMPT_KEYS, check_data_value, check_prompt_value, check_split, complete_split, read_section
-from ftexp.settings import REFUSED_KEYS, SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by
+from ftexp.settings import REFUSED_KEYS, SETTINGS, TORCHTUNE_TOP_LEVEL, check_setting, is_torchtune_key, owned_by, suggest_setting
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
 RESERVED_FACTORS = (
@@ -36,7 +36,7 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
         if isinstance(levels, dict):
             checked[name] = _check_named_levels(found, key, levels)
         elif name not in SETTINGS and not is_torchtune_key(name):
-            found.unknown(key, [*SETTINGS, *TORCHTUNE_TOP_LEVEL], "factor")
+            _refuse_factor(found, name, levels)
         elif not isinstance(levels, list) or not levels:
             found.add(key, f"must be a list of at least one level, got {levels!r}", "Write [first, second].")
         else:
@@ -46,6 +46,17 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
             _check_repeats(found, key, levels)
         _check_sizes(found, key, checked.get(name, []))
     return checked
+
+
+def _refuse_factor(found: Findings, name: str, levels: Any) -> None:
+    """A factor by a name that is no setting's: perhaps one of a prompt or of data, which needs named levels."""
+    advice = suggest_setting(name, [*SETTINGS, *TORCHTUNE_TOP_LEVEL])
+    own = name.replace(".", "_") if name.startswith(("prompt.", "data.")) else name
+    key = name if own != name else "prompt.user"
+    if own != name or (isinstance(levels, list) and all(isinstance(level, str) for level in levels) and "Valid" in advice):
+        advice = f"What sets a prompt or data has named levels: {own}: {{one: {{{key}: ...}}, other: {{{key}: ...}}}}. " + (
+            "" if own != name else advice)
+    found.add(f"factors.{name}", "unknown factor", advice.strip())
 
 
 def _check_sizes(found: Findings, key: str, levels: list[Level]) -> None:
@@ -139,7 +150,8 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
         elif not _is_plain(value):
             found.add(where, f"must be a finite number, a text, a boolean, a list or null, got {value!r}")
     else:
-        found.unknown(where, [*SETTINGS, *(f"data.{k}" for k in DATA_KEYS), *(f"prompt.{k}" for k in PROMPT_KEYS)])
+        known = [*SETTINGS, *(f"data.{k}" for k in DATA_KEYS), *(f"prompt.{k}" for k in PROMPT_KEYS)]
+        found.add(where, "unknown key", suggest_setting(name, known))
 
 
 def _is_plain(value: Any) -> bool:

@@ -7,6 +7,7 @@ for a reason that the answers hold. Only the standard library and PyYAML are imp
 import json
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ data:
 prompt:
   system: null            # null: no system turn of ours
   user: "{{input}}"         # any column of the data
-  date: 2026-01-01        # what a chat template that prints today's date gets
+  date: "2026-01-01"      # what a chat template that prints today's date gets
 factors:
 {factors}design: {design}
 constants: {constants}
@@ -291,4 +292,4 @@ def fill_experiment(completed: dict[str, Any]) -> str:
     controls = len(runs) - trained
     lines = [f"{experiment.name}: planned: {trained} runs and {controls} control{'' if controls == 1 else 's'}."]
     lines += [f"  {run.id}: not usable: {problem}" for run in runs for problem in run.problems]
-    return "\n".join([*lines, f"Next: cd {Path.cwd().name} && make setup plan, then make all"])
+    return "\n".join([*lines, f"Next: cd {shlex.quote(str(Path.cwd()))} && make setup plan, then make all"])

@@ -21,6 +21,8 @@ from ftexp.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
 MOST_GROUPS, ROWS_PER_LABEL = 50, 5
+# Run folders that a line names.
+MOST_NAMED = 8
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
 
 
@@ -188,6 +190,11 @@ def folders_not_in_design(runs: list[str]) -> list[str]:
     if not paths.RUNS_DIR.is_dir():
         return []
     return sorted(folder.name for folder in paths.RUNS_DIR.iterdir() if folder.is_dir() and folder.name not in set(runs))
+
+
+def some_of(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def factor_names() -> list[str]:

@@ -121,7 +121,7 @@ def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> Non
     """Check one of prompt's keys: system, user or date."""
     if key == "user":
         if not isinstance(value, str):
-            found.add(where, f"must be a text, got {value!r}")
+            found.add(where, f"must be a text, got {value!r}", 'Put it in quotes: "{input}".')
         else:
             _check_placeholders(found, where, value)
     elif key == "system" and value is not None and not isinstance(value, str):

@@ -1,9 +1,11 @@
 """The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from ftexp.errors import suggestion
 
 # The factor whose levels are replicates of a cell.
 SEED = "seed"
@@ -157,6 +159,19 @@ OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
 
 # What decides a control's answers: it is one fixed model, so nothing of the training does.
 CONTROL_SETTINGS = ("model", "dtype", "quantize_base")
+
+
+# What other programs call our settings.
+_OTHER_NAMES = {
+    "learning_rate": "lr", "rank": "lora_rank", "alpha": "lora_alpha", "target_modules": "lora_modules", "num_epochs": "epochs",
+    "num_train_epochs": "epochs", "per_device_train_batch_size": "batch_size", "max_length": "max_seq_len",
+    "precision": "dtype", "base_model": "model", "load_in_4bit": "quantize_base",
+}
+
+
+def suggest_setting(name: str, known: Iterable[str]) -> str:
+    """The setting that is meant by `name`, as other programs call it or as it is nearly written, or all that are known."""
+    return f"Did you mean '{_OTHER_NAMES[name]}'?" if name in _OTHER_NAMES else suggestion(name.rsplit(".", 1)[-1], known)
 
 
 def check_setting(name: str, value: Any) -> str | None:

@@ -52,8 +52,6 @@ def make_split(data: dict[str, Any]) -> Split:
         UserError: If a file, a column or a part is missing or unusable.
     """
     parts = _assign(data)
-    for part, rows in parts.items():
-        _check_columns(data, part, rows)
     order = random.Random(_split_settings(data)["seed"])
     if not _is_split_here(data):
         order.shuffle(parts["train"])
@@ -75,7 +73,8 @@ def _is_split_here(data: dict[str, Any]) -> bool:
 def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
     """Rows per part, in order, duplicates still in."""
     if not data["source"]:
-        return {part: _plain_rows(Path(data[part])) if data[part] else [] for part in PARTS}
+        given = {part: _plain_rows(Path(data[part])) if data[part] else [] for part in PARTS}
+        return {part: _checked(data, part, rows) for part, rows in given.items()}
     content = load_rows(Path(data["source"]))
     if not content:
         raise UserError(f"{data['source']}: has no rows. Put the data there, or correct the data section of experiment.yaml.")
@@ -84,8 +83,8 @@ def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
             raise UserError(
                 f"experiment.yaml: data.split: {data['source']} is split already ({', '.join(content)}). Remove data.split."
             )
-        return {part: list(content.get(part, [])) for part in PARTS}
-    return _divide(content, _split_settings(data), data["source"])
+        return {part: _checked(data, part, list(content.get(part, []))) for part in PARTS}
+    return _divide(_checked(data, "", content), _split_settings(data), data["source"])
 
 
 def _plain_rows(path: Path) -> list[Row]:
@@ -114,7 +113,7 @@ def _strata(rows: list[Row], split: dict[str, Any], file: str) -> list[list[list
     if column is None:
         return [[[row] for row in rows]]
     gathered: dict[str, list[Row]] = defaultdict(list)
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, 2 if str(file).endswith(".csv") else 1):
         if column not in row:
             raise UserError(
                 f"{file}: row {number}: has no column '{one_line(column)}', which data.split names. {_columns_of(row)}"
@@ -138,21 +137,24 @@ def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]
     return chosen
 
 
-def _check_columns(data: dict[str, Any], part: str, rows: list[Row]) -> None:
+def _checked(data: dict[str, Any], part: str, rows: list[Row]) -> list[Row]:
+    """The rows of a file, or of one part of it, if each has an input and an output; a CSV's header is its row 1."""
     file = data["source"] or data[part]
-    for number, row in enumerate(rows, 1):
+    which = f"{part} row" if data["source"] and part else "row"
+    for number, row in enumerate(rows, 2 if str(file).endswith(".csv") else 1):
         for key in ("input", "output"):
             column = data[key]
             if column not in row:
                 raise UserError(
-                    f"{file}: {part} row {number}: has no column '{one_line(column)}', "
+                    f"{file}: {which} {number}: has no column '{one_line(column)}', "
                     f"which experiment.yaml names as data.{key}. {_columns_of(row)}"
                 )
             if row[column] is None or (key == "output" and not str(row[column]).strip()):
                 got = one_line(repr(row[column]))
                 raise UserError(
-                    f"{file}: {part} row {number}: column '{one_line(column)}' is empty, got {got}. Fill it or remove the row."
+                    f"{file}: {which} {number}: column '{one_line(column)}' is empty, got {got}. Fill it or remove the row."
                 )
+    return rows
 
 
 def _columns_of(row: Row) -> str:

@@ -23,6 +23,10 @@ _INPUT_WORDS = {
 }
 
 
+# What DVC holds need not be computed again.
+_BACK = "; `.venv/bin/dvc checkout --allow-missing` brings back what DVC has"
+
+
 class Missing(Exception):
     """An input of a stage is not there yet; the text says which."""
 
@@ -102,7 +106,7 @@ class Work:
             return State("failed", job["reason"])
         if job["state"] in ("running", "stopped"):
             return State("ready", job.get("reason") or "was interrupted")
-        return State("ready", "its files are gone or changed")
+        return State("ready", f"its files are gone or changed{_BACK}")
 
     def _has_outputs(self, manifest: dict[str, Any]) -> bool:
         return all(

@@ -205,7 +205,9 @@ def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
         if shares:
             lacking = f"{' and '.join(shares)}, and failures may depend on the factor"
-            notes.append(f"{lacking}; what is left is averaged over {int(known['n_strata'].min())} {averaged_over}")
+            count = int(known["n_strata"].min())
+            named = averaged_over if count != 1 else averaged_over.replace("combinations", "combination").replace("cells", "cell")
+            notes.append(f"{lacking}; what is left is averaged over {count} {named}")
         notes.append(_over_what(known))
     return notes
 

@@ -43,7 +43,7 @@ def level_label(level: Any) -> str:
     if level is None or isinstance(level, bool):
         return {None: "none", True: "true", False: "false"}[level]
     if isinstance(level, int | float):
-        return number_text(level)
+        return "1.0" if isinstance(level, float) and level == 1 else number_text(level)  # as a share of rows 1.0 is not 1
     return "+".join(map(level_label, level)) if isinstance(level, list) else str(level)
 
 
