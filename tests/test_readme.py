@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, REPOSITORY
+from ftexp.design import expand
+from ftexp.spec import check_experiment
+from ftexp.yamlfile import parse_yaml
 
 PAGES = {"template": REPOSITORY / "README.md", "experiment": REPOSITORY / "{{cookiecutter.experiment_name}}/README.md"}
 DEMO = "test_pipeline.py::test_the_demo_answers_its_question"
@@ -84,3 +87,16 @@ def test_the_commands_that_stamp_an_experiment_stamp_one(tmp_path: Path, monkeyp
         assert made.returncode == 0, made.stdout + made.stderr
     assert "8 runs (2 lora_rank x 2 lr x 2 seed)" in (tmp_path / "experiments/capitalization/README.md").read_text()
     assert "6 runs (2 wording x 3 seed)" in (tmp_path / "experiments/reviews/README.md").read_text()
+
+
+def test_the_readmes_examples_of_experiment_yaml_are_taken() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGES["template"].read_text(encoding="utf-8"), flags=re.DOTALL)
+    whole, one_at_a_time, listed = (parse_yaml(block, "README.md") for block in blocks)
+    experiment = check_experiment({"experiment": "mine", **whole}, "README.md")
+    assert len(expand(experiment)) == 12 + 2
+    factors = {"model": ["small", "large"], "lora_rank": [4, 16, 64], "lr": [1e-3, 3e-3]}
+    other = {**whole, "experiment": "mine", "factors": factors, "constants": {"epochs": 1}}
+    assert len(expand(check_experiment({**other, **one_at_a_time}, "README.md"))) == 1 + 1 + 2 + 1 + 2
+    entries = [*listed["design"], {"model": "large"}, {"lora_rank": 64, "lr": 3e-3}]
+    assert len(expand(check_experiment({**other, "design": entries}, "README.md"))) == 4 + 2
+    assert len(expand(check_experiment({**other, "exclude": listed["exclude"]}, "README.md"))) == 12 - 2 + 2
