@@ -23,10 +23,10 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
 test: setup ## run the tests, the demo's path among them
-	@.venv/bin/python -m pytest tests -m "not slurm and not slow" --numprocesses 2 --dist loadfile
+	@.venv/bin/python -m pytest tests -m "not slurm and not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## the rest: what takes minutes, and real Slurm daemons, which it starts and stops (packages: see README; as root)
-	@.venv/bin/python -m pytest tests -m "slurm or slow" --numprocesses 2
+	@.venv/bin/python -m pytest tests -m "slurm or slow" --numprocesses 3
 
 test-slurm: setup ## of these the ones on Slurm alone
 	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2

@@ -327,4 +327,4 @@ def test_a_level_that_left_is_not_taken_for_a_renaming(capsys: pytest.CaptureFix
     edit(paths.EXPERIMENT_YAML, "[4, 16]", "[4, 17]")
     assert stamp.main([]) == 0
     said = capsys.readouterr().err
-    assert "runs/r16_wording-plain is not in the design" in said and "former name" not in said
+    assert "not in the design (kept, not reported): base, r16_lr1e-3" in said and "former name" not in said
