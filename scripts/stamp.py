@@ -26,14 +26,19 @@ from ftexp.stamping import generate_files
 def main(arguments: list[str]) -> int:
     """Stamp what is stale; 1 where a run cannot be stamped, unless `--usable` asks only that some can."""
     paths.require_experiment()
+    if _is_fresh():  # asked before the lock, for which a folder that may only be read has no place
+        return 0
     with only_one_make("stamp"):
-        return _stamp(is_partial=arguments == ["--usable"])
+        return 0 if _is_fresh() else _stamp(is_partial=arguments == ["--usable"])
+
+
+def _is_fresh() -> bool:
+    remembered = read_json(paths.STAMP_JSON) if paths.STAMP_JSON.is_file() else {}
+    key = remembered.get("key")
+    return bool(key) and key == _freshness(remembered.get("sources", []), remembered.get("models", []))
 
 
 def _stamp(*, is_partial: bool) -> int:
-    remembered = read_json(paths.STAMP_JSON) if paths.STAMP_JSON.is_file() else {}
-    if remembered.get("key") and remembered["key"] == _freshness(remembered.get("sources", []), remembered.get("models", [])):
-        return 0
     begun = _written_by_hand()
     site = read_site(paths.SITE_YAML)
     require_link(site)

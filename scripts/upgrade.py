@@ -17,6 +17,7 @@ from ftexp import paths
 from ftexp.errors import UserError, run_command
 from ftexp.events import record_event
 from ftexp.options import confirm, read_options
+from ftexp.run_lock import only_one_make
 from ftexp.template_files import is_template
 from ftexp.upgrade_preview import preview, require_idle, states_here
 from ftexp.upgrading import (
@@ -69,7 +70,8 @@ def upgrade(template: Path) -> int:
     restore_interrupted()
     change = compare(template)
     if not change.new and not change.gone:
-        record(template)
+        if not options.is_dry:
+            record(template)
         print(f"upgrade: nothing to do: these are the files of {versions_in_words(change).split(' -> ')[1]}")
         return 0
     before = states_here()
@@ -83,7 +85,9 @@ def upgrade(template: Path) -> int:
     _say_what_is_kept(change, is_forced=options.is_forced)
     if options.is_dry or not confirm("Upgrade?", options):
         return 0
-    apply(change)
+    require_idle(states_here())  # someone may have begun while the question stood
+    with only_one_make("stamp"):
+        apply(change)
     record_event("upgrade", versions_in_words(change))
     lock = "requirements.txt" in change.new
     print(f"\nupgraded. Next: {'make setup, since the lock changed; then ' if lock else ''}make status")

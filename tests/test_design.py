@@ -228,6 +228,7 @@ def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[s
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        ({"train_size": 0.001}, "train_size: 0.001 of 100 training rows is none; raise it"),
         ({"train_size": 101}, "train_size: is 101, but the split has 100 training rows; lower it"),
         (
             {"batch_size": 64, "gradient_accumulation_steps": 2},
@@ -266,9 +267,7 @@ def test_a_share_of_the_rows_has_an_id_of_its_own_and_is_nested(tmp_path: Path, 
 
 
 def test_a_share_without_a_row_is_a_problem_of_that_run_and_not_all_rows() -> None:
-    assert _derived(40, train_size=0.01).problems == [
-        "batch_size: 8 rows a step, but there are only 0 training rows; lower batch_size"
-    ]
+    assert _derived(40, train_size=0.01).problems == ["train_size: 0.01 of 40 training rows is none; raise it"]
 
 
 def test_a_design_without_a_usable_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import collect_garbage
 import pytest
 from conftest import ENVIRONMENT
-from ftexp import cores
+from ftexp import cores, dvc_files
 from ftexp.dvc_files import root_pipeline
+from ftexp.errors import UserError
 from ftexp.garbage import CACHE_DIR, unneeded
 from ftexp.reporting.metrics import write_metrics
 from ftexp.results import NUMBERS
@@ -162,3 +163,32 @@ def test_gc_deletes_what_it_said_and_history_only_where_it_is_told_to(
     monkeypatch.setenv("ALL", "1")
     assert collect_garbage.main([]) == 0
     assert not unneeded().of_commits and objects() == 4
+
+
+@pytest.mark.usefixtures("two_commits")
+def test_what_a_person_gave_dvc_is_needed(two_commits: Path) -> None:
+    before = unneeded()
+    digest = cached(b"a data file of many gigabytes")
+    assert unneeded().of_nobody == before.of_nobody + 1
+    Path("data/raw").mkdir(parents=True)
+    named = Path("data/raw/extra.bin.dvc")
+    named.write_text(dump_yaml({"outs": [{"md5": digest, "size": 29, "hash": "md5", "path": "extra.bin"}]}))
+    assert unneeded() == before
+    commit(two_commits, "with extra.bin")
+    named.unlink()
+    assert [name for name, _ in unneeded().of_commits] == ["extra.bin", "runs/r2/checkpoint"]
+
+
+@pytest.mark.usefixtures("two_commits")
+def test_a_lock_in_a_merge_conflict_is_named_and_stays() -> None:
+    path = Path("runs/r2/dvc.lock")
+    text = path.read_text().replace("stages:", "<<<<<<< HEAD\nstages:\n=======\nstages:\n>>>>>>> theirs")
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"^runs/r2/dvc.lock: holds a merge conflict. Take one side"):
+        dvc_files._read_lock(path)
+    assert path.read_text() == text
+    with pytest.raises(UserError, match="cannot be read .*Mend it; nothing was deleted"):
+        unneeded()
+    path.write_text("schema: '2.0'\nstages:\n  tra")  # as a kill leaves it
+    assert dvc_files._read_lock(path) == {} and not path.exists()
+    assert path.with_name("dvc.lock.unreadable").read_text().endswith("  tra")

@@ -486,3 +486,20 @@ def test_a_config_is_complete_and_names_only_components_that_exist() -> None:
     assert check_config(config, "lora_finetune_single_device") == []
     config["optimizer"]["_component_"] = "torch.optim.NoSuchThing"
     assert check_config(config, "lora_finetune_single_device") != []
+
+
+@pytest.mark.usefixtures("stamped")
+def test_what_is_fresh_is_looked_at_without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive, or a colleague's folder, that may only be read."""
+    monkeypatch.setattr(stamp_stage, "only_one_make", lambda work: pytest.fail("the lock was taken"))
+    assert stamp_stage.main([]) == 0
+
+
+@pytest.mark.usefixtures("stamped")
+def test_a_folder_that_nothing_reads_any_more_stops_no_stage() -> None:
+    for name, text in (("old_1", "- [broken"), ("old_2", "[1, 2]\n")):
+        Path(f"runs/{name}").mkdir()
+        Path(f"runs/{name}/run.yaml").write_text(text)
+    _edit("lora_rank: [4, 16]", "lora_rank: [4]")
+    assert stamp_stage.main([]) == 0
+    assert stamp_stage._is_fresh()

@@ -1,5 +1,6 @@
 """`make upgrade`: newer scripts come into an experiment, what becomes stale is said before, and nothing of a person's is lost."""
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,8 @@ from ftexp import paths, upgrading
 from ftexp.filesystem import read_json, sha256_file, write_json
 from ftexp.planning import planned_runs
 from ftexp.state import stages_of
-from ftexp.template_files import files_of_template
+from ftexp.template_files import SINGLE_FILES, files_of_template
+from ftexp.upgrading import _kept_path
 from test_staleness import finish, states
 
 STAMPED = "{{cookiecutter.experiment_name}}"
@@ -230,3 +232,19 @@ def test_killed_before_any_step_scripts_are_whole_and_the_next_call_completes_it
         shutil.copytree(fresh, finished, symlinks=True)
         os.chdir(finished)
     assert step > 8 and scripts() == new and is_as(template)
+
+
+def test_what_the_template_copies_is_what_an_upgrade_looks_at() -> None:
+    copied = json.loads((REPOSITORY / "cookiecutter.json").read_text())["_copy_without_render"]
+    assert {*SINGLE_FILES, "scripts"} == set(copied)
+
+
+def test_a_second_kept_copy_lies_beside_the_first(experiment: Path) -> None:
+    edited = Path(PLAN)
+    for number, folder in ((1, "upgrade-kept"), (2, "upgrade-kept/2"), (3, "upgrade-kept/3")):
+        edited.write_text(f"# edit {number}\n")
+        for _ in range(2):  # the same again, as after a kill, goes to the same place
+            copy = _kept_path(PLAN)
+            assert copy == Path(folder) / PLAN
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(edited, copy)

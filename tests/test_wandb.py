@@ -21,6 +21,7 @@ from ftexp.job_script import check_template
 from ftexp.rehearsal import local_site
 from ftexp.site import Site, read_site
 from ftexp.stages import StageFailed, require_tracking
+from ftexp.tracking import Tracker, missing_key
 from test_pipeline import VENV, bake_small, edit, make
 
 TEMPLATE = Path(__file__).resolve().parents[1]
@@ -216,3 +217,30 @@ def test_a_lab_template_that_would_log_nothing_is_refused_only_where_a_project_i
 
 def test_a_rehearsal_logs_nowhere() -> None:
     assert "wandb_project" not in local_site({"wandb_project": "p", "offline": False}, has_modules=False)
+
+
+def test_a_tracker_that_is_lost_in_mid_training_ends_nothing_and_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
+    import wandb
+
+    class Dead:
+        def log_dict(self, payload: object, step: int) -> None:
+            raise ConnectionResetError("the service is gone")
+
+        close = log_dict
+
+    tracker = Tracker.__new__(Tracker)
+    tracker._wandb, tracker._logger, tracker._is_lost = wandb, Dead(), False
+    for step in (1, 2):
+        tracker.log_dict({"loss": 1.0}, step)
+    tracker.close()
+    said = capfd.readouterr().err
+    assert said.count("Weights & Biases is lost from here on (the service is gone); train.csv has every step") == 1
+
+
+@pytest.mark.parametrize("environment", [{"WANDB_BASE_URL": "http://[x"}, {"NETRC": "netrc"}])
+def test_an_address_or_a_netrc_that_cannot_be_read_is_a_missing_key(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("netrc").write_bytes(b"machine api.wandb.ai login user password \xff")
+    assert "there is no key to Weights & Biases" in (missing_key(environment) or "")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ftexp.filesystem import sha256_json
 
 _FTEXP = Path(__file__).parent
-_SHARED = ("chat.py", "splits.py")
+_SHARED = ("chat.py", "cores.py", "splits.py")
 _PARTS = {
     "training": (*_SHARED, "training"),
     "evaluation": (*_SHARED, "weight_layout.py", "evaluation"),

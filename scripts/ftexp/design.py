@@ -194,6 +194,9 @@ def derive_steps(run: Run, rows: int) -> None:
     if size > rows:
         run.problems.append(f"train_size: is {size}, but the split has {rows} training rows; lower it")
         return
+    if size < 1:
+        run.problems.append(f"train_size: {run.settings['train_size']} of {rows} training rows is none; raise it")
+        return
     effective = run.settings["batch_size"] * run.settings["gradient_accumulation_steps"]
     per_epoch = size // effective
     steps = per_epoch * run.settings["epochs"]

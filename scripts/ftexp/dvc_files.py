@@ -5,6 +5,7 @@ file with `matrix:` is quadratic (600 s against 33 s for 1,000 runs, DVC 3.67).
 """
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -169,13 +170,20 @@ def _locked(lock: Path, stage: str) -> dict[str, str | None]:
 
 
 def _read_lock(lock: Path) -> dict[str, Any]:
-    """The stages of a lock of DVC's. One that a kill left half written goes: DVC could not read it, and writes it anew."""
+    """The stages of a lock of DVC's. One that a kill left half written goes aside: DVC could not read it, and writes it anew.
+
+    Raises:
+        UserError: If it holds a merge conflict, in which both sides name results that DVC has.
+    """
     if not lock.is_file():
         return {}
     try:
         stages: dict[str, Any] = load_yaml(lock, str(lock))["stages"]
-    except (UserError, TypeError, KeyError):
-        lock.unlink()
+    except (UserError, TypeError, KeyError) as error:
+        if "<<<<<<< " in lock.read_text(encoding="utf-8", errors="replace"):
+            cure = f"Take one side, for example: git checkout --ours {lock}"
+            raise UserError(f"{lock}: holds a merge conflict. {cure}") from error
+        os.replace(lock, lock.with_name("dvc.lock.unreadable"))
         return {}
     return stages
 

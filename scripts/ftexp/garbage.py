@@ -11,10 +11,12 @@ import yaml
 
 from ftexp import paths
 from ftexp.dvc_files import is_in_git
-from ftexp.errors import UserError
+from ftexp.errors import UserError, one_line
 
 CACHE_DIR = Path(".dvc/cache/files/md5")
 _DIGITS = 10
+# What names outputs: DVC's locks, and what a person gave it by `dvc add`.
+_NAMING_FILES = (str(paths.ROOT_DVC_LOCK), "runs/*/dvc.lock", "*.dvc", "data/**/*.dvc")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def unneeded() -> Unneeded:
         UserError: If git cannot tell the history.
     """
     sizes = {_digest(path): path.stat().st_size for path in CACHE_DIR.glob("??/*")}
-    locks = [path for pattern in ("dvc.lock", "runs/*/dvc.lock") for path in Path().glob(pattern)]
+    locks = [path for pattern in _NAMING_FILES for path in Path().glob(pattern) if path.is_file()]
     here = {each for path in locks for _, digest in _outputs(path.read_text(encoding="utf-8")) for each in _with_files(digest)}
     left = set(sizes) - here
     of_commits: dict[tuple[str, str], int] = defaultdict(int)
@@ -55,12 +57,13 @@ def _digest(path: Path) -> str:
 
 
 def _outputs(lock: str) -> list[tuple[str, str]]:
-    """Path and MD5 of every output in a dvc.lock's text that DVC alone holds."""
+    """Path and MD5 of every output in the text of a dvc.lock, or of a file of `dvc add`, that DVC alone holds."""
     try:
-        stages = (yaml.load(lock, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}).get("stages", {})
-    except yaml.YAMLError as error:
-        raise UserError(f"dvc.lock: cannot be read, so what DVC needs is not known: {error}. Run: make report") from error
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+        document = yaml.load(lock, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+        outs = [out for stage in [document, *document.get("stages", {}).values()] for out in stage.get("outs", [])]
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        what = f"one here, or in git's history, cannot be read ({one_line(str(error))}), so what DVC needs is not known"
+        raise UserError(f"dvc.lock: {what}. Mend it; nothing was deleted.") from error
     return [(out["path"], out["md5"]) for out in outs if "md5" in out and not is_in_git(out["path"])]
 
 
@@ -74,7 +77,7 @@ def _with_files(digest: str) -> Iterable[str]:
 
 def _committed_locks() -> list[tuple[str, str]]:
     """Commit (hash, day and subject) and text of every version of every dvc.lock in git, newest first."""
-    pathspecs = [str(paths.ROOT_DVC_LOCK), "runs/*/dvc.lock"]
+    pathspecs = list(_NAMING_FILES)
     log = _git(["log", "--all", "--raw", "--no-abbrev", "--no-renames", "--format=%x00%H %cs %s", "--", *pathspecs])
     found = []
     for entry in log.split("\0")[1:]:

@@ -111,19 +111,19 @@ def run_jobs(
         time.sleep(POLL_S)
         show()
         for slot, code in [(slot, code) for slot, worker in workers.items() if (code := worker.poll()) is not None]:
-            shares[slot] = _left_by_a_kill(stage, shares[slot], code)
-            del workers[slot]
+            shares[slot] = _left_by_a_kill(stage, shares[slot], code, workers.pop(slot).pid)
             if shares[slot]:
                 workers[slot] = _start(stage, shares[slot], _environment(groups[slot % len(groups)]))
 
 
-def _left_by_a_kill(stage: str, runs: list[str], code: int) -> list[str]:
-    """What is left of a share whose process ended with `code`: where it was killed, the runs after the one that it was at.
+def _left_by_a_kill(stage: str, runs: list[str], code: int, pid: int) -> list[str]:
+    """What is left of a share whose process `pid` ended with `code`: where it was killed, the runs after the one that it was at.
 
     That one is recorded as failed, unless a training that its process had forked still goes on.
     """
     number = -code if code < 0 else code - 128  # as Python says it, and as bash does
-    at_work = [run for run in runs if (read_job(run, stage) or {}).get("state") == "running"]
+    records = {run: read_job(run, stage) or {} for run in runs}
+    at_work = [run for run, record in records.items() if record.get("state") == "running" and record.get("pid") == pid]
     if number not in _KILLS or not at_work:
         return []
     if not is_running(at_work[0], stage):

@@ -5,6 +5,7 @@ from typing import Any
 
 from ftexp import paths
 from ftexp.design import Run, abbreviation, level_text
+from ftexp.errors import UserError
 from ftexp.planning import read_run
 from ftexp.spec import Experiment
 from ftexp.status_words import STAGES
@@ -26,8 +27,11 @@ def renaming_hints(experiment: Experiment, runs: list[Run], left_behind: list[st
     for name in left_behind:
         if not paths.RunPaths(name).run_yaml.is_file():
             continue
-        old = read_run(name)
-        run = new.get(_fingerprint(old))
+        try:
+            old = read_run(name)
+        except UserError:  # of a folder that nothing reads any more; there is no hint for it then
+            continue
+        run = new.get(_fingerprint(old)) if isinstance(old, dict) else None
         letters = _letters(name, run) if run and _has_results(name) and not _has_results(run.id) else None
         if run and letters:
             renamed[name] = run.id

@@ -11,6 +11,8 @@ from ftexp.filesystem import sha256_file
 
 STAMPED_DIR = "{{cookiecutter.experiment_name}}"
 _SCRIPTS = "scripts"
+# Those of cookiecutter.json's _copy_without_render that are no folder (a test).
+SINGLE_FILES = ("Makefile", "job.slurm.template", "requirements.txt", ".gitignore", ".gitattributes", ".dvcignore")
 
 
 def is_template(folder: Path) -> bool:
@@ -33,8 +35,7 @@ def _scripts(folder: Path) -> list[Path]:
 
 def files_of_experiment() -> dict[str, str]:
     """SHA-256 by name of every file here that a template has copied, or that lies beside one in scripts/."""
-    names = ("Makefile", "job.slurm.template", "requirements.txt", ".gitignore", ".gitattributes", ".dvcignore")
-    files = [path for path in map(Path, names) if path.is_file()] + _scripts(Path(_SCRIPTS))
+    files = [path for path in map(Path, SINGLE_FILES) if path.is_file()] + _scripts(Path(_SCRIPTS))
     return {str(path): sha256_file(path) for path in files}
 
 

@@ -9,7 +9,7 @@ import netrc
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -30,11 +30,11 @@ def missing_key(environment: Mapping[str, str]) -> str | None:
     """What to say where trainings are to be logged online and no key is known, neither in `environment` nor in ~/.netrc."""
     if any(environment.get(name) for name in _KEYS):
         return None
-    host = urlparse(environment.get("WANDB_BASE_URL", "")).hostname or "api.wandb.ai"
     path = Path(environment.get("NETRC") or Path.home() / ".netrc")
     try:
+        host = urlparse(environment.get("WANDB_BASE_URL", "")).hostname or "api.wandb.ai"
         is_known = path.is_file() and netrc.netrc(path).authenticators(host) is not None
-    except (netrc.NetrcParseError, OSError):
+    except (netrc.NetrcParseError, OSError, ValueError):
         is_known = False
     return None if is_known else f"site.yaml: wandb_project: {_NO_KEY}. {_CURE}"
 
@@ -85,6 +85,7 @@ class Tracker:
             "symlink": False,  # a link to the config in the training's folder, which goes, would dangle
         }
         self._wandb = wandb
+        self._is_lost = False
         try:
             self._logger = WandBLogger(**arguments, settings=settings, log_dir=None)
         except wandb.Error as error:
@@ -94,16 +95,26 @@ class Tracker:
 
     def log_config(self, config: Any) -> None:
         """The training's resolved config."""
-        self._logger.log_config(config)
+        self._try(lambda: self._logger.log_config(config))
 
     def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
         """The metrics of a step, from 1, over the whole training."""
-        self._logger.log_dict(payload, step)
+        self._try(lambda: self._logger.log_dict(payload, step))
 
     def close(self) -> None:
         """Finish the run, and end W&B's own process, which a forked process's end would not."""
-        self._logger.close()
-        self._wandb.teardown()
+        self._try(self._logger.close)
+        self._try(self._wandb.teardown)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """What W&B cannot take any more does not end the training; the log says so once."""
+        if self._is_lost:
+            return
+        try:
+            action()
+        except (self._wandb.Error, OSError) as error:
+            self._is_lost = True
+            print(f"Weights & Biases is lost from here on ({error}); train.csv has every step", file=sys.stderr, flush=True)
 
 
 def open_tracker() -> Tracker | None:

@@ -6,9 +6,11 @@ kept where the template did not change it too, and is never overwritten without 
 
 import ctypes
 import difflib
+import itertools
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,7 @@ def _pins(lock: Path) -> dict[str, str]:
 def apply(upgrade: Upgrade) -> None:
     """Bring the newer files in. Killed anywhere, the next call finds what is still to be done; scripts/ changes as a whole."""
     for name in upgrade.edited if upgrade.is_known else [name for name in upgrade.new if Path(name).is_file()]:
-        copy = KEPT_DIR / name
+        copy = _kept_path(name)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(name, copy)
     shutil.rmtree(WORK_DIR, ignore_errors=True)
@@ -120,6 +122,15 @@ def apply(upgrade: Upgrade) -> None:
         Path(name).unlink(missing_ok=True)
     record(upgrade.template)
     shutil.rmtree(WORK_DIR)
+
+
+def _kept_path(name: str) -> Path:
+    """Where a copy of the file goes, or is already; never over another one."""
+    for number in itertools.count(1):
+        copy = (KEPT_DIR if number == 1 else KEPT_DIR / str(number)) / name
+        if not copy.exists() or sha256_file(copy) == sha256_file(Path(name)):
+            return copy
+    raise AssertionError("numbers do not end")
 
 
 def record(template: Path) -> None:
@@ -156,6 +167,7 @@ def _place(source: Path, target: Path) -> None:
 def _exchange(new: Path, old: Path) -> None:
     """Two folders change places, in one step where the file system can, else in two."""
     if not _exchange_at_once(new, old):
+        print(f"upgrade: should this be killed right now: mv {_BEFORE} {old}", file=sys.stderr, flush=True)
         os.replace(old, _BEFORE)
         os.replace(new, old)
 

@@ -251,7 +251,9 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
         return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)})", False) if len(rows) else None
     claimed = _claims(known)
     claimed = claimed[claimed["p_holm"] < ALPHA]
-    notes = (_scope_note(known), *_notes(known, "combinations of the other factors' levels"))
+    unknown = len(rows) - len(known)
+    lacking = f"Of {unknown} of {len(rows)} differences of differences nothing is known; the table of effects says why"
+    notes = (_scope_note(known), *_notes(known, "combinations of the other factors' levels"), *([lacking] if unknown else []))
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
         return Conclusion("interactions", f"Interactions: nothing to claim; {text}", False, notes)
