@@ -178,8 +178,8 @@ def _read_lock(lock: Path) -> dict[str, Any]:
     if not lock.is_file():
         return {}
     try:
-        stages: dict[str, Any] = load_yaml(lock, str(lock))["stages"]
-    except (UserError, TypeError, KeyError) as error:
+        stages: dict[str, Any] = dict(load_yaml(lock, str(lock))["stages"])
+    except (UserError, TypeError, KeyError, ValueError) as error:
         if "<<<<<<< " in lock.read_text(encoding="utf-8", errors="replace"):
             cure = f"Take one side, for example: git checkout --ours {lock}"
             raise UserError(f"{lock}: holds a merge conflict. {cure}") from error
