@@ -532,9 +532,11 @@ def test_a_manifest_without_its_files(finished: Path, cluster: Cluster, folder: 
 
 
 def test_experiment_edited_while_jobs_run(finished: Path, cluster: Cluster, folder: Path) -> None:
-    submitted(folder, cluster, "runs")
+    submitted(folder, cluster)
+    pause_training(folder)  # validate may take longer than this training
     edit(folder / "experiment.yaml", "lr: 3.0e-3", "lr: 2.0e-3")
     said = make(folder, cluster, "validate", "submit").stderr
+    pause_training(folder, signal.SIGCONT)
     assert "for inputs that have changed since; follows when it has ended" in said
     make(folder, cluster, "eval", "wait", "report")
     assert adapter(folder) != adapter(finished) and results(folder)[RUN]["eval_status"] == "done"
