@@ -9,8 +9,8 @@ from typing import Any
 from ftexp.filesystem import identity, sha256_file, sha256_json, write_if_changed
 from ftexp.yamlfile import load_yaml
 
-# A smaller file is hashed faster than its memory is kept.
-_WORTH_REMEMBERING_BYTES = 1_000_000
+# A smaller file is hashed faster than its memory is kept; a log of 250 answers is five times as large.
+_WORTH_REMEMBERING_BYTES = 100_000
 # The kernel's clock of files goes in ticks of up to 10 ms.
 _TICK_NS = 20_000_000
 
