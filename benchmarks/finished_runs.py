@@ -36,9 +36,9 @@ class Question:
 
 def finish_all() -> None:
     """Finish every run of the experiment in the working folder, by its own code."""
-    from ftexp.planning import planned_runs
-    from ftexp.splits import read_items
-    from ftexp.state import Work
+    from ftexp.data.splits import read_items
+    from ftexp.design.planning import planned_runs
+    from ftexp.state.work import Work
 
     runs, work, rng = planned_runs(), Work(), np.random.default_rng(0)
     [test_file] = Path("data/splits").glob("*/test.jsonl")
@@ -74,7 +74,7 @@ def logit(run: dict[str, Any], levels: dict[str, list[Any]]) -> float:
 def evaluate_with_mock_model(run: dict[str, Any], test_file: Path) -> Path:
     """A log of the run's test set, as inspect-ai writes it at the end of an evaluation."""
     import inspect_ai
-    from ftexp.eval_file import task_name
+    from ftexp.evaluation.eval_file import task_name
     from ftexp.evaluation.samples import test_samples
     from ftexp.evaluation.scorer import exact
     from inspect_ai.solver import generate
@@ -112,7 +112,7 @@ def cut(log: Path) -> tuple[bytes, dict[str, Any]]:
 
 def write_log(run: dict[str, Any], trunk: bytes, header: dict[str, Any], reduced: list[dict[str, Any]]) -> None:
     """A run's log: its own header and reductions after the samples that all share."""
-    from ftexp.inspect_logs import log_path
+    from ftexp.evaluation.inspect_logs import log_path
 
     metadata = {**header["eval"]["metadata"], "run": run["run"], "kind": run["kind"]}
     own = {**header, "status": "success", "eval": {**header["eval"], "model": f"ftexp/{run['run']}", "metadata": metadata}}
@@ -135,7 +135,7 @@ def reductions(questions: Sequence[Question], is_right: Sequence[bool], mistakes
 
 def write_training(run: str, rng: np.random.Generator) -> None:
     """A checkpoint, and train.csv of two epochs of a hundred steps."""
-    from ftexp.paths import RunPaths
+    from ftexp.ground.paths import RunPaths
 
     places = RunPaths(run)
     places.checkpoint_dir.mkdir()
@@ -147,9 +147,9 @@ def write_training(run: str, rng: np.random.Generator) -> None:
 
 def vouch(work: Any, run: dict[str, Any], stage: str) -> None:
     """The job record and the manifest of a stage that is done."""
-    from ftexp.filesystem import sha256_json, write_json
-    from ftexp.paths import RunPaths
-    from ftexp.publishing import write_manifest
+    from ftexp.ground.filesystem import sha256_json, write_json
+    from ftexp.ground.paths import RunPaths
+    from ftexp.state.publishing import write_manifest
 
     inputs = work.inputs(run, stage)
     record = {"state": "done", "input_hash": sha256_json(inputs), "host": "node1", "pid": 1, "started": 1.75e9, "reason": ""}

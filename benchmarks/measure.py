@@ -21,9 +21,9 @@ LIMITS = {"stamp, from nothing": 10, "validate, after imports": 10, "status": 1,
 RECORD = """
 import sys
 sys.path.insert(0, "scripts")
-from ftexp.dvc_files import record_finished
-from ftexp.planning import planned_runs
-from ftexp.state import Work
+from ftexp.state.dvc_files import record_finished
+from ftexp.design.planning import planned_runs
+from ftexp.state.work import Work
 record_finished(Work(), planned_runs())
 """
 

@@ -69,13 +69,13 @@ def bytes_of(files: Sequence[Path]) -> int:
 
 def time_effects() -> None:
     """One line: seconds of the function `effects` alone, on the tables that the report makes."""
-    from ftexp import paths
+    from ftexp.design.planning import planned_runs
+    from ftexp.design.spec import read_experiment
     from ftexp.effects import effects
-    from ftexp.planning import planned_runs
+    from ftexp.ground import paths
     from ftexp.reporting.scores import analysis_of, items_frame, runs_frame, scores_frame
-    from ftexp.results import collect_contents, collect_states
-    from ftexp.spec import read_experiment
-    from ftexp.state import Work
+    from ftexp.results.table import collect_contents, collect_states
+    from ftexp.state.work import Work
 
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     facts = collect_contents(collect_states(Work(), planned_runs()), experiment.analysis)

@@ -16,9 +16,9 @@ from jinja2.ext import Extension
 TEMPLATE_DIR = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TEMPLATE_DIR / "scripts"))
 
-from ftexp.errors import UserError  # noqa: E402
-from ftexp.new_experiment import complete_answers  # noqa: E402
-from ftexp.template_files import template_commit  # noqa: E402
+from ftexp.ground.errors import UserError  # noqa: E402
+from ftexp.life.new_experiment import complete_answers  # noqa: E402
+from ftexp.life.template_files import template_commit  # noqa: E402
 
 
 class AnswerCheck(Extension):

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path.cwd() / "scripts"))
 
-from ftexp.new_experiment import fill_experiment  # noqa: E402
+from ftexp.life.new_experiment import fill_experiment  # noqa: E402
 
 answers = json.loads(r"""{{ cookiecutter | tojson }}""")
 for cache in [*Path("scripts").rglob("__pycache__"), *Path("scripts").rglob(".*_cache")]:

@@ -6,12 +6,14 @@ Command: make cancel [ONLY='<patterns>'] [YES=1] (python scripts/cancel.py)
 
 import sys
 
-from ftexp import claims, deferred, paths, slurm
-from ftexp.errors import UserError, run_command
-from ftexp.options import confirm, read_options
-from ftexp.site import read_site
-from ftexp.slurm_queue import queue_of
-from ftexp.status_words import STAGES
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.options import confirm, read_options
+from ftexp.jobs.site import read_site
+from ftexp.jobs.slurm import claims, deferred
+from ftexp.jobs.slurm import commands as slurm
+from ftexp.jobs.slurm.queue import queue_of
+from ftexp.state.status_words import STAGES
 
 
 def main(arguments: list[str]) -> int:

@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ftexp import paths
-from ftexp.errors import UserError, run_command, suggestion
-from ftexp.planning import planned_runs
-from ftexp.reporting.provenance import provenance_of_log, provenance_of_run
-from ftexp.results import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
-from ftexp.spec import read_experiment
-from ftexp.state import Work
-from ftexp.yamlfile import dump_yaml
+from ftexp.design.planning import planned_runs
+from ftexp.design.spec import read_experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command, suggestion
+from ftexp.ground.yamlfile import dump_yaml
+from ftexp.results.provenance import provenance_of_log, provenance_of_run
+from ftexp.results.table import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
+from ftexp.state.work import Work
 
 RESULT = ("task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
 

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftexp import paths
-from ftexp.errors import UserError, run_command
-from ftexp.garbage import CACHE_DIR, Unneeded, unneeded
-from ftexp.options import confirm, read_flag, read_options
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.options import confirm, read_flag, read_options
+from ftexp.state.garbage import CACHE_DIR, Unneeded, unneeded
 
 MOST_LINES = 40
 

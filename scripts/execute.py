@@ -13,17 +13,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ftexp import claims, job_record, paths, slurm
-from ftexp.dot_env import load_secrets
-from ftexp.errors import UserError, of_the_system, run_command
-from ftexp.filesystem import log_to, sha256_json, write_json
-from ftexp.interruption import when_told_to_stop
-from ftexp.planning import read_run
-from ftexp.publishing import write_manifest
-from ftexp.run_lock import take_lock
-from ftexp.stages import StageFailed, evaluate, require_device, resumable_epochs, train
-from ftexp.state import Missing, Work
-from ftexp.status_words import STAGES
+from ftexp.design.planning import read_run
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, of_the_system, run_command
+from ftexp.ground.filesystem import log_to, sha256_json, write_json
+from ftexp.jobs.dot_env import load_secrets
+from ftexp.jobs.interruption import when_told_to_stop
+from ftexp.jobs.slurm import claims
+from ftexp.jobs.slurm import commands as slurm
+from ftexp.jobs.stages import StageFailed, evaluate, require_device, resumable_epochs, train
+from ftexp.state import job_record
+from ftexp.state.publishing import write_manifest
+from ftexp.state.run_lock import take_lock
+from ftexp.state.status_words import STAGES
+from ftexp.state.work import Missing, Work
 
 
 def main(arguments: list[str]) -> int:

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ftexp import paths
-from ftexp.errors import UserError, run_command, suggestion
-from ftexp.planning import planned_runs
-from ftexp.publishing import replace_dir
-from ftexp.quantization import is_quantized
-from ftexp.state import Work
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command, suggestion
+from ftexp.state.publishing import replace_dir
+from ftexp.state.work import Work
+from ftexp.trainers.torchtune.quantization import is_quantized
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
                    "merges.txt", "chat_template.jinja", "generation_config.json")

@@ -8,19 +8,19 @@ import csv
 import io
 import os
 
-from ftexp import paths
-from ftexp.design import Run
-from ftexp.design_text import design_in_words
-from ftexp.errors import run_command
-from ftexp.generated import write_generated
-from ftexp.planning import folders_not_in_design, make_plan, plan_files, runs_table, some_of
-from ftexp.readme import renew_readme
-from ftexp.renaming import renaming_hints
-from ftexp.run_disk import adapter_megabytes
-from ftexp.run_lock import only_one_make
-from ftexp.spec import Experiment
-from ftexp.splits import source_paths
-from ftexp.text_table import text_table
+from ftexp.data.splits import source_paths
+from ftexp.design.in_words import design_in_words
+from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, runs_table, some_of
+from ftexp.design.runs import Run
+from ftexp.design.spec import Experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.text_table import text_table
+from ftexp.life.readme import renew_readme
+from ftexp.life.renaming import renaming_hints
+from ftexp.state.generated import write_generated
+from ftexp.state.run_lock import only_one_make
+from ftexp.trainers.torchtune.sizes import adapter_megabytes
 
 
 def main(arguments: list[str]) -> int:

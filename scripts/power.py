@@ -8,15 +8,15 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from ftexp import paths
-from ftexp.combinations import combinations, compared_strata, count_cells
-from ftexp.errors import UserError, run_command
-from ftexp.planning import make_plan
-from ftexp.power_options import read_power_options
-from ftexp.settings import SEED
-from ftexp.spec import Experiment
-from ftexp.splits import make_split
-from ftexp.text_table import text_table
+from ftexp.data.splits import make_split
+from ftexp.design.combinations import combinations, compared_strata, count_cells
+from ftexp.design.planning import make_plan
+from ftexp.design.settings import SEED
+from ftexp.design.spec import Experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.text_table import text_table
+from ftexp.reporting.power_options import read_power_options
 
 if TYPE_CHECKING:
     import pandas as pd

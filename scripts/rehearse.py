@@ -10,14 +10,14 @@ import time
 from dataclasses import dataclass
 from typing import IO
 
-from ftexp import paths
-from ftexp.covering_set import covering_runs
-from ftexp.design import Run
-from ftexp.errors import UserError, run_command
-from ftexp.options import read_options
-from ftexp.planning import make_plan
-from ftexp.recipes import is_distributed
-from ftexp.rehearsal import (
+from ftexp.design.planning import make_plan
+from ftexp.design.runs import Run
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.options import read_options
+from ftexp.jobs.site import Site, read_site, require_link
+from ftexp.life.covering_set import covering_runs
+from ftexp.life.rehearsal import (
     LOG,
     TEST_ROWS,
     fill_folder,
@@ -31,9 +31,9 @@ from ftexp.rehearsal import (
     trim_test_rows,
     what_failed,
 )
-from ftexp.site import Site, read_site, require_link
-from ftexp.small_design import changes_in_words, small_document, small_values
-from ftexp.tiny_copy import HEADS, LAYERS, WIDTH
+from ftexp.life.small_design import changes_in_words, small_document, small_values
+from ftexp.life.tiny_copy import HEADS, LAYERS, WIDTH
+from ftexp.trainers.torchtune.recipes import is_distributed
 
 # Relative, since make would part a path at its blanks.
 _ENVIRONMENT = ["PYTHON=../.venv/bin/python", "VENV=../.venv"]

@@ -13,16 +13,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ftexp import paths
-from ftexp.dvc_files import record_finished, record_report
-from ftexp.errors import run_command
-from ftexp.events import record_event
-from ftexp.filesystem import identity, read_json, sha256_file, sha256_json, write_bytes_if_changed, write_if_changed, write_json
-from ftexp.inspect_logs import log_path, logs_not_counted
-from ftexp.job_record import began_at, read_job
-from ftexp.planning import folders_not_in_design, planned_runs
+from ftexp.design.planning import folders_not_in_design, planned_runs
+from ftexp.design.spec import Experiment, read_experiment
+from ftexp.evaluation.inspect_logs import log_path, logs_not_counted
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.events import record_event
+from ftexp.ground.filesystem import (
+    identity,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_bytes_if_changed,
+    write_if_changed,
+    write_json,
+)
+from ftexp.ground.text_table import text_table
 from ftexp.reporting.results_view import missing, shown_table, status_counts
-from ftexp.results import (
+from ftexp.results.table import (
     TIMING_COLUMNS,
     RunFacts,
     collect_contents,
@@ -31,10 +39,10 @@ from ftexp.results import (
     results_header,
     results_rows,
 )
-from ftexp.run_lock import only_one_make
-from ftexp.spec import Experiment, read_experiment
-from ftexp.state import Work, stages_of
-from ftexp.text_table import text_table
+from ftexp.state.dvc_files import record_finished, record_report
+from ftexp.state.job_record import began_at, read_job
+from ftexp.state.run_lock import only_one_make
+from ftexp.state.work import Work, stages_of
 
 MEMORY_JSON = Path(".scratch/report.json")
 MOST_LINES = 60

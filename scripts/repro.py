@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftexp import paths
-from ftexp.errors import run_command
-from ftexp.site import read_site
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.jobs.site import read_site
 
 
 def main(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftexp.environment import VENV, conda_environment, link_environment, make_environment, stop
+from ftexp.life.environment import VENV, conda_environment, link_environment, make_environment, stop
 
 LOCK = Path("requirements.txt")
 

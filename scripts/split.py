@@ -9,15 +9,15 @@ import json
 import sys
 from typing import Any
 
-from ftexp import paths
-from ftexp.code_version import code_versions
-from ftexp.errors import run_command
-from ftexp.events import record_event
-from ftexp.filesystem import read_json, sha256_text, write_if_changed, write_json
-from ftexp.memories import FileHashes
-from ftexp.planning import planned_runs
-from ftexp.run_lock import only_one_make
-from ftexp.splits import PARTS, make_split, split_inputs
+from ftexp.data.splits import PARTS, make_split, split_inputs
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.events import record_event
+from ftexp.ground.filesystem import read_json, sha256_text, write_if_changed, write_json
+from ftexp.ground.memories import FileHashes
+from ftexp.state.code_version import code_versions
+from ftexp.state.run_lock import only_one_make
 
 
 def main(arguments: list[str]) -> int:

@@ -8,19 +8,19 @@ Command: make stamp (python scripts/stamp.py)
 import sys
 from pathlib import Path
 
-from ftexp import paths
 from ftexp.checks.verdicts import grouped
-from ftexp.errors import run_command
-from ftexp.events import record_event
-from ftexp.filesystem import identity, read_json, sha256_json, write_json
-from ftexp.generated import read_known_hashes, write_generated
-from ftexp.planning import folders_not_in_design, make_plan, plan_files, run_document, some_of
-from ftexp.readme import renew_readme
-from ftexp.renaming import renaming_hints
-from ftexp.run_lock import only_one_make
-from ftexp.site import read_site, require_link
-from ftexp.splits import source_paths
-from ftexp.stamping import generate_files
+from ftexp.data.splits import source_paths
+from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, run_document, some_of
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.events import record_event
+from ftexp.ground.filesystem import identity, read_json, sha256_json, write_json
+from ftexp.jobs.site import read_site, require_link
+from ftexp.jobs.stamping import generate_files
+from ftexp.life.readme import renew_readme
+from ftexp.life.renaming import renaming_hints
+from ftexp.state.generated import read_known_hashes, write_generated
+from ftexp.state.run_lock import only_one_make
 
 
 def main(arguments: list[str]) -> int:

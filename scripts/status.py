@@ -8,15 +8,15 @@ import sys
 import time
 from typing import Any
 
-from ftexp import paths
-from ftexp.backends import wait
-from ftexp.errors import run_command
-from ftexp.job_record import read_job
-from ftexp.options import Options, read_options
-from ftexp.planning import folders_not_in_design, planned_runs, some_of
-from ftexp.state import Work, stages_of
-from ftexp.status_words import STAGES, State
-from ftexp.text_table import text_table
+from ftexp.design.planning import folders_not_in_design, planned_runs, some_of
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.options import Options, read_options
+from ftexp.ground.text_table import text_table
+from ftexp.jobs.backends import wait
+from ftexp.state.job_record import read_job
+from ftexp.state.status_words import STAGES, State
+from ftexp.state.work import Work, stages_of
 
 
 def main(arguments: list[str]) -> int:

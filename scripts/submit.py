@@ -5,10 +5,10 @@ Writes runs/<id>/{checkpoint/, train.csv, train.json, train.job.json, train.log}
 Command: make submit [ONLY='<patterns>'] [DRY=1] [YES=1] [JOBS=n] (python scripts/submit.py, these in the environment)
 """
 
-from ftexp import paths
-from ftexp.backends import run_stage
-from ftexp.errors import run_command
-from ftexp.options import read_options
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.options import read_options
+from ftexp.jobs.backends import run_stage
 
 
 def main(arguments: list[str]) -> int:

@@ -13,14 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ftexp import paths
-from ftexp.errors import UserError, run_command
-from ftexp.events import record_event
-from ftexp.options import confirm, read_options
-from ftexp.run_lock import only_one_make
-from ftexp.template_files import is_template
-from ftexp.upgrade_preview import preview, require_idle, states_here
-from ftexp.upgrading import (
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.events import record_event
+from ftexp.ground.options import confirm, read_options
+from ftexp.life.template_files import is_template
+from ftexp.life.upgrade_preview import preview, require_idle, states_here
+from ftexp.life.upgrading import (
     KEPT_DIR,
     Upgrade,
     apply,
@@ -31,6 +30,7 @@ from ftexp.upgrading import (
     restore_interrupted,
     versions_in_words,
 )
+from ftexp.state.run_lock import only_one_make
 
 MOST_LINES = 60
 OWN_TEMPLATE = Path(__file__).resolve().parents[1]

@@ -11,20 +11,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ftexp import paths
 from ftexp.checks.cost import cost_in_words
 from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site
 from ftexp.checks.verdicts import Verdicts, grouped
-from ftexp.dot_env import check_secrets, read_secrets
-from ftexp.errors import run_command
-from ftexp.events import record_event
-from ftexp.filesystem import write_json
-from ftexp.planning import planned_runs
-from ftexp.run_lock import only_one_make
-from ftexp.site import read_site
-from ftexp.state import Missing, Work, read_preflight
-from ftexp.tracking import check_tracking
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
+from ftexp.ground.events import record_event
+from ftexp.ground.filesystem import write_json
+from ftexp.jobs.dot_env import check_secrets, read_secrets
+from ftexp.jobs.site import read_site
+from ftexp.state.run_lock import only_one_make
+from ftexp.state.work import Missing, Work, read_preflight
+from ftexp.trainers.tracking import check_tracking
 
 
 def main(arguments: list[str]) -> int:
@@ -99,7 +99,7 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     if file.startswith("-"):
         print("usage: python scripts/validate.py [CONFIG.yaml [RECIPE]]", file=sys.stderr)
         return 2
-    from ftexp.checks.bare_config import check_file
+    from ftexp.trainers.torchtune.checks.bare_config import check_file
 
     verdict = check_file(Path(file), recipe)
     for message in verdict.warnings:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ftexp import paths
+from ftexp.ground import paths
 from safetensors.torch import load_file, save_file
 
 Change = Callable[[], None]

@@ -9,13 +9,13 @@ from typing import Any
 
 import report
 import split as split_stage
-from ftexp import paths
-from ftexp.eval_file import task_name
-from ftexp.filesystem import sha256_json, write_json
-from ftexp.inspect_logs import log_path
-from ftexp.planning import make_plan, read_run, write_plan
-from ftexp.publishing import write_manifest
-from ftexp.state import Work
+from ftexp.design.planning import make_plan, read_run, write_plan
+from ftexp.evaluation.eval_file import task_name
+from ftexp.evaluation.inspect_logs import log_path
+from ftexp.ground import paths
+from ftexp.ground.filesystem import sha256_json, write_json
+from ftexp.state.publishing import write_manifest
+from ftexp.state.work import Work
 
 
 def plan(text: str) -> list[str]:

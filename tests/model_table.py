@@ -1,14 +1,14 @@
 """A row of docs/models.md: what validate proves of the experiment in the working folder."""
 
-from ftexp import paths
 from ftexp.checks.cost import Cost
 from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
-from ftexp.model_families import dimensions, family_of
-from ftexp.model_folder import read_model_config
-from ftexp.planning import planned_runs
-from ftexp.quantization import is_quantized
-from ftexp.shipped_configs import ModelShape, nearest_configs
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.models.folder import read_model_config
+from ftexp.trainers.torchtune.families import dimensions, family_of
+from ftexp.trainers.torchtune.quantization import is_quantized
+from ftexp.trainers.torchtune.shipped_configs import ModelShape, nearest_configs
 
 # What each family of builders makes.
 MODELS = {

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_results import finish_eval, finish_training, ids, make_report, plan, record_job
-from ftexp import state
-from ftexp.code_version import code_versions
-from ftexp.planning import read_run
-from ftexp.state import Work
+from ftexp.design.planning import read_run
+from ftexp.state import work as state
+from ftexp.state.code_version import code_versions
+from ftexp.state.work import Work
 
 ITEMS, PASSAGES = 240, 40
 EXPERIMENT = """

@@ -18,8 +18,8 @@ import stamp as stamp_stage
 import validate as validate_stage
 from bad_inputs import BAD_INPUTS, BadInput
 from changes import experiment
-from ftexp import paths
-from ftexp.errors import run_command
+from ftexp.ground import paths
+from ftexp.ground.errors import run_command
 from tiny_models import TinyExperiment, make_experiment
 from written_tables import tell
 
@@ -104,9 +104,9 @@ PROMPTS = [
 
 def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path) -> None:
     """Through run.yaml, finetune.yaml and eval.py to the tokens, which decode to the text; nothing of it is executed."""
-    from ftexp.chat import Chat, render_messages
-    from ftexp.planning import planned_runs
-    from ftexp.splits import read_items
+    from ftexp.data.splits import read_items
+    from ftexp.design.planning import planned_runs
+    from ftexp.models.chat import Chat, render_messages
     from omegaconf import OmegaConf
 
     users = [text.replace("{", "{{").replace("}", "}}") + " {input}" for text in PROMPTS]

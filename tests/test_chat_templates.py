@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftexp.chat import Chat, Message, render_messages
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.token_check import check_tokens
-from ftexp.errors import UserError
-from ftexp.training.dataset import IGNORED_LABEL, tokenize_example
-from ftexp.training.tokenizer import ChatTokenizer
+from ftexp.ground.errors import UserError
+from ftexp.models.chat import Chat, Message, render_messages
+from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL, tokenize_example
+from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from tiny_models import DATE, enter, make_experiment
 from tiny_tokenizers import TEMPLATES, TOKENIZERS, generation_config, save_tokenizer
 

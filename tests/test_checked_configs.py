@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftexp.checks.bare_config import check_file
-from ftexp.checks.config_check import component_family, module_of
-from ftexp.model_families import dimensions
-from ftexp.shipped_configs import shipped_configs_dir
+from ftexp.trainers.torchtune.checks.bare_config import check_file
+from ftexp.trainers.torchtune.checks.config_check import component_family, module_of
+from ftexp.trainers.torchtune.families import dimensions
+from ftexp.trainers.torchtune.shipped_configs import shipped_configs_dir
 from omegaconf import OmegaConf
 from tiny_models import make_tiny_model
 from torchtune.config._utils import _get_component_from_path

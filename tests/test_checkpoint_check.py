@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 import torchao.dtypes.nf4tensor
-from ftexp import paths
-from ftexp.checks.checkpoint_check import check_checkpoint as check_against
-from ftexp.checks.config_check import check_config
 from ftexp.checks.read_back import check_read_back
-from ftexp.checks.trial import build_model
-from ftexp.yamlfile import load_yaml
+from ftexp.ground import paths
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint as check_against
+from ftexp.trainers.torchtune.checks.config_check import check_config
+from ftexp.trainers.torchtune.checks.trial import build_model
 from safetensors.torch import load_file, save_file
 from tiny_models import TinyExperiment, make_experiment
 

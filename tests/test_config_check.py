@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import validate
-from ftexp.checks.bare_config import check_file
-from ftexp.checks.component_arguments import fits
-from ftexp.checks.config_check import check_config, check_paths
-from ftexp.checks.recipe_keys import recipe_keys
-from ftexp.errors import UserError
-from ftexp.settings import RECIPES
-from ftexp.shipped_configs import shipped_configs_dir
+from ftexp.design.settings import RECIPES
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune.checks.bare_config import check_file
+from ftexp.trainers.torchtune.checks.component_arguments import fits
+from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
+from ftexp.trainers.torchtune.checks.recipe_keys import recipe_keys
+from ftexp.trainers.torchtune.shipped_configs import shipped_configs_dir
 from omegaconf import OmegaConf
 from torchtune_verdict import ACCEPTED, torchtune_verdict
 from written_tables import tell

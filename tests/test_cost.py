@@ -8,7 +8,7 @@ import pytest
 from ftexp.checks import cost
 from ftexp.checks.cost import Cost, Sizes, cost_in_words, cost_of
 from ftexp.checks.measured_memory import measured_peaks, memory_in_words
-from ftexp.site import Site
+from ftexp.jobs.site import Site
 
 SLURM = Site(backend="slurm", train={"time_min": 90, "gpus": 2}, eval={"time_min": 30, "gpus": 1})
 LENGTHS = [10, 20, 30, 40, 50]

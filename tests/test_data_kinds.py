@@ -21,10 +21,10 @@ import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
 import yaml
-from ftexp import paths
-from ftexp.filesystem import read_json
-from ftexp.planning import planned_runs
-from ftexp.splits import PARTS, read_items
+from ftexp.data.splits import PARTS, read_items
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json
 from inspect_ai.log import list_eval_logs, read_eval_log
 from tiny_models import TinyExperiment, enter, make_experiment, make_tiny_model
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftexp.design import Run, control_key, derive_steps, expand, number_text
-from ftexp.errors import UserError
-from ftexp.planning import make_plan, run_document, runs_table
-from ftexp.spec import check_experiment
-from ftexp.yamlfile import parse_yaml
+from ftexp.design.planning import make_plan, run_document, runs_table
+from ftexp.design.runs import Run, control_key, derive_steps, expand, number_text
+from ftexp.design.spec import check_experiment
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import parse_yaml
 
 BASE = """
 experiment: caps

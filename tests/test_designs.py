@@ -12,19 +12,19 @@ import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
 from conftest import REPOSITORY
-from ftexp import paths
 from ftexp.checks.design_check import check_comparisons
-from ftexp.combinations import compared_strata
-from ftexp.covering_set import covering_runs
-from ftexp.design import Run, control_key, expand
-from ftexp.design_text import design_in_words
-from ftexp.errors import UserError
-from ftexp.filesystem import read_json
-from ftexp.options import Options
-from ftexp.planning import planned_runs, run_document, runs_table
+from ftexp.design.combinations import compared_strata
+from ftexp.design.in_words import design_in_words
+from ftexp.design.planning import planned_runs, run_document, runs_table
+from ftexp.design.runs import Run, control_key, expand
+from ftexp.design.spec import Experiment, check_experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import read_json
+from ftexp.ground.options import Options
+from ftexp.ground.yamlfile import dump_yaml, parse_yaml
+from ftexp.life.covering_set import covering_runs
 from ftexp.reporting.page import design_in_words as design_on_page
-from ftexp.spec import Experiment, check_experiment
-from ftexp.yamlfile import dump_yaml, parse_yaml
 from tiny_models import make_tiny_model
 
 FACTORS: dict[str, Any] = {

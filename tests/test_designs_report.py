@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 import power
 import pytest
-from ftexp import paths, state
-from ftexp.code_version import code_versions
+from ftexp.design.spec import read_experiment
+from ftexp.ground import paths
 from ftexp.reporting.conclusions import Conclusion, conclusions
 from ftexp.reporting.scores import analysis_of
-from ftexp.spec import read_experiment
+from ftexp.state import work as state
+from ftexp.state.code_version import code_versions
 from simulated_survey import EMPTY_CELL, EXPERIMENT, make_survey
 
 FEWER = EXPERIMENT.replace(", groups: [language], metrics: [macro_f1]", "").replace("seed: [1, 2, 3]", "seed: [1, 2]")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from ftexp.evaluation.tuned_model import load_model
-from ftexp.publishing import publish_checkpoint
-from ftexp.training.checkpointer import ADAPTER_FILE, TRAINED_ADAPTER_FILE
-from ftexp.training.process import run_recipe
-from ftexp.training.resume import epoch_dirs, finished_epochs
+from ftexp.state.publishing import publish_checkpoint
+from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, TRAINED_ADAPTER_FILE
+from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epochs
+from ftexp.trainers.torchtune.process import run_recipe
 from safetensors.torch import load_file
 from tiny_models import TinyExperiment, make_experiment, read_train_csv
 from torchtune import config as torchtune_config

@@ -12,7 +12,7 @@ import statsmodels.formula.api as smf
 from conftest import REPOSITORY
 from ftexp.effects import COLUMNS, Analysis, Spread, detectable, effects, means, power, spread_from_effects, spread_from_means
 from ftexp.effects.analysis import FloatArray
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 from ftexp.reporting.conclusions import conclusions
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint

@@ -14,16 +14,17 @@ import power
 import pytest
 import yaml
 from fake_results import make_report, plan
-from ftexp import paths, state
-from ftexp.code_version import code_versions
+from ftexp.design.spec import read_experiment
 from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
-from ftexp.errors import UserError
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
 from ftexp.reporting.columns import tables_page
 from ftexp.reporting.conclusions import conclusions
 from ftexp.reporting.number_words import shown
 from ftexp.reporting.scores import analysis_of, label_codes, macro_f1, run_scores
-from ftexp.spec import read_experiment
+from ftexp.state import work as state
+from ftexp.state.code_version import code_versions
 from simulated_survey import EMPTY_CELL, PASSAGES
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -12,16 +12,16 @@ from typing import Any
 import inspect_ai
 import pytest
 import torch
-from ftexp import paths
-from ftexp.chat import Chat
-from ftexp.errors import UserError
+from ftexp.data.splits import read_items
 from ftexp.evaluation import provider
 from ftexp.evaluation.scorer import exact
 from ftexp.evaluation.tuned_model import generate, load_model
-from ftexp.filesystem import read_json, write_json
-from ftexp.publishing import publish_checkpoint
-from ftexp.splits import read_items
-from ftexp.training.resume import epoch_dirs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import read_json, write_json
+from ftexp.models.chat import Chat
+from ftexp.state.publishing import publish_checkpoint
+from ftexp.trainers.torchtune.components.resume import epoch_dirs
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
 from inspect_ai.scorer import CORRECT, Target

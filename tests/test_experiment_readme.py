@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
-from ftexp import paths
-from ftexp.planning import make_plan
-from ftexp.readme import BEGIN, END, renew_readme
+from ftexp.design.planning import make_plan
+from ftexp.ground import paths
+from ftexp.life.readme import BEGIN, END, renew_readme
 
 
 def _written(text: str) -> str:

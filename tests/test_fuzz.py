@@ -19,12 +19,13 @@ import plan as plan_stage
 import pytest
 import yaml
 from conftest import REPOSITORY
-from ftexp import sections, site
-from ftexp.errors import UserError, run_command
-from ftexp.new_experiment import complete_answers
-from ftexp.settings import SETTINGS, TORCHTUNE_TOP_LEVEL
-from ftexp.site import read_site
-from ftexp.spec import TOP_KEYS
+from ftexp.design import sections
+from ftexp.design.settings import SETTINGS, TORCHTUNE_TOP_LEVEL
+from ftexp.design.spec import TOP_KEYS
+from ftexp.ground.errors import UserError, run_command
+from ftexp.jobs import site
+from ftexp.jobs.site import read_site
+from ftexp.life.new_experiment import complete_answers
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from test_bad_input import GRAMMAR, tree

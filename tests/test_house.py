@@ -109,22 +109,26 @@ def _closure(module: str) -> set[str]:
 
 def test_the_hook_imports_the_standard_library_and_yaml_only() -> None:
     used = {name for name in _imports(_tree(REPOSITORY / "hooks/post_gen_project.py")) if name.startswith("ftexp")}
-    assert "ftexp.new_experiment" in used
+    assert "ftexp.life.new_experiment" in used
     roots = {root.split(".")[0] for name in used for root in _closure(name)}
     assert "yaml" in roots
     assert roots - {"yaml"} <= set(sys.stdlib_module_names)
 
 
 def test_set_up_begins_on_any_python_with_the_standard_library_only() -> None:
-    files = [SCRIPTS / "set_up.py", SCRIPTS / "ftexp" / "environment.py", SCRIPTS / "ftexp" / "__init__.py"]
+    rooms = [SCRIPTS / "ftexp", SCRIPTS / "ftexp/life"]
+    files = [SCRIPTS / "set_up.py", SCRIPTS / "ftexp/life/environment.py", *(room / "__init__.py" for room in rooms)]
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
         roots = {name.split(".")[0] for name in _imports(_tree(path))}
         assert roots <= {*sys.stdlib_module_names, "ftexp"}
         assert (
             not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")}
-            - {"ftexp.environment"}
-            - {f"ftexp.environment.{f}" for f in ("VENV", "conda_environment", "link_environment", "make_environment", "stop")}
+            - {"ftexp.life.environment"}
+            - {
+                f"ftexp.life.environment.{name}"
+                for name in ("VENV", "conda_environment", "link_environment", "make_environment", "stop")
+            }
         )
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import stamp as stamp_stage
 from conftest import ENVIRONMENT, REPOSITORY
-from ftexp import paths
-from ftexp.errors import UserError
-from ftexp.job_script import ScriptFacts, array_script, check_template, job_script, shape, task_ranges
-from ftexp.planning import planned_runs
-from ftexp.site import Resources, Site, read_site
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.jobs.job_script import ScriptFacts, array_script, check_template, job_script, shape, task_ranges
+from ftexp.jobs.site import Resources, Site, read_site
 
 TEMPLATE = (REPOSITORY / "{{cookiecutter.experiment_name}}" / paths.JOB_TEMPLATE).read_text(encoding="utf-8")
 GOLDEN = REPOSITORY / "tests" / "golden"

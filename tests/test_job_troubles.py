@@ -19,10 +19,12 @@ import report
 import status
 import validate as validate_stage
 from fake_results import finish_eval, finish_training, ids, plan, record_job
-from ftexp import job_record, local_backend, paths
-from ftexp.planning import read_run
-from ftexp.run_lock import only_one_make, take_lock
-from ftexp.state import Work
+from ftexp.design.planning import read_run
+from ftexp.ground import paths
+from ftexp.jobs import local_backend
+from ftexp.state import job_record
+from ftexp.state.run_lock import only_one_make, take_lock
+from ftexp.state.work import Work
 from test_troubles import KILLED, FullDisk, command
 from tiny_models import TinyExperiment, make_experiment
 

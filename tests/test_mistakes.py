@@ -18,10 +18,10 @@ import stamp as stamp_stage
 import validate as validate_stage
 from bad_inputs import BAD_INPUTS
 from changes import MODEL, Change, both, constants, edit_json, experiment, free, in_every_row, rows, site, template, tensors
-from ftexp import paths
-from ftexp.errors import UserError
-from ftexp.planning import planned_runs
-from ftexp.yamlfile import load_yaml
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import load_yaml
 from test_config_check import MISTAKES as CONFIG_MISTAKES
 from tiny_models import TinyExperiment, make_experiment
 from torchtune_verdict import ACCEPTED, torchtune_verdict

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from cookiecutter.main import cookiecutter
-from ftexp.errors import UserError
-from ftexp.model_families import dimensions, family_of
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune.families import dimensions, family_of
 from tiny_models import make_tiny_model
 
 TEMPLATE = Path(__file__).resolve().parents[1]

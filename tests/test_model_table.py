@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from ftexp.checks.support import refusals
-from ftexp.errors import UserError
-from ftexp.model_families import family_of
-from ftexp.settings import check_setting
+from ftexp.design.settings import check_setting
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune.checks.support import refusals
+from ftexp.trainers.torchtune.families import family_of
 from model_table import checked_row
 from test_proofs import FAMILIES, WAYS
 from tiny_models import make_experiment

@@ -19,6 +19,7 @@ TEMPLATE = Path(__file__).resolve().parents[1]
 VENV = Path(sys.prefix)
 WORDS = json.loads((TEMPLATE / "data" / "words.json").read_text(encoding="utf-8"))[:120]
 RUNS = ("r2_s1", "r4_s1")
+DATASET_PY = "ftexp/trainers/torchtune/components/dataset.py"
 
 
 def make(folder: Path, *targets: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -153,7 +154,7 @@ def test_a_removed_run_is_kept_and_not_reported(copy: Path) -> None:
 def test_what_changes_no_number_makes_nothing_stale(copy: Path) -> None:
     edit(copy / "site.yaml", "jobs: null", "jobs: 1")
     edit(copy / "experiment.yaml", "# any column of the data", "# another comment")
-    with (copy / "scripts/ftexp/chat.py").open("a", encoding="utf-8") as file:
+    with (copy / "scripts/ftexp/models/chat.py").open("a", encoding="utf-8") as file:
         file.write("\n# a comment\n")
     with (copy / "scripts/report.py").open("a", encoding="utf-8") as file:
         file.write("\nUNUSED = 1\n")
@@ -166,7 +167,7 @@ def test_what_changes_no_number_makes_nothing_stale(copy: Path) -> None:
         (lambda f: edit(f / "experiment.yaml", "lr: 3.0e-3", "lr: 1.0e-3"), "train", "finetune.yaml"),
         (lambda f: edit(f / "experiment.yaml", "max_tokens: 16", "max_tokens: 17"), "eval", "eval.py"),
         (
-            lambda f: edit(f / "scripts/ftexp/training/dataset.py", "IGNORED_LABEL = -100", "IGNORED_LABEL = -100 + 0"),
+            lambda f: edit(f / f"scripts/{DATASET_PY}", "IGNORED_LABEL = -100", "IGNORED_LABEL = -100 + 0"),
             "train", "the code",
         ),
         (lambda f: edit(f / "data/models/tiny-instruct/config.json", "{", "{ "), "train", "the base model"),

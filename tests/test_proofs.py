@@ -10,14 +10,14 @@ from typing import Any
 import inspect_ai
 import pytest
 import torch
-from ftexp import paths
-from ftexp.chat import Chat
 from ftexp.evaluation.tuned_model import load_model
-from ftexp.model_families import FAMILIES as MODEL_FAMILIES
-from ftexp.model_folder import read_model_config
-from ftexp.publishing import publish_checkpoint
-from ftexp.training.resume import epoch_dirs
-from ftexp.weight_layout import to_trainer
+from ftexp.ground import paths
+from ftexp.models.chat import Chat
+from ftexp.models.folder import read_model_config
+from ftexp.state.publishing import publish_checkpoint
+from ftexp.trainers.torchtune.components.resume import epoch_dirs
+from ftexp.trainers.torchtune.families import FAMILIES as MODEL_FAMILIES
+from ftexp.trainers.torchtune.weight_layout import to_trainer
 from model_table import checked_row
 from tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
 from torchao.dtypes.nf4tensor import NF4Tensor

@@ -8,19 +8,20 @@ import inspect_ai
 import merge as merge_stage
 import pytest
 import torch
-from ftexp import paths
 from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
-from ftexp.errors import UserError
-from ftexp.evaluation import provider, quantized_base
+from ftexp.design.planning import planned_runs
+from ftexp.evaluation import provider
 from ftexp.evaluation.tuned_model import load_model
-from ftexp.model_families import FAMILIES, dimensions, family_of
-from ftexp.model_folder import read_model_config
-from ftexp.planning import planned_runs
-from ftexp.quantization import check_quantized, matrix_shapes
-from ftexp.results import controls_by_run
-from ftexp.torchtune_config import training_config
-from ftexp.yamlfile import load_yaml
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.models.folder import read_model_config
+from ftexp.results.table import controls_by_run
+from ftexp.trainers.torchtune import quantized_base
+from ftexp.trainers.torchtune.config import training_config
+from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
+from ftexp.trainers.torchtune.quantization import check_quantized, matrix_shapes
 from tiny_models import TinyExperiment, enter, make_experiment, make_tiny_model, train
 
 PROBE = torch.arange(0, 60).reshape(2, 30)

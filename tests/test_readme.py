@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, REPOSITORY
-from ftexp.design import expand
-from ftexp.spec import check_experiment
-from ftexp.yamlfile import parse_yaml
+from ftexp.design.runs import expand
+from ftexp.design.spec import check_experiment
+from ftexp.ground.yamlfile import parse_yaml
 
 PAGES = {"template": REPOSITORY / "README.md", "experiment": REPOSITORY / "{{cookiecutter.experiment_name}}/README.md"}
 DEMO = "test_pipeline.py::test_the_demo_answers_its_question"

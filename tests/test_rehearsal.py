@@ -13,20 +13,20 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 from cookiecutter.main import cookiecutter
-from ftexp.checks.checkpoint_check import read_header
-from ftexp.covering_set import FEW, covering_runs
-from ftexp.design import Run, expand
-from ftexp.errors import UserError
-from ftexp.filesystem import read_json
-from ftexp.model_families import FAMILIES, dimensions, family_of
-from ftexp.options import Options
-from ftexp.planning import plan_runs
-from ftexp.rehearsal import LOG, TEST_ROWS, local_site, open_folder, trim_test_rows
-from ftexp.site import read_site
-from ftexp.small_design import changes_in_words, small_document, small_values
-from ftexp.spec import Experiment, check_experiment
-from ftexp.tiny_copy import make_tiny_copy, tiny_shape
-from ftexp.yamlfile import dump_yaml, parse_yaml
+from ftexp.design.planning import plan_runs
+from ftexp.design.runs import Run, expand
+from ftexp.design.spec import Experiment, check_experiment
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import read_json
+from ftexp.ground.options import Options
+from ftexp.ground.yamlfile import dump_yaml, parse_yaml
+from ftexp.jobs.site import read_site
+from ftexp.life.covering_set import FEW, covering_runs
+from ftexp.life.rehearsal import LOG, TEST_ROWS, local_site, open_folder, trim_test_rows
+from ftexp.life.small_design import changes_in_words, small_document, small_values
+from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
+from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
+from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from tiny_models import make_tiny_model
 
 ROWS = [{"input": f"word {number}", "output": f"WORD {number}", "kind": number % 4} for number in range(200)]

@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 import report
 from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, record_job, results, write_log
-from ftexp import paths, state
-from ftexp.code_version import code_versions
-from ftexp.inspect_logs import Answer, UnusableLog, log_path, read_log
-from ftexp.items import Item, read_test_items
-from ftexp.planning import read_run
-from ftexp.publishing import write_manifest
+from ftexp.data.items import Item, read_test_items
+from ftexp.design.planning import read_run
+from ftexp.evaluation.inspect_logs import Answer, UnusableLog, log_path, read_log
+from ftexp.ground import paths
 from ftexp.reporting.plots import Curve, Point, curves_plot, factor_plot, smooth
-from ftexp.results import RunFacts, controls_by_run, estimate, number, paired_difference
-from ftexp.state import Work
-from ftexp.status_words import State
+from ftexp.results.table import RunFacts, controls_by_run, estimate, number, paired_difference
+from ftexp.state import work as state
+from ftexp.state.code_version import code_versions
+from ftexp.state.publishing import write_manifest
+from ftexp.state.status_words import State
+from ftexp.state.work import Work
 
 SCRIPTS = Path(report.__file__).parent
 WORDS = [f"word{i:02d}" for i in range(40)]

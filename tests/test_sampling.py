@@ -15,18 +15,18 @@ import stamp
 import torch
 import yaml
 from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, results, write_log
-from ftexp import paths
-from ftexp.chat import Chat
-from ftexp.errors import UserError
+from ftexp.data.splits import read_items
+from ftexp.design.planning import make_plan, read_run, write_plan
 from ftexp.evaluation import provider
+from ftexp.evaluation.inspect_logs import log_path
 from ftexp.evaluation.sampling import Sampling, draw_tokens, nucleus
 from ftexp.evaluation.solver import stream_of
 from ftexp.evaluation.tuned_model import generate, load_model
-from ftexp.inspect_logs import log_path
-from ftexp.planning import make_plan, read_run, write_plan
-from ftexp.publishing import write_manifest
-from ftexp.splits import read_items
-from ftexp.state import Work
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.models.chat import Chat
+from ftexp.state.publishing import write_manifest
+from ftexp.state.work import Work
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ChatMessageUser, GenerateConfig
 from tiny_models import DATE, TinyExperiment, enter, make_experiment, make_tiny_model

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ftexp.dot_env import check_secrets, load_secrets, read_secrets
-from ftexp.errors import UserError
-from ftexp.rehearsal import fill_folder
+from ftexp.ground.errors import UserError
+from ftexp.jobs.dot_env import check_secrets, load_secrets, read_secrets
+from ftexp.life.rehearsal import fill_folder
 
 SECRET = "hunter2-Zx81"
 CURE = "is not of the form KEY=value. Write one KEY=value a line; a value with quotes or '#' in it goes in quotes."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftexp import environment
+from ftexp.life import environment
 
 LOCK = Path("requirements.txt")
 PIP = """#!/bin/sh

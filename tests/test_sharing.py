@@ -12,13 +12,14 @@ from pathlib import Path
 import collect_garbage
 import pytest
 from conftest import ENVIRONMENT
-from ftexp import cores, dvc_files
-from ftexp.dvc_files import root_pipeline
-from ftexp.errors import UserError
-from ftexp.garbage import CACHE_DIR, unneeded
+from ftexp.ground import cores
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import dump_yaml, parse_yaml
 from ftexp.reporting.metrics import write_metrics
-from ftexp.results import NUMBERS
-from ftexp.yamlfile import dump_yaml, parse_yaml
+from ftexp.results.table import NUMBERS
+from ftexp.state import dvc_files
+from ftexp.state.dvc_files import root_pipeline
+from ftexp.state.garbage import CACHE_DIR, unneeded
 from test_pipeline import bake_small, edit, make, results
 
 IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]

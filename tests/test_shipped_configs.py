@@ -12,12 +12,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from ftexp import shipped_configs
-from ftexp.errors import UserError
-from ftexp.recipes import is_lora
-from ftexp.settings import RECIPES
-from ftexp.shipped_configs import Builder, ModelShape, builders, catalogue, nearest_configs, shipped_configs_dir
-from ftexp.torchtune_config import training_config
+from ftexp.design.settings import RECIPES
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune import shipped_configs
+from ftexp.trainers.torchtune.config import training_config
+from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.torchtune.shipped_configs import (
+    Builder,
+    ModelShape,
+    builders,
+    catalogue,
+    nearest_configs,
+    shipped_configs_dir,
+)
 
 BUILDERS = builders()
 LORA, FULL = "lora_finetune_single_device", "full_finetune_single_device"
@@ -117,7 +124,7 @@ def test_a_quantized_builder_is_its_plain_one_with_that_one_argument(name: str) 
 
 def test_nothing_heavy_is_imported_for_it() -> None:
     code = (
-        "import sys; from ftexp.shipped_configs import catalogue; assert len(catalogue(sys.argv[1])) > 30;"
+        "import sys; from ftexp.trainers.torchtune.shipped_configs import catalogue; assert len(catalogue(sys.argv[1])) > 30;"
         "assert not {'torch', 'torchtune', 'torchao', 'recipes'} & set(sys.modules)"
     )
     scripts = Path(str(shipped_configs.__file__)).parents[1]
@@ -202,7 +209,7 @@ def two_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     pair = (known, dataclasses.replace(known, path=path))
-    monkeypatch.setattr("ftexp.torchtune_config.nearest_configs", lambda *_, **__: pair)
+    monkeypatch.setattr("ftexp.trainers.torchtune.config.nearest_configs", lambda *_, **__: pair)
     return folder(tmp_path, "any", "mistral", shape_of("mistral_7b"))
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import REPOSITORY, Bake
-from ftexp.errors import UserError
-from ftexp.site import Resources, Site, read_site
+from ftexp.ground.errors import UserError
+from ftexp.jobs.site import Resources, Site, read_site
 
 PROFILES = sorted(path.stem for path in (REPOSITORY / "sites").glob("*.yaml"))
 ASKS = {"time_min": 60, "mem_gb": 16, "cpus": 2, "gpus": 1}

@@ -22,20 +22,26 @@ import pytest
 import split as split_stage
 import stamp as stamp_stage
 from conftest import REPOSITORY
-from ftexp import claims, deferred, diagnosis, paths, slurm, slurm_backend, state, status_words
-from ftexp.code_version import code_versions
-from ftexp.errors import UserError
-from ftexp.filesystem import write_json
-from ftexp.options import Options, confirm, read_options
-from ftexp.planning import planned_runs
-from ftexp.site import Site, read_site
-from ftexp.slurm import Job
-from ftexp.slurm_backend import submit_stage
-from ftexp.slurm_queue import SlurmQueue, queue_of
-from ftexp.slurm_wait import Feeder
-from ftexp.state import Work
-from ftexp.submission import Batch, Task, command_of, make_batches, send
-from ftexp.work_list import WorkList, announce
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import write_json
+from ftexp.ground.options import Options, confirm, read_options
+from ftexp.jobs import diagnosis
+from ftexp.jobs.site import Site, read_site
+from ftexp.jobs.slurm import backend as slurm_backend
+from ftexp.jobs.slurm import claims, deferred
+from ftexp.jobs.slurm import commands as slurm
+from ftexp.jobs.slurm.backend import submit_stage
+from ftexp.jobs.slurm.commands import Job
+from ftexp.jobs.slurm.queue import SlurmQueue, queue_of
+from ftexp.jobs.slurm.submission import Batch, Task, command_of, make_batches, send
+from ftexp.jobs.slurm.wait import Feeder
+from ftexp.jobs.work_list import WorkList, announce
+from ftexp.state import status_words
+from ftexp.state import work as state
+from ftexp.state.code_version import code_versions
+from ftexp.state.work import Work
 
 SURE = Options(is_sure=True)
 TIMED_OUT = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
@@ -1109,7 +1115,7 @@ def test_a_sign_in_a_log_counts_from_where_this_try_began(line: str, sign: str |
 _TOLD = """\
 import multiprocessing, os, sys, time
 sys.path.insert(0, sys.argv[1])
-from ftexp.interruption import when_told_to_stop
+from ftexp.jobs.interruption import when_told_to_stop
 
 def work():
     print(os.getpid(), flush=True)

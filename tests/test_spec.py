@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from ftexp import sections, settings_table
-from ftexp.design import expand
-from ftexp.errors import UserError
-from ftexp.planning import HEADER
-from ftexp.spec import TOP_KEYS, check_experiment, read_experiment
-from ftexp.yamlfile import dump_yaml, parse_yaml
+from ftexp.design import sections, settings_table
+from ftexp.design.planning import HEADER
+from ftexp.design.runs import expand
+from ftexp.design.spec import TOP_KEYS, check_experiment, read_experiment
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import dump_yaml, parse_yaml
 
 GOOD = """\
 experiment: caps
@@ -289,7 +289,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
 
 def test_the_order_of_messages_is_the_same_in_every_process() -> None:
     code = (
-        "from ftexp.spec import check_experiment\nfrom ftexp.errors import UserError\n"
+        "from ftexp.design.spec import check_experiment\nfrom ftexp.ground.errors import UserError\n"
         "sets = {k: 1 for k in ('lr', 'epochs', 'lora_rank', 'seed', 'batch_size', 'warmup_steps')}\n"
         "try:\n    check_experiment({'constants': sets, 'factors': {'a': {'x': sets}}}, 'e')\n"
         "except UserError as error:\n    print(error)\n"
@@ -403,7 +403,7 @@ def test_a_random_mutation_is_accepted_or_ends_in_one_message() -> None:
 
 
 def test_the_settings_table_is_current() -> None:
-    command = "PYTHONPATH=scripts python -m ftexp.settings_table > docs/settings.md"
+    command = "PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/settings.md"
     text = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
     assert text == settings_table.settings_table(), f"accept the change by: {command}"
 
@@ -422,7 +422,7 @@ def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
 
 def test_what_we_write_is_read_by_a_fast_parser_to_the_same_values() -> None:
     import yaml
-    from ftexp.yamlfile import OUR_FIRST_LINE, _FastLoader, _Loader
+    from ftexp.ground.yamlfile import OUR_FIRST_LINE, _FastLoader, _Loader
 
     assert issubclass(_FastLoader, yaml.CSafeLoader), "the lock's PyYAML has libyaml"
     assert OUR_FIRST_LINE.match(HEADER)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import split as split_stage
-from ftexp.errors import UserError
-from ftexp.planning import make_plan, write_plan
-from ftexp.sections import DEFAULT_SPLIT
-from ftexp.splits import PARTS, Split, make_split, read_items, split_name
+from ftexp.data.splits import PARTS, Split, make_split, read_items, split_name
+from ftexp.design.planning import make_plan, write_plan
+from ftexp.design.sections import DEFAULT_SPLIT
+from ftexp.ground.errors import UserError
 
 Rows = list[dict[str, Any]]
 ROWS: Rows = [{"input": f"word{i}", "output": f"WORD{i}", "length": "ab"[i % 2], "family": f"f{i // 7}"} for i in range(200)]

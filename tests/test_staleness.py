@@ -10,12 +10,13 @@ import pytest
 import split as split_stage
 import stamp
 import written_tables
-from ftexp import code_version, paths
-from ftexp.filesystem import read_json, write_json
-from ftexp.planning import planned_runs
-from ftexp.publishing import write_manifest
-from ftexp.state import Work, stages_of
-from ftexp.status_words import STAGES
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json, write_json
+from ftexp.state import code_version
+from ftexp.state.publishing import write_manifest
+from ftexp.state.status_words import STAGES
+from ftexp.state.work import Work, stages_of
 
 WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
 ALL_DONE = ("4 done", "6 done")
@@ -138,7 +139,7 @@ def pin_another_torch() -> None:
 
 
 def comment_and_docstring() -> None:
-    path = Path("scripts/ftexp/training/dataset.py")
+    path = Path("scripts/ftexp/trainers/torchtune/components/dataset.py")
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('"""', '"""New: ', 1) + "# a comment\n", encoding="utf-8")
 
@@ -243,7 +244,7 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ("`job.slurm.template`", append("job.slurm.template", "# a word\n"), ALL_DONE, ""),
     ("a comment or a docstring of the training's code", comment_and_docstring, ALL_DONE, ""),
     (
-        "the training's code", append("scripts/ftexp/training/dataset.py", "NEW = 1\n"),
+        "the training's code", append("scripts/ftexp/trainers/torchtune/components/dataset.py", "NEW = 1\n"),
         ("4 stale (changed: the code)", "2 done, 4 waiting for their training"), "",
     ),
     (
@@ -251,11 +252,11 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         ("4 done", "6 stale (changed: the code)"), "",
     ),
     (
-        "the code that makes prompts", append("scripts/ftexp/chat.py", "NEW = 1\n"),
+        "the code that makes prompts", append("scripts/ftexp/models/chat.py", "NEW = 1\n"),
         ("4 stale (changed: the code)", "2 stale (changed: the code), 4 waiting for their training"), "",
     ),
     (
-        "the code that splits", append("scripts/ftexp/splits.py", "NEW = 1\n"),
+        "the code that splits", append("scripts/ftexp/data/splits.py", "NEW = 1\n"),
         ("4 stale (changed: the code)", "2 stale (changed: the code), 4 waiting for their training"),
         "trainings and evaluations read rows by it",
     ),

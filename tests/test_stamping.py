@@ -15,19 +15,20 @@ import plan as plan_stage
 import pytest
 import stamp as stamp_stage
 from conftest import ENVIRONMENT, REPOSITORY
-from ftexp import paths, stamping
 from ftexp.checks.design_check import check_differences, check_distinct
 from ftexp.checks.read_back import check_read_back
-from ftexp.code_version import code_versions
-from ftexp.design import derive_steps, expand
-from ftexp.errors import UserError
-from ftexp.eval_file import eval_text
-from ftexp.planning import planned_runs, run_document
-from ftexp.site import Site
-from ftexp.spec import read_experiment
-from ftexp.stamping import generate_files
-from ftexp.torchtune_config import value_in_config
-from ftexp.yamlfile import load_yaml, parse_yaml
+from ftexp.design.planning import planned_runs, run_document
+from ftexp.design.runs import derive_steps, expand
+from ftexp.design.spec import read_experiment
+from ftexp.evaluation.eval_file import eval_text
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import load_yaml, parse_yaml
+from ftexp.jobs import stamping
+from ftexp.jobs.site import Site
+from ftexp.jobs.stamping import generate_files
+from ftexp.state.code_version import code_versions
+from ftexp.trainers.torchtune.config import value_in_config
 from omegaconf import OmegaConf
 
 RUNS = ["base", "r4_lr1e-4", "r4_lr1e-3", "r16_lr1e-4", "r16_lr1e-3"]
@@ -476,7 +477,7 @@ def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped
 def test_a_config_is_complete_and_names_only_components_that_exist() -> None:
     import importlib
 
-    from ftexp.checks.config_check import check_config
+    from ftexp.trainers.torchtune.checks.config_check import check_config
 
     config = _config("r4_lr1e-4")
     flat = json.dumps(config)

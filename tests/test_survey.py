@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
-from ftexp.splits import make_split
-from ftexp.yamlfile import load_yaml
+from ftexp.data.splits import make_split
+from ftexp.ground.yamlfile import load_yaml
 from test_pipeline import VENV, make, results
 
 DATA = Path(__file__).resolve().parents[1] / "data"

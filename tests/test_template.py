@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from conftest import ENVIRONMENT, REPOSITORY, Bake
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
-from ftexp.environment import conda_environment
-from ftexp.planning import planned_runs
-from ftexp.spec import read_experiment
-from ftexp.yamlfile import load_yaml
+from ftexp.design.planning import planned_runs
+from ftexp.design.spec import read_experiment
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.life.environment import conda_environment
 
 TEMPLATE_PARTS = ("cookiecutter.json", "hooks", "scripts", "sites", "data", "{{cookiecutter.experiment_name}}")
 COOKIECUTTER = ENVIRONMENT / "bin" / "cookiecutter"
@@ -401,7 +401,8 @@ FORBIDDEN = (
 def test_the_hook_needs_nothing_but_yaml(bake: Bake, tmp_path: Path) -> None:
     folder = bake(experiment_name="mine")
     code = BLOCKER.format(names=FORBIDDEN) + (
-        "sys.path.insert(0, 'scripts')\nimport ftexp.new_experiment\nfrom ftexp.planning import make_plan, write_plan\n"
+        "sys.path.insert(0, 'scripts')\nimport ftexp.life.new_experiment\n"
+        "from ftexp.design.planning import make_plan, write_plan\n"
         "changed = write_plan(*make_plan())\nprint(len(changed))\n"
     )
     (folder / "runs.csv").unlink()
@@ -413,7 +414,7 @@ def test_the_hook_needs_nothing_but_yaml(bake: Bake, tmp_path: Path) -> None:
 def test_parquet_where_pyarrow_is_absent_says_what_to_do(tmp_path: Path) -> None:
     code = BLOCKER.format(names=FORBIDDEN) + (
         f"sys.path.insert(0, {str(REPOSITORY / 'scripts')!r})\nfrom pathlib import Path\n"
-        "from ftexp.new_experiment import complete_answers\nfrom ftexp.errors import UserError\n"
+        "from ftexp.life.new_experiment import complete_answers\nfrom ftexp.ground.errors import UserError\n"
         "Path('x.parquet').write_bytes(b'PAR1')\n"
         "try:\n    complete_answers({**ANSWERS, 'data': 'x.parquet'}, Path(ROOT))\nexcept UserError as error:\n    print(error)\n"
     )

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from ftexp import paths
-from ftexp.errors import UserError
-from ftexp.splits import read_items
-from ftexp.torchtune_config import training_config
-from ftexp.training.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
-from ftexp.training.dataset import IGNORED_LABEL, PromptedRows
-from ftexp.training.metric_logger import CsvLogger
-from ftexp.training.resume import epoch_dirs, finished_epochs
-from ftexp.training.schedule import cosine_with_warmup
-from ftexp.training.tokenizer import ChatTokenizer
-from ftexp.yamlfile import dump_yaml
+from ftexp.data.splits import read_items
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import dump_yaml
+from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
+from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL, PromptedRows
+from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
+from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epochs
+from ftexp.trainers.torchtune.components.schedule import cosine_with_warmup
+from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
+from ftexp.trainers.torchtune.config import training_config
 from omegaconf import OmegaConf
 from tiny_models import DATE, TinyExperiment, make_experiment, make_tiny_model, read_train_csv, set_up_recipe, train
 from torchtune import config as torchtune_config

@@ -25,11 +25,12 @@ import plan as plan_stage
 import pytest
 import split as split_stage
 import stamp as stamp_stage
-from ftexp import dvc_files, job_record, paths
-from ftexp.errors import UserError, run_command
-from ftexp.memories import FileHashes, YamlMemory
-from ftexp.run_lock import only_one_make
-from ftexp.yamlfile import load_yaml
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.memories import FileHashes, YamlMemory
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.state import dvc_files, job_record
+from ftexp.state.run_lock import only_one_make
 from test_bad_input import tree
 
 NOBODY = 65534
@@ -281,7 +282,7 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path, monkeypa
     """A further change within the same tick of the kernel's clock would not be seen."""
     path, hashes = tmp_path / "x.yaml", FileHashes(tmp_path / "memory.json")
     path.write_text("a: 1\n")
-    monkeypatch.setattr("ftexp.memories.time.time_ns", lambda: path.stat().st_ctime_ns)
+    monkeypatch.setattr("ftexp.ground.memories.time.time_ns", lambda: path.stat().st_ctime_ns)
     hashes.of_yaml(path)
     assert hashes._known == {}
 

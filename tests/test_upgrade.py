@@ -12,16 +12,17 @@ import pytest
 import split as split_stage
 import stamp
 from conftest import REPOSITORY
-from ftexp import paths, upgrading
-from ftexp.filesystem import read_json, sha256_file, write_json
-from ftexp.planning import planned_runs
-from ftexp.state import stages_of
-from ftexp.template_files import SINGLE_FILES, files_of_template
-from ftexp.upgrading import _kept_path
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json, sha256_file, write_json
+from ftexp.life import upgrading
+from ftexp.life.template_files import SINGLE_FILES, files_of_template
+from ftexp.life.upgrading import _kept_path
+from ftexp.state.work import stages_of
 from test_staleness import finish, states
 
 STAMPED = "{{cookiecutter.experiment_name}}"
-DATASET, CHAT, PLAN = "scripts/ftexp/training/dataset.py", "scripts/ftexp/chat.py", "scripts/plan.py"
+DATASET, CHAT, PLAN = "scripts/ftexp/trainers/torchtune/components/dataset.py", "scripts/ftexp/models/chat.py", "scripts/plan.py"
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_a_newer_docstring_comes_in_and_nothing_becomes_stale(template: Path) ->
 @pytest.mark.usefixtures("finished")
 def test_what_would_become_stale_is_said_before_anything_is_changed(template: Path) -> None:
     append(template / DATASET, "NEW = 1\n")
-    config = template / "scripts/ftexp/torchtune_config.py"
+    config = template / "scripts/ftexp/trainers/torchtune/config.py"
     config.write_text(config.read_text(encoding="utf-8").replace('"log_every_n_steps": 1', '"log_every_n_steps": 2'))
     before = contents()
     shown = upgrade(template, DRY="1")
@@ -142,7 +143,7 @@ def test_where_an_older_template_did_not_say_what_it_stamped_all_that_is_replace
 
 @pytest.mark.usefixtures("finished")
 def test_scripts_that_refuse_the_experiment_do_not_come_in(template: Path) -> None:
-    spec = template / "scripts/ftexp/spec.py"
+    spec = template / "scripts/ftexp/design/spec.py"
     spec.write_text(spec.read_text(encoding="utf-8").replace('"evaluation", "naming"', '"naming"'), encoding="utf-8")
     before = contents()
     refused = upgrade(template)

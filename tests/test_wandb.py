@@ -14,14 +14,14 @@ import pandas
 import pytest
 import yaml
 import zipfile_zstd  # noqa: F401  (lets zipfile read what inspect-ai packs)
-from ftexp import tracking
-from ftexp.diagnosis import ADVICE, sign_in_text
-from ftexp.errors import UserError
-from ftexp.job_script import check_template
-from ftexp.rehearsal import local_site
-from ftexp.site import Site, read_site
-from ftexp.stages import StageFailed, require_tracking
-from ftexp.tracking import Tracker, missing_key
+from ftexp.ground.errors import UserError
+from ftexp.jobs.diagnosis import ADVICE, sign_in_text
+from ftexp.jobs.job_script import check_template
+from ftexp.jobs.site import Site, read_site
+from ftexp.jobs.stages import StageFailed, require_tracking
+from ftexp.life.rehearsal import local_site
+from ftexp.trainers import tracking
+from ftexp.trainers.tracking import Tracker, missing_key
 from test_pipeline import VENV, bake_small, edit, make
 
 TEMPLATE = Path(__file__).resolve().parents[1]

@@ -16,9 +16,9 @@ import split as split_stage
 import stamp as stamp_stage
 import torch
 import yaml
-from ftexp import paths
-from ftexp.planning import planned_runs
-from ftexp.shipped_configs import shipped_configs_dir
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.trainers.torchtune.shipped_configs import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
 from tiny_tokenizers import generation_config, save_tokenizer
 from transformers import (

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ftexp.training.dataset import PromptedRows
-from ftexp.training.metric_logger import CsvLogger
+from ftexp.trainers.torchtune.components.dataset import PromptedRows
+from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
 
 
 class RecordedRows(PromptedRows):

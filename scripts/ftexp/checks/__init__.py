@@ -1,1 +1,5 @@
-"""What `make validate` checks, before anything is spent: configs, models, tokens, design, cost."""
+"""What is wrong with a run before it starts, and what it will cost: `make validate`.
+
+May import: everything from ground to jobs; a trainer by its face.
+Must not import: results, reports.
+"""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.checks.measured_memory import memory_in_words
-from ftexp.design import rows_of_size
-from ftexp.model_folder import model_parameters
-from ftexp.quantization import is_quantized
-from ftexp.recipes import is_lora
-from ftexp.run_disk import BYTES
-from ftexp.site import Site
-from ftexp.state import stages_of
+from ftexp.design.runs import rows_of_size
+from ftexp.jobs.site import Site
+from ftexp.models.folder import model_parameters
+from ftexp.state.work import stages_of
+from ftexp.trainers.torchtune.quantization import is_quantized
+from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.torchtune.sizes import BYTES
 
 
 @dataclass(frozen=True)

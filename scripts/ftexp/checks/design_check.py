@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ftexp.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
-from ftexp.factors import Level
-from ftexp.quantization import is_quantized
-from ftexp.settings import SEED
-from ftexp.spec import Experiment
-from ftexp.torchtune_config import config_keys_of
+from ftexp.design.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
+from ftexp.design.factors import Level
+from ftexp.design.settings import SEED
+from ftexp.design.spec import Experiment
+from ftexp.trainers.torchtune.config import config_keys_of
+from ftexp.trainers.torchtune.quantization import is_quantized
 
 Config = dict[str, Any]
 Factors = dict[str, list[Level]]

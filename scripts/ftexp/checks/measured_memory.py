@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ftexp import paths
+from ftexp.ground import paths
 
 # Settings that change the size of no tensor.
 _FREE = ("seed", "lr", "epochs", "warmup_steps", "lora_alpha", "gradient_accumulation_steps")

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ftexp.chat import Chat
-from ftexp.model_folder import read_model_config, read_model_json
+from ftexp.models.chat import Chat
+from ftexp.models.folder import read_model_config, read_model_json
 
 # Texts that stand for one token in the templates of chat models.
 _MARK = re.compile(r"<\|[^|<>{}'\"\s]+\|>|<(?:start|end)_of_turn>")

@@ -5,10 +5,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp import paths
-from ftexp.chat import Chat
-from ftexp.checks.checkpoint_check import check_checkpoint
-from ftexp.checks.config_check import check_config, check_paths
 from ftexp.checks.cost import Cost, Sizes, cost_of
 from ftexp.checks.design_check import (
     check_comparisons,
@@ -20,11 +16,15 @@ from ftexp.checks.design_check import (
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.token_check import TokenReport, check_tokens
-from ftexp.checks.trial import build_model, check_parts
 from ftexp.checks.verdicts import Verdicts
-from ftexp.errors import UserError
-from ftexp.spec import read_experiment
-from ftexp.yamlfile import load_yaml
+from ftexp.design.spec import read_experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.models.chat import Chat
+from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint
+from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
+from ftexp.trainers.torchtune.checks.trial import build_model, check_parts
 
 Run = dict[str, Any]
 Config = dict[str, Any]

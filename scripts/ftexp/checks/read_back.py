@@ -4,9 +4,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ftexp import paths
-from ftexp.eval_file import eval_text
-from ftexp.torchtune_config import config_keys_of, value_in_config
+from ftexp.evaluation.eval_file import eval_text
+from ftexp.ground import paths
+from ftexp.trainers.torchtune.config import config_keys_of, value_in_config
 
 Config = dict[str, Any]
 

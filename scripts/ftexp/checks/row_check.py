@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ftexp.chat import Chat
-from ftexp.sections import placeholders
+from ftexp.design.sections import placeholders
+from ftexp.models.chat import Chat
 
 if TYPE_CHECKING:
     from ftexp.checks.token_check import Rows

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ftexp.gpus import gpu_ids
-from ftexp.recipes import is_distributed, on_one_device
-from ftexp.site import Site
+from ftexp.ground.gpus import gpu_ids
+from ftexp.jobs.site import Site
+from ftexp.trainers.torchtune.recipes import is_distributed, on_one_device
 
 
 def check_site(run: dict[str, Any], site: Site) -> list[str]:

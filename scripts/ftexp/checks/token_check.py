@@ -13,8 +13,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ftexp import paths
-from ftexp.chat import Chat, Message, render_messages
 from ftexp.checks.row_check import (
     check_answer_hidden,
     check_control_tokens,
@@ -22,10 +20,12 @@ from ftexp.checks.row_check import (
     check_test_rows,
     check_training_answers,
 )
-from ftexp.model_families import family_of, longest_text
-from ftexp.model_folder import read_model_config
-from ftexp.splits import read_items
-from ftexp.training.dataset import IGNORED_LABEL
+from ftexp.data.splits import read_items
+from ftexp.ground import paths
+from ftexp.models.chat import Chat, Message, render_messages
+from ftexp.models.folder import read_model_config
+from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
+from ftexp.trainers.torchtune.families import family_of, longest_text
 
 Item = dict[str, Any]
 # Characters of an input that a message shows.

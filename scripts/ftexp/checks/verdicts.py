@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ftexp.errors import sentence
+from ftexp.ground.errors import sentence
 
 # Runs that a line names, and lines that a terminal shows of one kind; preflight.json has all.
 NAMED, SHOWN = 3, 30

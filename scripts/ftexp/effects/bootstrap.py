@@ -11,7 +11,7 @@ import pandas as pd
 from ftexp.effects.analysis import BoolArray, IntArray, Metric
 from ftexp.effects.measurements import ItemScores, item_scores
 from ftexp.effects.variances import Measured
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 
 Anything = npt.NDArray[Any]
 SEED = 20240101

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects.analysis import Analysis, BoolArray, IntArray, canonical
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 
 Key = tuple[int, ...]
 

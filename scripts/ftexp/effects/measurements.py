@@ -10,7 +10,7 @@ import pandas as pd
 
 from ftexp.effects.analysis import BoolArray, FloatArray, IntArray
 from ftexp.effects.variances import Measured
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 
 Anything = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ from ftexp.effects.families import with_holm
 from ftexp.effects.measurements import check_scores, item_scores, measured, within
 from ftexp.effects.rows import COLUMNS, Block, Part
 from ftexp.effects.variances import Measured
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 
 
 def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:

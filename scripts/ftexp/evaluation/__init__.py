@@ -1,1 +1,5 @@
-"""What a run's eval.py is made of: samples, the model as trained, the scorer. inspect-ai loads it."""
+"""How a run is asked and scored by inspect-ai: task file, model, samples, scorer; and the one reader of its logs.
+
+May import: ground, data, models, design, trainers (by their face).
+Must not import: states, jobs: an evaluation runs by itself, from its eval.py.
+"""

@@ -23,11 +23,11 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from ftexp.chat import Chat
-from ftexp.errors import UserError
 from ftexp.evaluation.sampling import Sampling
 from ftexp.evaluation.tuned_model import Answer, chosen_device, generate, load_model
-from ftexp.paths import from_root
+from ftexp.ground.errors import UserError
+from ftexp.ground.paths import from_root
+from ftexp.models.chat import Chat
 
 BATCH_SIZE = 64
 MANY = 100_000

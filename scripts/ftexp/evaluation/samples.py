@@ -5,9 +5,9 @@ from pathlib import Path
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser
 
-from ftexp.chat import Message, render_messages
-from ftexp.paths import from_root
-from ftexp.splits import read_items
+from ftexp.data.splits import read_items
+from ftexp.ground.paths import from_root
+from ftexp.models.chat import Message, render_messages
 
 
 def test_samples(file: str, *, system: str | None, user: str, input_column: str, output_column: str) -> MemoryDataset:

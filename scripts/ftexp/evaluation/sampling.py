@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import LogitsProcessor
 
-from ftexp.errors import UserError
+from ftexp.ground.errors import UserError
 
 
 @dataclass(frozen=True, order=True)

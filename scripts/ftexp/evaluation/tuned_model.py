@@ -9,10 +9,10 @@ from typing import Any, cast
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, PreTrainedModel
 
-from ftexp.chat import Chat
-from ftexp.cores import take_own_threads
-from ftexp.errors import UserError
 from ftexp.evaluation.sampling import DrawnToken, Sampling
+from ftexp.ground.cores import take_own_threads
+from ftexp.ground.errors import UserError
+from ftexp.models.chat import Chat
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -61,7 +61,7 @@ def load_model(
         weights_dir, dtype=DTYPES[dtype], local_files_only=True, **_attention(weights_dir)
     )
     if quantize_base:
-        from ftexp.evaluation.quantized_base import quantize_matrices
+        from ftexp.trainers.torchtune.quantized_base import quantize_matrices
 
         quantize_matrices(model, base_dir, DTYPES[dtype], device)
     if is_adapter:

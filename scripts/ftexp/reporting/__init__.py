@@ -1,1 +1,5 @@
-"""The report: tables, sentences, figures and page, made from what is known of the runs; nothing here computes an effect."""
+"""What a person reads: sentences, figures, the page, the columns explained.
+
+May import: everything from ground to jobs, effects, results.
+Must not import: checks, life.
+"""

@@ -6,7 +6,7 @@ Command: PYTHONPATH=scripts python -m ftexp.reporting.columns > docs/tables.md
 from collections.abc import Sequence
 
 from ftexp.effects.columns import COLUMN_MEANINGS as EFFECTS
-from ftexp.text_table import markdown_table
+from ftexp.ground.text_table import markdown_table
 
 HEADER = ("column", "meaning", "unit, range", "empty when")
 RESULTS = (

@@ -16,7 +16,7 @@ import pandas as pd
 from ftexp.effects import Analysis, detectable, leading_rows
 from ftexp.effects.remarks import OVER
 from ftexp.reporting.number_words import shown, shown_range
-from ftexp.results import RunFacts
+from ftexp.results.table import RunFacts
 
 ALPHA = 0.05
 MOST_NAMED = 4

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ftexp.design.settings import SEED
 from ftexp.reporting.number_words import shown, shown_range
 from ftexp.reporting.plots import Plot, Point, file_stem, level_ticks, places_of
 from ftexp.reporting.svg_figure import COLOURS, draw_picture, group_looks, level_label
-from ftexp.settings import SEED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

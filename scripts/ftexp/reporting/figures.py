@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from ftexp import paths
+from ftexp.design.settings import SEED
+from ftexp.design.spec import Experiment
 from ftexp.effects import leading_rows
-from ftexp.filesystem import write_bytes_if_changed
+from ftexp.ground import paths
+from ftexp.ground.filesystem import write_bytes_if_changed
 from ftexp.reporting.conclusions import compared_factors
 from ftexp.reporting.effect_plots import effect_plot, interaction_plot
 from ftexp.reporting.plots import Curve, Plot, Point, curves_plot, factor_plot
 from ftexp.reporting.scores import analysis_of
-from ftexp.results import RunFacts, controls_by_run
-from ftexp.settings import SEED
-from ftexp.spec import Experiment
+from ftexp.results.table import RunFacts, controls_by_run
 
 MOST_PAIRS = 10
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ftexp.inspect_logs import Answer
-from ftexp.items import Item
+from ftexp.data.items import Item
+from ftexp.design.settings import SEED
+from ftexp.evaluation.inspect_logs import Answer
 from ftexp.reporting.svg_figure import cell_label
-from ftexp.results import RunFacts, controls_by_run, item_scores
-from ftexp.settings import SEED
+from ftexp.results.table import RunFacts, controls_by_run, item_scores
 
 MOST_CHARACTERS = 400
 MOST_CELLS = 8

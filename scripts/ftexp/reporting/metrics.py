@@ -6,9 +6,9 @@ One folder, and no stage or file of a run's own, so that DVC's no-op stays as fa
 import shutil
 from collections.abc import Iterable, Sequence
 
-from ftexp import paths
-from ftexp.filesystem import write_json
-from ftexp.results import NUMBERS
+from ftexp.ground import paths
+from ftexp.ground.filesystem import write_json
+from ftexp.results.table import NUMBERS
 
 
 def write_metrics(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:

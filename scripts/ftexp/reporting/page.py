@@ -11,10 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from ftexp import paths
-from ftexp.design_text import excluded_in_words, kind_in_words, reference_in_words
+from ftexp.data.splits import PARTS
+from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words
+from ftexp.design.settings import SEED, SETTINGS
+from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
-from ftexp.filesystem import read_json
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json
 from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
 from ftexp.reporting.columns import TABLES
 from ftexp.reporting.conclusions import Conclusion
@@ -22,13 +25,10 @@ from ftexp.reporting.effects_view import HEADER as EFFECTS_HEADER
 from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
 from ftexp.reporting.item_changes import answer_columns, changed_items
 from ftexp.reporting.plots import Plot
-from ftexp.reporting.provenance import provenance_of_report
 from ftexp.reporting.results_view import missing, shown_table
 from ftexp.reporting.svg_figure import level_label
-from ftexp.results import NUMBERS, RunFacts, results_header
-from ftexp.settings import SEED, SETTINGS
-from ftexp.spec import Experiment
-from ftexp.splits import PARTS
+from ftexp.results.provenance import provenance_of_report
+from ftexp.results.table import NUMBERS, RunFacts, results_header
 
 TEMPLATE_PATH = Path(__file__).with_name("page_template.html")
 MANY_RUNS = 40

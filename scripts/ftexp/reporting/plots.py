@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ftexp.design.settings import SEED, SETTINGS
 from ftexp.reporting.svg_figure import Look, Picture, draw_picture, group_looks, level_label
-from ftexp.settings import SEED, SETTINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

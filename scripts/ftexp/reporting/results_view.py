@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ftexp.results import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
+from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
 
 # Columns of results.csv that are the same in every row, or told in the list of what is missing.
 NOT_SHOWN = ("reason", "task", "metric")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ftexp.design.settings import SEED
+from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
 from ftexp.effects.analysis import IntArray
 from ftexp.effects.measurements import group_column
-from ftexp.eval_file import task_name
+from ftexp.evaluation.eval_file import task_name
 from ftexp.reporting.svg_figure import level_label
-from ftexp.results import RunFacts, controls_by_run
-from ftexp.settings import SEED
-from ftexp.spec import Experiment
+from ftexp.results.table import RunFacts, controls_by_run
 
 if TYPE_CHECKING:
     from ftexp.effects.analysis import Metric

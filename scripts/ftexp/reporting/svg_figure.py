@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ftexp.design import number_text
+from ftexp.design.runs import number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,60 @@
+"""Test items: what is asked, what is right, and to which cluster and groups an item belongs.
+
+Reads data/splits/<name>/test.jsonl. Writes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ftexp.data.splits import read_items
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a test set.
+
+    Attributes:
+        id: The hash of the raw row; the same in every run that was asked this item, whatever its prompt.
+        input: The input column, without the prompt around it.
+        target: The output column.
+        cluster: Value of the column `evaluation.cluster`; the id where there is none.
+        groups: Values of the columns `evaluation.groups`.
+    """
+
+    id: str
+    input: str
+    target: str
+    cluster: str
+    groups: tuple[str, ...]
+
+
+def read_test_items(run: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
+    """The items that a run is asked, by id, in the test set's order.
+
+    Args:
+        run: Its run.yaml.
+        analysis: `Experiment.analysis`.
+
+    Raises:
+        UserError: If a row has no value in a column that the analysis names.
+    """
+    path = paths.split_dir(run["split"]) / "test.jsonl"
+    lines = read_items(path)
+    for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
+        if any(line["row"].get(column) is None for line in lines):
+            raise UserError(
+                f"{path}: column '{column}', which experiment.yaml names under evaluation, is not in every row. "
+                "Name another, or `make split` where the data changed."
+            )
+    items = (_item(line["item"], line["row"], run["data"], analysis) for line in lines)
+    return {item.id: item for item in items}
+
+
+def _item(name: str, row: dict[str, Any], data: dict[str, Any], analysis: dict[str, Any]) -> Item:
+    cluster = analysis["cluster"]
+    return Item(
+        id=name, input=str(row[data["input"]]), target=str(row[data["output"]]),
+        cluster=name if cluster is None else str(row[cluster]), groups=tuple(str(row[g]) for g in analysis["groups"]),
+    )

@@ -1,0 +1,84 @@
+"""A design in words: how many runs, what varies, what is constant."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ftexp.design.combinations import (
+    FACTORIAL,
+    LIST,
+    baseline_levels,
+    combinations,
+    count_cells,
+    exclusions,
+    has_baseline,
+    levels_in_words,
+)
+from ftexp.design.planning import cell
+from ftexp.design.runs import Run, abbreviation, level_text
+from ftexp.design.settings import SEED, SETTINGS
+from ftexp.design.spec import Experiment
+
+
+def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
+    """Numbers of runs and controls, every factor with its levels, and the constants, defaults among them."""
+    trained = [run for run in runs if run.kind == "trained"]
+    controls = len(runs) - len(trained)
+    return "\n".join([
+        f"{len(trained)} run{'' if len(trained) == 1 else 's'} ({kind_in_words(experiment)}) and "
+        f"{controls} control{'' if controls == 1 else 's'}",
+        *reference_in_words(experiment, cell),
+        *(f"excluded: {words}" for words in excluded_in_words(experiment, cell)),
+        *(f"varies: {name}: {', '.join(cell(level.label) for level in levels)}" for name, levels in experiment.factors.items()),
+        "constant: " + ", ".join(f"{name}={cell(value)}" for name, value in _constants(experiment, trained[0]).items()),
+    ])
+
+
+def kind_in_words(experiment: Experiment) -> str:
+    """Which combinations are runs, and how many: `2 lora_rank x 3 lr x 2 seed, less 2 excluded`."""
+    factors, baseline, design = experiment.factors, experiment.baseline, experiment.design
+    product = " x ".join(f"{len(levels)} {name}" for name, levels in factors.items()) or "one cell"
+    if design.is_full_factorial():
+        return product
+    runs = combinations(factors, baseline, design)
+    without_exclude = combinations(factors, baseline, replace(design, exclude=()))
+    if design.kind != FACTORIAL:
+        cells = count_cells(factors, without_exclude)
+        is_crossed = SEED in factors and len(without_exclude) == cells * len(factors[SEED])
+        kind = "a list of" if design.kind == LIST else "one factor at a time from the baseline:"
+        product = f"{kind} {cells} cell{'' if cells == 1 else 's'}" + (f" x {len(factors[SEED])} {SEED}" if is_crossed else "")
+    less = len(without_exclude) - len(runs)
+    return product + (f", less {less} excluded" if less else "")
+
+
+def reference_in_words(experiment: Experiment, text: Callable[[Any], str]) -> list[str]:
+    """The cell that the others are compared with where the design is no factorial; a line, or none."""
+    if experiment.design.kind == FACTORIAL or len(experiment.factors.keys() - {SEED}) == 0:
+        return []
+    base = levels_in_words(baseline_levels(experiment.factors, experiment.baseline), text)
+    if has_baseline(experiment.factors, experiment.baseline, experiment.design):
+        return [f"baseline: {base}"]
+    return [f"baseline: {base}; no run is there, so that no run is compared with another"]
+
+
+def excluded_in_words(experiment: Experiment, text: Callable[[Any], str]) -> list[str]:
+    """Per entry of `exclude` its levels, and how many runs that takes away."""
+    entries = exclusions(experiment.factors, experiment.baseline, experiment.design)
+    return [f"{levels_in_words(levels, text)} ({count} run{'' if count == 1 else 's'})" for levels, count in entries]
+
+
+def naming_in_words(experiment: Experiment) -> str:
+    """What a run's id is made of, with the first level of every factor as the example."""
+    if not experiment.factors:
+        return "There is one run, `run`."
+    firsts = {name: levels[0].label for name, levels in experiment.factors.items()}
+    parts = [f"`{abbreviation(experiment, name)}{level_text(label)}` is {name} {cell(label)}" for name, label in firsts.items()]
+    return f"Here {', '.join(parts)}."
+
+
+def _constants(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """Settings that are the same in all runs: declared ones and defaults, not derived ones."""
+    varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
+    left_out = {*varied, "lora_alpha", "warmup_steps"}
+    settings = {name: run.settings.get(name) for name in SETTINGS if name not in left_out}
+    return {name: value for name, value in {**settings, **experiment.constants}.items() if value is not None}

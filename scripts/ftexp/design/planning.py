@@ -1,0 +1,202 @@
+"""The plan: experiment.yaml and the data, turned into runs.csv and one run.yaml for each run.
+
+Only the standard library and PyYAML are imported here, because the cookiecutter hook runs this code too. Where
+the data is parquet and pyarrow is absent, steps stay empty until `make plan`.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ftexp.data.splits import PARTS, Split, make_split, split_name
+from ftexp.design.runs import Run, derive_steps, expand, reject_all_failed
+from ftexp.design.sections import placeholders
+from ftexp.design.spec import Experiment, read_experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import Findings, UserError, suggestion
+from ftexp.ground.filesystem import write_if_changed
+from ftexp.ground.memories import YamlMemory
+from ftexp.ground.yamlfile import dump_yaml, load_yaml
+
+HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
+MOST_GROUPS, ROWS_PER_LABEL = 50, 5
+# Run folders that a line names.
+MOST_NAMED = 8
+DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
+
+
+def make_plan() -> tuple[Experiment, list[Run]]:
+    """Read experiment.yaml and the data, and return the experiment with its runs, steps derived.
+
+    Raises:
+        UserError: With every mistake of experiment.yaml at once; nothing has been written then.
+    """
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    return experiment, plan_runs(experiment)
+
+
+def plan_runs(experiment: Experiment) -> list[Run]:
+    """The runs of an experiment, with everything that follows from the number of its rows.
+
+    Raises:
+        UserError: If the data cannot be used, a prompt names no column, or no run is usable.
+    """
+    runs = expand(experiment)
+    splits: dict[str, Split | None] = {}
+    for run in runs:
+        name = split_name(run.data)
+        if name not in splits:
+            splits[name] = _split_or_none(run.data)
+    _check_prompts(runs, splits)
+    _check_analysis_columns(experiment, splits)
+    _check_labels(experiment, runs, splits)
+    for run in runs:
+        split = splits[split_name(run.data)]
+        if split and run.kind == "trained":
+            derive_steps(run, len(split.rows["train"]))
+    reject_all_failed(runs)
+    return runs
+
+
+def _split_or_none(data: dict[str, Any]) -> Split | None:
+    try:
+        return make_split(data)
+    except ImportError:
+        return None
+
+
+def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
+    """Every placeholder of every prompt is a column of the data it is used with."""
+    found = Findings("experiment.yaml")
+    seen = set()
+    for run in runs:
+        split, user = splits[split_name(run.data)], run.prompt["user"]
+        if split is None or (user, split_name(run.data)) in seen:
+            continue
+        seen.add((user, split_name(run.data)))
+        rows = [item["row"] for part in PARTS for item in split.rows[part]]
+        for name in placeholders(user):
+            if name != "input" and name not in rows[0]:
+                found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
+            elif name != "input" and not all(name in row for row in rows):
+                advice = "Fill it in, or leave it out of the prompt."
+                found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
+    found.raise_if_any()
+
+
+def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | None]) -> None:
+    """What the effects are clustered and grouped by is a column of every test row; groups are few."""
+    found = Findings("experiment.yaml")
+    cluster, groups = experiment.analysis["cluster"], experiment.analysis["groups"]
+    named = [("evaluation.cluster", cluster)] if cluster else []
+    for key, column in [*named, *(("evaluation.groups", group) for group in groups)]:
+        for split in filter(None, splits.values()):
+            rows = [item["row"] for item in split.rows["test"]]
+            values = {str(row[column]) for row in rows if row.get(column) is not None}
+            if not all(row.get(column) is not None for row in rows):
+                what = f"must be a column that every test row has a value in, got {column!r}"
+                found.add(key, what, suggestion(column, map(str, rows[0])))
+                break
+            if key == "evaluation.groups" and len(values) > MOST_GROUPS:
+                what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
+                found.add(key, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
+                break
+    found.raise_if_any()
+
+
+def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Split | None]) -> None:
+    """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
+    found = Findings("experiment.yaml")
+    has_f1 = "macro_f1" in experiment.analysis["metrics"]
+    outputs = {split_name(run.data): run.data["output"] for run in runs} if has_f1 else {}
+    for name, output in outputs.items():
+        split = splits[name]
+        answers = [str(item["row"][output]).strip() for item in split.rows["test"]] if split else []
+        if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
+            what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
+            found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
+    found.raise_if_any()
+
+
+def plan_files(experiment: Experiment, runs: list[Run]) -> dict[Path, str]:
+    """The text of runs.csv and of every run's run.yaml."""
+    files = {paths.RunPaths(run.id).run_yaml: HEADER + dump_yaml(run_document(experiment, run)) for run in runs}
+    return {paths.RUNS_CSV: runs_table(experiment, runs), **files}
+
+
+def write_plan(experiment: Experiment, runs: list[Run]) -> list[Path]:
+    """Write a new experiment's plan; return what changed."""
+    return [path for path, text in plan_files(experiment, runs).items() if write_if_changed(path, text)]
+
+
+def run_document(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What run.yaml says: all that decides this run's numbers, and nothing of any other run."""
+    return {
+        "experiment": experiment.name, "run": run.id, "kind": run.kind, "levels": run.levels, "problems": run.problems,
+        "data": run.data, "split": split_name(run.data), "prompt": run.prompt, "settings": run.settings,
+        "overrides": run.overrides, "steps": run.steps, "evaluation": run.evaluation,
+    }
+
+
+def runs_table(experiment: Experiment, runs: list[Run]) -> str:
+    """runs.csv: run, kind, one column per factor, what is derived, and a problem where there is one."""
+    derived = [name for name in DERIVED_COLUMNS if name not in experiment.factors]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["run", "kind", *experiment.factors, *derived, "problem"])
+    for run in runs:
+        facts = {**run.settings, **run.steps} if run.kind == "trained" else {}
+        levels = [cell(run.levels.get(name, "")) for name in experiment.factors]
+        table.writerow([run.id, run.kind, *levels, *(cell(facts.get(name, "")) for name in derived), "; ".join(run.problems)])
+    return text.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a CSV cell: null is empty, a list is joined by '+'."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def planned_runs() -> list[dict[str, Any]]:
+    """The run.yaml of every run of runs.csv, in its order.
+
+    Raises:
+        UserError: If nothing is planned yet.
+    """
+    if not paths.RUNS_CSV.is_file():
+        raise UserError(f"{paths.RUNS_CSV}: there is none yet. Run `make plan` first.")
+    with paths.RUNS_CSV.open(encoding="utf-8", newline="") as file:
+        ids = [row["run"] for row in csv.DictReader(file)]
+    memory = YamlMemory(paths.RUN_DOCUMENTS_JSON)
+    runs = [memory.load(paths.RunPaths(run).run_yaml) for run in ids]
+    memory.save()
+    return runs
+
+
+def read_run(run: str) -> dict[str, Any]:
+    """The run.yaml of one run."""
+    document: dict[str, Any] = load_yaml(paths.RunPaths(run).run_yaml, str(paths.RunPaths(run).run_yaml))
+    return document
+
+
+def folders_not_in_design(runs: list[str]) -> list[str]:
+    """Run folders that an earlier design left behind; they are kept, and neither reported nor deleted."""
+    if not paths.RUNS_DIR.is_dir():
+        return []
+    return sorted(folder.name for folder in paths.RUNS_DIR.iterdir() if folder.is_dir() and folder.name not in set(runs))
+
+
+def some_of(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def factor_names() -> list[str]:
+    """The factors, in declared order."""
+    return list(read_experiment(paths.EXPERIMENT_YAML).factors)

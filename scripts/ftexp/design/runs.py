@@ -1,0 +1,224 @@
+"""The design: from factors to runs, each with an id that is a function of its own levels only."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftexp.design.combinations import combinations, levels_of
+from ftexp.design.factors import Level
+from ftexp.design.sections import check_sources
+from ftexp.design.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
+from ftexp.design.spec import Experiment
+from ftexp.ground.errors import Findings, UserError
+
+ID_LIMIT = 120
+
+
+@dataclass
+class Run:
+    """One run of the design.
+
+    Attributes:
+        id: `<abbreviation><level>` of every factor in declared order; a control is `base[_<its levels>]`.
+        kind: `trained` or `control`.
+        levels: Per factor the level's label; for a control only the factors that concern it.
+        settings: Short names with their values, derived ones included; `quantize_base` only where it is true.
+        overrides: torchtune keys that constants or levels set.
+        rows: Rows of the training part, None where they cannot be counted here.
+        problems: What is wrong with this run only; a run with problems is not stamped.
+    """
+
+    id: str
+    kind: str
+    levels: dict[str, Any]
+    settings: dict[str, Any]
+    overrides: dict[str, Any]
+    data: dict[str, Any]
+    prompt: dict[str, Any]
+    evaluation: dict[str, Any]
+    steps: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def expand(experiment: Experiment) -> list[Run]:
+    """All runs: the controls that they need first, then those of the design; in a factorial the last factor is fastest.
+
+    Raises:
+        UserError: If two runs would have one id, or a run's data section is incomplete.
+    """
+    planned = combinations(experiment.factors, experiment.baseline, experiment.design)
+    cells = [levels_of(experiment.factors, combination) for combination in planned]
+    trained = [_make_run(experiment, "trained", levels) for levels in cells]
+    runs = (_controls(experiment, cells) if experiment.has_controls else []) + trained
+    _check_ids(runs)
+    found = Findings("experiment.yaml")
+    for run in trained:
+        if not found.messages:
+            check_sources(found, run.data)
+    found.raise_if_any()
+    return runs
+
+
+def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Run:
+    settings = {name: setting.default for name, setting in SETTINGS.items()}
+    overrides: dict[str, Any] = {}
+    data, prompt = dict(experiment.data), dict(experiment.prompt)
+    assignments = [experiment.constants, *(level.sets for level in levels.values())]
+    for name, value in (pair for sets in assignments for pair in sets.items()):
+        head, _, tail = name.partition(".")
+        if name in SETTINGS:
+            settings[name] = value
+        elif head == "data":
+            data[tail] = value
+        elif head == "prompt":
+            prompt[tail] = value
+        elif is_torchtune_key(name):
+            overrides[name] = value
+    if settings["lora_alpha"] is None:
+        settings["lora_alpha"] = 2 * settings["lora_rank"]
+    if not settings["quantize_base"]:
+        del settings["quantize_base"]
+    return Run(
+        id=_run_id(experiment, kind, levels), kind=kind, levels={name: level.label for name, level in levels.items()},
+        settings=settings, overrides=overrides, data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
+    )
+
+
+def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run]:
+    """One untuned run per distinct model, precision, prompt and test set of the cells; its id has the levels that concern it."""
+    by_places = {}
+    for cell in cells:
+        levels = {name: level for name, level in cell.items() if _concerns_control(level)}
+        places = tuple(own.index(levels[name]) if name in levels else -1 for name, own in experiment.factors.items())
+        by_places[places] = levels
+    controls: dict[str, Run] = {}
+    for _, levels in sorted(by_places.items(), key=lambda pair: pair[0]):
+        run = _make_run(experiment, "control", levels)
+        if run.data["test"]:  # a test file of its own: what trains does not concern a control
+            run.data |= {"train": None, "validation": None}
+        controls.setdefault(control_key(run), run)
+    return list(controls.values())
+
+
+def _concerns_control(level: Level) -> bool:
+    return any(
+        name in CONTROL_SETTINGS or name.startswith("prompt.")
+        or (name.startswith("data.") and name not in ("data.train", "data.validation"))
+        for name in level.sets
+    )
+
+
+def control_key(run: Run) -> str:
+    """What a control's answers depend on; a trained run and its control have the same key."""
+    test = run.data["test"] or (run.data["source"], run.data["split"])
+    facts = [run.settings.get(name) for name in CONTROL_SETTINGS]
+    return repr((facts, run.prompt, test, run.data["input"], run.data["output"], run.evaluation))
+
+
+def _run_id(experiment: Experiment, kind: str, levels: dict[str, Level]) -> str:
+    parts = [abbreviation(experiment, name) + _level_in_id(level) for name, level in levels.items()]
+    if kind == "control":
+        parts.insert(0, "base")
+    return "_".join(parts) or "run"
+
+
+def abbreviation(experiment: Experiment, factor: str) -> str:
+    """What stands before a factor's level in an id."""
+    if factor in experiment.naming:
+        return experiment.naming[factor]
+    if factor in SETTINGS:
+        return SETTINGS[factor].abbreviation
+    return re.sub(r"[^A-Za-z0-9.+-]", "-", factor.rsplit(".", 1)[-1]) + "-"
+
+
+def _level_in_id(level: Level) -> str:
+    """The level's text; all training rows as a share are `1.0`, because one row is `1`."""
+    is_all_rows = "train_size" in level.sets and isinstance(level.label, float) and level.label == 1
+    return "1.0" if is_all_rows else level_text(level.label)
+
+
+def level_text(level: Any) -> str:
+    """A level as it stands in an id: numbers canonical, otherwise only `[A-Za-z0-9.+-]`."""
+    if level is None or isinstance(level, bool):
+        return {None: "none", True: "true", False: "false"}[level]
+    if isinstance(level, int | float):
+        return number_text(level)
+    if isinstance(level, list):
+        return "+".join(map(level_text, level))
+    return re.sub(r"[^A-Za-z0-9.+-]", "-", str(level))
+
+
+def number_text(value: float) -> str:
+    """The one text of a number: 0.0001 and 1e-4 are both `1e-4`, 16.0 is `16`, 0.5 is `0.5`."""
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    if 0.01 <= abs(value) < 1e6:
+        return repr(float(value))
+    mantissa, _, exponent = f"{float(value):.16e}".partition("e")
+    for digits in range(17):
+        mantissa = f"{float(value):.{digits}e}".partition("e")[0]
+        if float(f"{mantissa}e{exponent}") == value:
+            break
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _check_ids(runs: list[Run]) -> None:
+    seen: dict[str, Run] = {}
+    found = Findings("experiment.yaml")
+    advice = "Name the levels, rename one, or set naming."
+    for run in runs:
+        other = seen.setdefault(run.id.lower(), run)
+        if other is not run:
+            found.add("factors", f"two runs would share the folder '{run.id}': {other.levels} and {run.levels}", advice)
+        if len(run.id) > ID_LIMIT:
+            found.add("factors", f"the run id '{run.id[:60]}...' is longer than {ID_LIMIT} characters", advice)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]*", run.id) or run.id.endswith("."):
+            found.add("factors", f"the run id '{run.id}' must begin with a letter or digit", advice)
+    found.raise_if_any()
+
+
+def rows_of_size(train_size: float | None, rows: int) -> int:
+    """How many of so many training rows a `train_size` asks for: a whole number is their count, one with a point their share."""
+    if train_size is None:
+        return rows
+    return round(train_size * rows) if isinstance(train_size, float) else train_size
+
+
+def derive_steps(run: Run, rows: int) -> None:
+    """Fill in what follows from the number of training rows: rows used, steps, effective batch, warm-up.
+
+    The tail that does not fill an accumulation group is not trained on (at most effective_batch - 1 rows), the
+    same rows for every seed.
+    """
+    size = rows_of_size(run.settings["train_size"], rows)
+    if size > rows:
+        run.problems.append(f"train_size: is {size}, but the split has {rows} training rows; lower it")
+        return
+    if size < 1:
+        run.problems.append(f"train_size: {run.settings['train_size']} of {rows} training rows is none; raise it")
+        return
+    effective = run.settings["batch_size"] * run.settings["gradient_accumulation_steps"]
+    per_epoch = size // effective
+    steps = per_epoch * run.settings["epochs"]
+    if per_epoch == 0:
+        run.problems.append(f"batch_size: {effective} rows a step, but there are only {size} training rows; lower batch_size")
+        return
+    if run.settings["warmup_steps"] is None:
+        run.settings["warmup_steps"] = min(100, steps // 10)
+    if run.settings["warmup_steps"] >= steps:
+        what = f"is {run.settings['warmup_steps']}, but the training has {steps} steps; lower it, or train longer"
+        run.problems.append(f"warmup_steps: {what}")
+    run.steps = {
+        "train_rows": per_epoch * effective, "effective_batch": effective, "steps_per_epoch": per_epoch, "steps": steps,
+    }
+
+
+def reject_all_failed(runs: list[Run]) -> None:
+    """Refuse a design in which no run is usable.
+
+    Raises:
+        UserError: With the first run's problem.
+    """
+    if runs and all(run.problems for run in runs if run.kind == "trained"):
+        first = next(run for run in runs if run.kind == "trained")
+        raise UserError(f"experiment.yaml: no run is usable; {first.id}: {first.problems[0]}.")

@@ -1,0 +1,203 @@
+"""The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ftexp.ground.errors import suggestion
+
+# The factor whose levels are replicates of a cell.
+SEED = "seed"
+LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
+LOSSES = ("completion", "full")
+DTYPES = ("fp32", "bf16")
+RECIPES = (
+    "lora_finetune_single_device",
+    "full_finetune_single_device",
+    "lora_finetune_distributed",
+    "full_finetune_distributed",
+)
+# torchtune seeds numpy, which takes 32 bits; no other number needs more.
+LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One short name.
+
+    Attributes:
+        abbreviation: What stands before its level in a run's id.
+        wants: What a value must be, in words, for the message.
+        accepts: Whether a value is one.
+        default: The value where nobody sets it; None means derived or absent.
+        meaning: One line for the documentation.
+    """
+
+    abbreviation: str
+    wants: str
+    accepts: Callable[[Any], bool]
+    default: Any
+    meaning: str
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def _positive_whole(value: Any) -> bool:
+    return _is_whole(value) and value > 0
+
+
+def _not_negative_whole(value: Any) -> bool:
+    return _is_whole(value) and value >= 0
+
+
+def _switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _positive_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
+
+
+def _count_or_share(value: Any) -> bool:
+    """A number of rows, or a share of them, which has a decimal point: 1 is one row, 1.0 all rows."""
+    return _positive_whole(value) or (isinstance(value, float) and 0 < value <= 1)
+
+
+def _nullable(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or accepts(value)
+
+
+def _folder_name(value: Any) -> bool:
+    """A folder below `models`, at most two deep (`org/name`)."""
+    if not isinstance(value, str) or not value:
+        return False
+    parts = value.split("/")
+    return len(parts) <= 2 and all(
+        part and len(part) <= 96 and part.isprintable() and not part.startswith((".", "-", "~")) for part in parts
+    ) and "${" not in value  # which DVC and OmegaConf read as a reference
+
+
+def _lora_modules(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(v in LORA_MODULES for v in value)
+        and len(set(value)) == len(value) and any(v in ("q", "k", "v", "o") for v in value)
+    )
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+_WHOLE = "a whole number above 0, below 2^31"
+SETTINGS: dict[str, Setting] = {
+    "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
+    "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
+    "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices"),
+    "lora_alpha": Setting("a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank"),
+    "lora_modules": Setting(
+        "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
+        ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
+    ),
+    "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate"),
+    "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
+    "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
+    "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
+    "warmup_steps": Setting(
+        "w", "a whole number, 0 or above, below 2^31", _not_negative_whole, None,
+        "steps of linear warm-up; derived: min(100, 10 % of the steps)",
+    ),
+    "max_seq_len": Setting(
+        "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
+        "longest row in tokens; a longer row is an error, never cut",
+    ),
+    "seed": Setting("s", "a whole number, 0 or above, below 2^31", _not_negative_whole, 0, "initialisation and data order"),
+    "train_size": Setting(
+        "n", "a whole number of rows above 0, below 2^31; a share above 0, at most 1, with a decimal point (1.0); or null",
+        _nullable(_count_or_share), None,
+        "the first n training rows of the split's order, or a share of them, rounded to the nearest row (a half to the even "
+        "number); null: all",
+    ),
+    "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
+    "dtype": Setting("", "fp32 or bf16", _one_of(DTYPES), "bf16", "precision of training and evaluation"),
+    "quantize_base": Setting(
+        "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
+    ),
+}
+
+# Top-level keys of torchtune's recipes that may be set although they have no dot and no short name.
+TORCHTUNE_TOP_LEVEL = ("clip_grad_norm", "compile", "enable_activation_checkpointing", "enable_activation_offloading")
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+
+# Keys of the generated config that another fact owns, and what to set instead.
+OWNED_KEYS = {
+    "optimizer.lr": "lr",
+    "model.lora_rank": "lora_rank",
+    "model.lora_alpha": "lora_alpha",
+    "model.lora_attn_modules": "lora_modules",
+    "model.apply_lora_to_mlp": "lora_modules",
+    "model.apply_lora_to_output": "lora_modules",
+    "model.quantize_base": "quantize_base",
+    "lr_scheduler.num_warmup_steps": "warmup_steps",
+    "tokenizer.max_seq_len": "max_seq_len",
+}
+# Keys that torchtune takes and that would give a wrong result, and why.
+REFUSED_KEYS = {
+    "model.use_dora": "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained",
+}
+# Recipes of torchtune's that are not taken, by a part of their names, and why.
+REFUSED_RECIPES = {
+    "qat": "quantisation-aware training rounds weights that evaluation does not round, so that two models would be compared",
+    "dpo": "it learns from preferences, and what is measured here is learned from answers",
+    "ppo": "it learns from rewards, and what is measured here is learned from answers",
+    "knowledge_distillation": "it needs a second model beside the one that is trained",
+}
+OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
+
+# What decides a control's answers: it is one fixed model, so nothing of the training does.
+CONTROL_SETTINGS = ("model", "dtype", "quantize_base")
+
+
+# What other programs call our settings.
+_OTHER_NAMES = {
+    "learning_rate": "lr", "rank": "lora_rank", "alpha": "lora_alpha", "target_modules": "lora_modules", "num_epochs": "epochs",
+    "num_train_epochs": "epochs", "per_device_train_batch_size": "batch_size", "max_length": "max_seq_len",
+    "precision": "dtype", "base_model": "model", "load_in_4bit": "quantize_base",
+}
+
+
+def suggest_setting(name: str, known: Iterable[str]) -> str:
+    """The setting that is meant by `name`, as other programs call it or as it is nearly written, or all that are known."""
+    return f"Did you mean '{_OTHER_NAMES[name]}'?" if name in _OTHER_NAMES else suggestion(name.rsplit(".", 1)[-1], known)
+
+
+def check_setting(name: str, value: Any) -> str | None:
+    """What is wrong with `value` for the short name `name`, in words; None where it is right."""
+    setting = SETTINGS[name]
+    if setting.accepts(value):
+        return None
+    if name == "recipe" and isinstance(value, str) and refused_recipe(value):
+        return f"is refused, because {refused_recipe(value)}, got {value!r}"
+    return f"must be {setting.wants}, got {value!r}"
+
+
+def refused_recipe(recipe: str) -> str | None:
+    """Why a recipe of torchtune's is not taken; None where nothing is known against it."""
+    return next((why for part, why in REFUSED_RECIPES.items() if part in recipe.split("_") or recipe.startswith(part)), None)
+
+
+def is_torchtune_key(name: str) -> bool:
+    """Whether `name` can only be a key of torchtune's config (a dotted one, or a known top-level one)."""
+    return name in TORCHTUNE_TOP_LEVEL or (bool(_DOTTED.fullmatch(name)) and not name.startswith(("data.", "prompt.")))
+
+
+def owned_by(name: str) -> str | None:
+    """For a torchtune key that another fact owns: what to set instead; otherwise None."""
+    if name in OWNED_KEYS:
+        return f"set '{OWNED_KEYS[name]}' instead"
+    if name.split(".")[0] in OWNED_SECTIONS:
+        return "it follows from the model, the data and the prompt, and cannot be set"
+    return None

@@ -1,0 +1,142 @@
+"""The one table of what may stand in experiment.yaml, as Markdown: docs/settings.md.
+
+Command: PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/settings.md
+"""
+
+import json
+from typing import Any
+
+from ftexp.design import sections
+from ftexp.design.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
+from ftexp.ground.text_table import markdown_table
+
+_INTRODUCTION = """\
+# What may stand in experiment.yaml
+
+Written by `PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/settings.md` from the code that checks the file.
+Any other key, at any depth, is an error that names the nearest valid one.
+
+## Sections
+"""
+_SHORT_NAMES = """
+## Short names
+
+As a factor (`lr: [1e-4, 1e-3]`), in a named level (`{small: {lora_rank: 2}}`) or as a constant. The letters of `in an id`
+stand before the level in a run's id (`r16_lr3e-3_s1`); `naming: {lora_rank: rank}` sets others.
+"""
+_TORCHTUNE = """
+## torchtune's own keys
+
+Besides the short names: {top}, and any dotted key that exists in the config that torchtune ships for the recipe and the
+model, or that is a parameter of its component (`optimizer.weight_decay`). `null` removes the key. These follow from other
+facts and are refused: {owned}, and everything in {sections}.
+"""
+# Per key of experiment.yaml what it must be, and what it means.
+_KEYS: dict[str, tuple[str, str]] = {
+    "experiment": ("a name", "name of the experiment"),
+    "question": ("a sentence", "what the experiment asks"),
+    "recipe": ("a recipe of torchtune", f"default: {SETTINGS['recipe'].default}"),
+    "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
+    "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
+    "data.validation": ("a file", "optional, beside data.train and data.test"),
+    "data.test": ("a file", "see data.train"),
+    "data.split.train": ("a share", f"default: {sections.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
+    "data.split.validation": (
+        "a share", f"default: {sections.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it",
+    ),
+    "data.split.test": ("a share", f"default: {sections.DEFAULT_SPLIT['test']}"),
+    "data.split.seed": ("a whole number", f"default: {sections.DEFAULT_SPLIT['seed']}; not the seed of a run"),
+    "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),
+    "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
+    "data.input": ("a column", "default: input"),
+    "data.output": ("a column", "default: output"),
+    "prompt.system": ("a text, or null", "default: null, no turn of ours; where a template puts its own, validate says so"),
+    "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
+    "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
+    "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
+    "design": (
+        "factorial, one_at_a_time or a list of mappings",
+        "default: factorial, every combination of levels. one_at_a_time: the baseline cell, and each other level of each factor "
+        "with the rest at the baseline. A list names the runs, `[{lora_rank: 16, lr: 1e-3}, ...]`: a factor that an entry leaves "
+        "out is at its baseline. Each cell is run with all seeds, unless an entry names one. Every level must come in some run",
+    ),
+    "baseline": (
+        "a mapping", "per factor the level that the others are compared with; default: its first. No run of a factorial depends "
+        "on it",
+    ),
+    "exclude": (
+        "a list of mappings",
+        "default: none. Combinations that are not run: those with all levels of an entry, `[{model: large, lora_rank: 64}]`. An "
+        "entry that no run matches is an error. A control that no run needs is left out too",
+    ),
+    "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
+    "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
+    "evaluation.scorer": (" or ".join(sections.SCORERS), "string equality after stripping outer white space, case-sensitive"),
+    "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
+    "evaluation.temperature": (
+        "0, or a number from 0.01 to 100",
+        "default: 0, greedy answers. Above 0 tokens are drawn, in the controls too: by random numbers that follow from seed, "
+        "item and epoch; an evaluation done again says the same",
+    ),
+    "evaluation.top_p": (
+        "a number above 0, at most 1", "default: 1. Tokens are drawn from the fewest that have this share of the probability",
+    ),
+    "evaluation.seed": ("a whole number", "default: 0; of the drawn tokens, and not the seed of a run"),
+    "evaluation.epochs": (
+        "a whole number",
+        "default: 1, one answer an item. With several an item's score is their mean. Of greedy answers this key, the one before "
+        "and top_p would change nothing, which is an error",
+    ),
+    "evaluation.primary": (
+        "a metric", "default: the scorer. Its effects are confirmatory, those of other metrics exploratory. No run depends on "
+        "this key or on the next three",
+    ),
+    "evaluation.metrics": (
+        f"a list out of {', '.join(sections.METRICS)}",
+        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1 over the labels in the output column, "
+        "of which each needs several test rows",
+    ),
+    "evaluation.cluster": (
+        "a column",
+        "default: null. Items with the same value (a passage, a respondent) are not independent, and count as one draw",
+    ),
+    "evaluation.groups": (
+        "a list of columns", "default: none. Every effect again within each value of the column, of which there may be 50",
+    ),
+    "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
+}
+
+
+def settings_table() -> str:
+    """The text of docs/settings.md."""
+    owned = ", ".join(f"`{key}` (set `{name}`)" for key, name in OWNED_KEYS.items())
+    short = [
+        (f"`{name}`", f"`{setting.abbreviation}`" if setting.abbreviation else "", setting.wants, _default(name), setting.meaning)
+        for name, setting in SETTINGS.items()
+    ]
+    return (
+        _INTRODUCTION + markdown_table(("key", "must be", "meaning"), [(f"`{key}`", *words) for key, words in _KEYS.items()])
+        + _SHORT_NAMES + markdown_table(("short name", "in an id", "must be", "default", "meaning"), short)
+        + _TORCHTUNE.format(
+            top=", ".join(f"`{key}`" for key in TORCHTUNE_TOP_LEVEL), owned=owned,
+            sections=", ".join(f"`{section}`" for section in OWNED_SECTIONS),
+        )
+    )
+
+
+def documented_keys() -> list[str]:
+    """The keys of experiment.yaml that the table documents, dotted."""
+    return list(_KEYS)
+
+
+def _default(name: str) -> str:
+    default: Any = SETTINGS[name].default
+    if name == "model":
+        return "none: must be given"
+    if default is None:
+        return "derived" if "derived" in SETTINGS[name].meaning else "null"
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")

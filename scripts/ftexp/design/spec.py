@@ -1,0 +1,119 @@
+"""experiment.yaml, read and checked: the one file that a person writes.
+
+Only the standard library and PyYAML are imported here, because the cookiecutter hook runs this code too.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ftexp.design.combinations import Design, check_design
+from ftexp.design.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
+from ftexp.design.sections import (
+    check_analysis,
+    check_controls,
+    check_data,
+    check_evaluation,
+    check_keys,
+    check_prompt,
+    read_section,
+)
+from ftexp.ground.errors import Findings, UserError
+from ftexp.ground.yamlfile import load_yaml
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+TOP_KEYS = (
+    "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "exclude", "constants",
+    "controls", "evaluation", "naming",
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """experiment.yaml with its defaults filled in.
+
+    Attributes:
+        constants: Short names and torchtune keys, the same for all runs.
+        factors: Per factor its levels, `label -> what the level sets` (short names, `data.*`, `prompt.*`,
+            torchtune keys). The label is the level itself, or a named level's name.
+        evaluation: How a run is asked and scored: scorer, max_tokens; and of sampled answers temperature, top_p, seed, epochs.
+        analysis: How the scores are read: primary, metrics, cluster, groups.
+        baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
+        naming: Per factor the abbreviation that stands before its level in an id.
+        design: Which combinations of levels are runs.
+    """
+
+    name: str
+    question: str
+    data: dict[str, Any]
+    prompt: dict[str, Any]
+    factors: dict[str, list[Level]]
+    constants: dict[str, Any]
+    has_controls: bool
+    evaluation: dict[str, Any]
+    analysis: dict[str, Any]
+    baseline: dict[str, Any] = field(default_factory=dict)
+    naming: dict[str, str] = field(default_factory=dict)
+    design: Design = field(default_factory=Design)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read and check experiment.yaml.
+
+    Raises:
+        UserError: With every mistake of the file at once.
+    """
+    return check_experiment(load_yaml(path), path.name)
+
+
+def check_experiment(document: Any, file: str) -> Experiment:
+    """Check a parsed experiment.yaml and fill in its defaults.
+
+    Raises:
+        UserError: With every mistake of the document at once.
+    """
+    if not isinstance(document, dict):
+        got = "nothing" if document is None else f"a {type(document).__name__}"
+        raise UserError(f"{file}: must be a mapping of keys such as question, data, factors, got {got}.")
+    found = Findings(file)
+    check_keys(found, "", document, TOP_KEYS)
+    data = check_data(found, "data", read_section(found, document, "data"))
+    prompt = check_prompt(found, read_section(found, document, "prompt"))
+    factors = check_factors(found, read_section(found, document, "factors"))
+    constants = check_constants(found, document)
+    check_overlap(found, factors, constants)
+    evaluation = read_section(found, document, "evaluation")
+    baseline = check_baseline(found, read_section(found, document, "baseline"), factors)
+    experiment = Experiment(
+        name=_check_name(found, document.get("experiment")),
+        question=_check_text(found, "question", document.get("question")),
+        data=data,
+        prompt=prompt,
+        factors=factors,
+        constants=constants,
+        has_controls=check_controls(found, read_section(found, document, "controls")),
+        evaluation=check_evaluation(found, evaluation),
+        analysis=check_analysis(found, evaluation),
+        baseline=baseline,
+        naming=check_naming(found, read_section(found, document, "naming"), factors),
+        design=check_design(found, document, factors, baseline),
+    )
+    found.raise_if_any()
+    return experiment
+
+
+def _check_name(found: Findings, value: Any) -> str:
+    if isinstance(value, str) and NAME_PATTERN.fullmatch(value):
+        return value
+    found.add(
+        "experiment", f"must be a name of letters, digits, '.', '_' and '-', at most 80, got {value!r}", "Rename it."
+    )
+    return "experiment"
+
+
+def _check_text(found: Findings, key: str, value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    found.add(key, f"must be a sentence, got {value!r}", "Say what the experiment asks.")
+    return ""

@@ -1,0 +1,102 @@
+"""What need not be computed twice: hashes of large files, and documents that were parsed, by size, times and inode."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ftexp.ground.filesystem import identity, sha256_file, sha256_json, write_if_changed
+from ftexp.ground.yamlfile import load_yaml
+
+# A smaller file is hashed faster than its memory is kept; a log of 250 answers is five times as large.
+_WORTH_REMEMBERING_BYTES = 100_000
+# The kernel's clock of files goes in ticks of up to 10 ms.
+_TICK_NS = 20_000_000
+
+
+class FileHashes:
+    """SHA-256 of files, large ones remembered by size, times and inode, so that a 16 GB model is read once.
+
+    The memory is one JSON file, `{path: [size_bytes, mtime_ns, ctime_ns, inode, sha256]}`; losing it costs time, nothing else.
+    """
+
+    def __init__(self, memory_path: Path) -> None:
+        self._memory_path = memory_path
+        self._known: dict[str, list[Any]] = _read_memory(memory_path)
+        self._changed = False
+
+    def of(self, path: Path) -> str:
+        """SHA-256 of the file at `path` (a link is followed)."""
+        if path.stat().st_size < _WORTH_REMEMBERING_BYTES:
+            return sha256_file(path)
+        return self._remembered(str(path), path, lambda: sha256_file(path))
+
+    def of_yaml(self, path: Path) -> str:
+        """SHA-256 of what a YAML file says; comments do not count. Remembered: parsing takes some milliseconds."""
+        return self._remembered(f"yaml:{path}", path, lambda: sha256_json(load_yaml(path, str(path))))
+
+    def _remembered(self, key: str, path: Path, compute: Callable[[], str]) -> str:
+        known, now = self._known.get(key), identity(path)
+        if known and known[:-1] == now:
+            return str(known[-1])
+        digest = compute()
+        if _is_at_rest(now):
+            self._known[key] = [*now, digest]
+            self._changed = True
+        return digest
+
+    def of_folder(self, folder: Path, names: list[str] | None = None) -> dict[str, str]:
+        """SHA-256 per file below `folder`, by relative name; only `names` where given."""
+        wanted = names if names is not None else sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        return {name: self.of(folder / name) for name in wanted}
+
+    def save(self) -> None:
+        """Write the memory where something new was hashed."""
+        if self._changed:
+            merged = _read_memory(self._memory_path) | self._known
+            write_if_changed(self._memory_path, json.dumps(merged))
+            self._changed = False
+
+
+class YamlMemory:
+    """YAML documents that were read before, by size, times and inode: parsing a thousand takes seconds.
+
+    One JSON file, `{path: [size_bytes, mtime_ns, ctime_ns, inode, document]}`; losing it costs time, nothing else.
+    """
+
+    def __init__(self, memory_path: Path) -> None:
+        self._memory_path = memory_path
+        self._known = _read_memory(memory_path)
+        self._used: dict[str, list[Any]] = {}
+
+    def load(self, path: Path) -> Any:
+        """The document at `path`, as `load_yaml` gives it."""
+        if not path.is_file():
+            return load_yaml(path, str(path))
+        now = identity(path)
+        known = self._known.get(str(path))
+        if not (known and known[:-1] == now):
+            known = [*now, load_yaml(path, str(path))]
+        if _is_at_rest(now):
+            self._used[str(path)] = known
+        return known[-1]
+
+    def save(self) -> None:
+        """Keep what was loaded, where it is new."""
+        if self._used != self._known:
+            write_if_changed(self._memory_path, json.dumps(self._used, ensure_ascii=False))
+
+
+def _is_at_rest(identity: list[int]) -> bool:
+    """Whether a file last changed so long ago that a further change would give it another time."""
+    return abs(time.time_ns() - identity[2]) > _TICK_NS
+
+
+def _read_memory(path: Path) -> dict[str, list[Any]]:
+    """An unreadable memory is an empty one: it is only ever a shortcut."""
+    try:
+        known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known

@@ -1,0 +1,21 @@
+"""What `make submit` and `make eval` left for later: for want of room, or because a job of former inputs still runs."""
+
+from ftexp.ground import paths
+from ftexp.ground.filesystem import write_json
+from ftexp.ground.options import Options
+from ftexp.state.job_record import read_mapping
+from ftexp.state.status_words import STAGES
+
+
+def read() -> dict[str, list[str]]:
+    """Runs by stage."""
+    known = read_mapping(paths.DEFERRED_JSON, STAGES) or {}
+    return {stage: list(known.get(stage, [])) for stage in STAGES}
+
+
+def replace(stage: str, picked: Options, runs: list[str]) -> None:
+    """Leave `runs` for later, in place of all that `picked` means; what it does not mean stays as it was."""
+    known = read()
+    kept = [run for run in known[stage] if not picked.picks(run)]
+    if known[stage] != [*kept, *runs]:
+        write_json(paths.DEFERRED_JSON, {**known, stage: [*kept, *runs]})

@@ -1,0 +1,130 @@
+"""The work of the two stages: a training by torchtune, an evaluation by inspect-ai, each up to its published product."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from ftexp.evaluation.eval_file import task_name
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json
+from ftexp.jobs.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
+from ftexp.state.publishing import publish_checkpoint, replace_dir
+from ftexp.trainers.torchtune.config import rows_per_process
+from ftexp.trainers.torchtune.recipes import is_distributed, is_lora
+from ftexp.trainers.tracking import missing_key, name_wandb_run
+
+MANY = 100_000
+
+
+class StageFailed(Exception):
+    """A stage ended without its product; the text is the reason."""
+
+
+def require_device() -> None:
+    """A GPU that site.yaml asks for is there; torchtune would go on without one.
+
+    Raises:
+        StageFailed: If it is not.
+    """
+    import torch
+
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asked otherwise, CUDA is of no use in a process forked from this one
+    if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
+        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
+
+
+def require_tracking() -> None:
+    """The key is known where trainings are logged to Weights & Biases online.
+
+    Raises:
+        StageFailed: If it is not.
+    """
+    missing = missing_key(os.environ) if os.environ.get("FTEXP_WANDB_MODE") == "online" else None
+    if missing:
+        raise StageFailed(missing)
+
+
+def resumable_epochs(run: dict[str, Any], stage: str) -> int:
+    """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
+    from ftexp.trainers.torchtune.components.resume import finished_epochs
+
+    is_resumable = stage == "train" and is_lora(run["settings"]["recipe"])
+    return finished_epochs(paths.RunPaths(run["run"]).scratch_dir("train")) if is_resumable else 0
+
+
+def train(run: dict[str, Any], scratch: Path) -> None:
+    """Train, from the last finished epoch where there is one, and publish the checkpoint and train.csv.
+
+    Raises:
+        StageFailed: If the recipe does not end well.
+        UserError: If the batch cannot be shared out to the processes.
+    """
+    from ftexp.trainers.torchtune.components.resume import epoch_dirs
+    from ftexp.trainers.torchtune.process import run_recipe
+
+    require_tracking()
+    settings, places = run["settings"], paths.RunPaths(run["run"])
+    finished = resumable_epochs(run, "train")
+    if finished:
+        print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
+    processes = int(os.environ.get("FTEXP_PROCESSES", "1")) if is_distributed(settings["recipe"]) else 1
+    name_wandb_run(run, scratch, is_resumed=bool(finished))
+    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
+    overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
+    log, kills = places.log("train"), cgroup_kills()
+    from_byte = log.stat().st_size if log.is_file() else 0
+    code = run_recipe(settings["recipe"], places.finetune_yaml, overrides, processes=processes)
+    if code != 0:
+        sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
+        raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
+    publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
+
+
+def _device_override() -> list[str]:
+    device = os.environ.get("FTEXP_DEVICE", "auto")
+    return [] if device == "auto" else [f"device={device}"]
+
+
+def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> str:
+    if sign:
+        return f"{sign}. {ADVICE[sign]}"
+    if is_out_of_memory:
+        return f"out of memory: the job may use {os.environ.get('FTEXP_MEM_GB')} GB. Raise train.mem_gb in site.yaml"
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"torchtune ended with exit status {code}; see its log"
+
+
+def evaluate(run: dict[str, Any], scratch: Path) -> None:
+    """Run the run's eval.py and publish its log, if its status is success and no sample is missing.
+
+    Raises:
+        StageFailed: If it is not, or one is.
+    """
+    from inspect_ai import eval as inspect_eval
+
+    places = paths.RunPaths(run["run"])
+    logs = inspect_eval(
+        str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,
+        fail_on_error=True, log_realtime=False, score_display=False,
+    )
+    log = logs[0]
+    if log.status != "success" or log.results is None:
+        message = log.error.message if log.error else ""
+        sign = sign_in_text(message)
+        advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
+        raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
+    epochs = run["evaluation"].get("epochs", 1)
+    wanted = read_json(paths.split_dir(run["split"]) / "split.json")["rows"]["test"] * epochs
+    if log.results.completed_samples != wanted:
+        what = "test rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each test row"
+        raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
+    published = scratch / "published"
+    shutil.rmtree(published, ignore_errors=True)
+    published.mkdir()
+    shutil.copy2(log.location, published / f"{task_name(run)}.eval")
+    places.manifest("eval").unlink(missing_ok=True)
+    replace_dir(published, places.eval_dir)

@@ -1,0 +1,97 @@
+"""The generated files of an experiment: what they hold, which of them changed, which were edited by hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftexp.evaluation.eval_file import eval_text
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import dump_yaml
+from ftexp.jobs.job_script import ScriptFacts, check_template, job_script
+from ftexp.jobs.site import Site
+from ftexp.models.folder import model_parameters
+from ftexp.state.code_version import code_versions
+from ftexp.state.dvc_files import root_pipeline, run_pipeline
+from ftexp.trainers.torchtune.config import rows_per_process, training_config
+from ftexp.trainers.torchtune.recipes import is_distributed
+
+CONFIG_HEADER = (
+    "# torchtune config of run {run}. Written by `make stamp` from experiment.yaml; edit that file, not this one.\n"
+    "#   PYTHONPATH=scripts tune run {recipe} --config runs/{run}/finetune.yaml output_dir=ELSEWHERE\n"
+)
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """Generated texts by path, and the runs that cannot be stamped, with their reasons."""
+
+    files: dict[Path, str]
+    refused: dict[str, str]
+
+
+def generate_files(runs: list[dict[str, Any]], site: Site) -> Stamped:
+    """The text of every generated file but runs.csv and run.yaml.
+
+    Raises:
+        UserError: If the job template names a field that nobody sets.
+    """
+    files: dict[Path, str] = {}
+    refused: dict[str, str] = {run["run"]: "; ".join(run["problems"]) for run in runs if run["problems"]}
+    template = read_job_template()
+    check_template(template, site, str(paths.JOB_TEMPLATE))
+    for run in runs:
+        if run["problems"]:
+            continue
+        try:
+            files |= _run_files(run) | _scripts(run, site, template)
+        except UserError as error:
+            refused[run["run"]] = str(error)
+            run["problems"] = [str(error)]
+            continue
+    files[paths.ROOT_DVC_YAML] = root_pipeline(runs)
+    files[paths.CODE_JSON] = _code_json()
+    return Stamped(files, refused)
+
+
+def read_job_template() -> str:
+    """The experiment's template of job scripts.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    if not paths.JOB_TEMPLATE.is_file():
+        raise UserError(f"{paths.JOB_TEMPLATE}: is missing. Run `git checkout {paths.JOB_TEMPLATE}`, or copy the template's.")
+    return paths.JOB_TEMPLATE.read_text(encoding="utf-8")
+
+
+def _code_json() -> str:
+    import json
+
+    return json.dumps(code_versions(), indent=1) + "\n"
+
+
+def _run_files(run: dict[str, Any]) -> dict[Path, str]:
+    """What a run's numbers follow from; nothing of the site."""
+    places = paths.RunPaths(run["run"])
+    files = {places.eval_py: eval_text(run)}
+    if run["kind"] == "trained":
+        header = CONFIG_HEADER.format(run=run["run"], recipe=run["settings"]["recipe"])
+        files[places.finetune_yaml] = header + dump_yaml(training_config(run))
+    else:
+        training_config({**run, "overrides": {}, "steps": {"train_rows": 0, "steps_per_epoch": 1}})
+    files[places.dvc_yaml] = run_pipeline(run)
+    return files
+
+
+def _scripts(run: dict[str, Any], site: Site, template: str) -> dict[Path, str]:
+    """A run's job scripts, which belong to the site."""
+    files = {}
+    for stage in ("train", "eval") if run["kind"] == "trained" else ("eval",):
+        path = paths.RunPaths(run["run"]).script(stage)
+        asked = site.resources(stage, model_parameters(run["settings"]["model"]))
+        processes = max(1, asked.gpus) if stage == "train" and is_distributed(run["settings"]["recipe"]) else 1
+        rows_per_process(run["settings"], processes)
+        facts = ScriptFacts(Path.cwd(), stage, run["run"], path, asked, processes)
+        files[path] = job_script(template, site, facts)
+    return files

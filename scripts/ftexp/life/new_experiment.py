@@ -1,0 +1,295 @@
+"""A new experiment: from the answers to cookiecutter's questions to a folder that stands by itself.
+
+`complete_answers` checks everything in the caller's folder, before a byte is written; `fill_experiment` then cannot fail
+for a reason that the answers hold. Only the standard library and PyYAML are imported.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftexp.data.tables import load_rows
+from ftexp.design.combinations import FACTORIAL, ONE_AT_A_TIME
+from ftexp.design.planning import make_plan, plan_runs, write_plan
+from ftexp.design.settings import check_setting
+from ftexp.design.spec import NAME_PATTERN, check_experiment
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, one_line, suggestion
+from ftexp.ground.filesystem import write_if_changed, write_json
+from ftexp.ground.yamlfile import dump_yaml, load_yaml, parse_yaml
+from ftexp.jobs.site import read_site
+from ftexp.life.readme import renew_readme
+from ftexp.life.template_files import files_of_experiment
+
+DEMO_DATA, DEMO_MODEL = "demo", "tiny-instruct"
+_SOURCE_KEYS = ("source", "train", "validation", "test")
+_TEMPLATE = """\
+# The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
+experiment: {name}
+question: {question}
+data:
+  source: {source}
+  split: {{train: 0.8, validation: 0.1, test: 0.1, seed: 0}}
+  input: {input}
+  output: {output}
+prompt:
+  system: null            # null: no system turn of ours
+  user: "{{input}}"         # any column of the data
+  date: "2026-01-01"      # what a chat template that prints today's date gets
+factors:
+{factors}design: {design}
+constants: {constants}
+controls: {{base: true}}    # the base model, not fine-tuned
+evaluation: {{scorer: exact, max_tokens: {max_tokens}}}
+"""
+
+
+def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, Any]:
+    """Check the answers and say what has to be copied and written.
+
+    Args:
+        answers: cookiecutter's context: experiment_name, question, data, model, factors, design, site.
+        template_dir: The repository of the template.
+
+    Returns:
+        `experiment` (text of experiment.yaml), `site` (text of site.yaml), `data` (pairs of source and name in
+        data/raw) and `model` (the folder to copy into data/models, or None).
+
+    Raises:
+        UserError: With what is wrong in the answers, the data or the design.
+    """
+    name = answers["experiment_name"]
+    if not NAME_PATTERN.fullmatch(name):
+        raise UserError(
+            "experiment_name: must be a name of letters, digits, '.', '_' and '-', that begins with a letter or digit, "
+            f"at most 80, got {name!r}. Choose another."
+        )
+    site_path = _site_path(answers["site"], template_dir)
+    read_site(site_path)
+    model, site_text = _place_model(answers["model"], site_path.read_text(encoding="utf-8"), template_dir)
+    if answers["design"] in (FACTORIAL, ONE_AT_A_TIME):
+        text, files = _from_answers(answers, template_dir)
+    else:
+        text, files = _from_design(answers, template_dir)
+    _check_names(files)
+    _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
+    return {"experiment": text, "site": site_text, "data": files, "model": model}
+
+
+def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
+    """experiment.yaml from the answers."""
+    file, column_in, column_out = _data_answer(answers["data"], template_dir)
+    factors = parse_yaml(answers["factors"], "factors")
+    if not isinstance(factors, dict):
+        example = "{lora_rank: [4, 16], lr: [1e-4, 1e-3]}"
+        raise UserError(f"factors: must be a mapping such as {example}, got '{one_line(answers['factors'])}'.")
+    folder = _model_folder(answers["model"])
+    model = folder.name if folder else answers["model"]
+    is_tiny = model == DEMO_MODEL
+    sizes = {"epochs": 2, "batch_size": 32, "dtype": "fp32"} if is_tiny else {"epochs": 1, "batch_size": 8, "dtype": "bf16"}
+    constants = {"model": model, **sizes}
+    lines = "".join(f"  {_scalar(key)}: {_scalar(value)}\n" for key, value in factors.items())
+    text = _TEMPLATE.format(
+        name=_scalar(answers["experiment_name"]), question=_scalar(answers["question"]), source=_scalar(f"data/raw/{file.name}"),
+        input=_scalar(column_in), output=_scalar(column_out), factors=lines or "  {}\n",
+        design=answers["design"],
+        constants=_scalar({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,
+    )
+    return text, [(str(file), f"data/raw/{file.name}")]
+
+
+def _is_set_by(factors: dict[Any, Any], name: str) -> bool:
+    """Whether a factor, or a level of a named one, sets `name`."""
+    named = [factor for factor in factors.values() if isinstance(factor, dict)]
+    levels = [level for factor in named for level in factor.values() if isinstance(level, dict)]
+    return name in factors or any(name in level for level in levels)
+
+
+def _scalar(value: Any) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, str):
+        return _text(value)
+    return " ".join(dump_yaml(value, flow=True).replace("\n...", "").split("\n")).strip()
+
+
+def _text(value: str) -> str:
+    """A text as YAML on one line: plain where it reads back as itself, else in double quotes."""
+    plain = re.fullmatch(r"[A-Za-z0-9][^:#{}\[\],&*!|>'\"%@`\n\t]*", value)
+    if plain and parse_yaml(value, "text") == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
+    """File, input column and output column of the answer `FILE` or `FILE:INPUT:OUTPUT`."""
+    if answer == DEMO_DATA:
+        return template_dir / "data" / "words.json", "input", "output"
+    name, *columns = answer.split(":")
+    if len(columns) not in (0, 2):
+        raise UserError(f"data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN, got '{one_line(answer)}'.")
+    file = _existing_file(name, "data")
+    column_in, column_out = columns or ("input", "output")
+    have = _columns(file)
+    missing = [column for column in (column_in, column_out) if column not in have]
+    if missing:
+        raise UserError(
+            f"data: {name} has no column {' and '.join(repr(c) for c in missing)}; it has {', '.join(have)}. "
+            f"Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN."
+        )
+    return file, column_in, column_out
+
+
+def _existing_file(name: str, key: str) -> Path:
+    path = Path(os.path.expanduser(name)).resolve()
+    if not os.path.isfile(path):
+        where = f"'{one_line(name)}' (looked for {one_line(str(path))})"
+        raise UserError(f"{key}: there is no file {where}. Give a path relative to the folder you are in.")
+    return path
+
+
+def _columns(file: Path) -> list[str]:
+    """Columns of the first row; none where they cannot be read here (parquet without pyarrow)."""
+    try:
+        content = load_rows(file)
+    except ImportError as error:
+        raise UserError(
+            f"data: {file.name} is parquet, which cookiecutter's own Python cannot read. "
+            "Run the template's `make setup` and use .venv/bin/cookiecutter, or convert the file to jsonl."
+        ) from error
+    rows = content["train"] if isinstance(content, dict) else content
+    if not rows:
+        raise UserError(f"data: {file.name} has no rows.")
+    return [str(column) for column in rows[0]]
+
+
+def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
+    """The given experiment.yaml, comments kept, under the new name and with its data moved to data/raw."""
+    defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
+    twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
+    if twice:
+        plural = "s" if len(twice) > 1 else ""
+        raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
+    path = _existing_file(answers["design"], "design")
+    check_experiment(load_yaml(path), path.name)
+    text = path.read_text(encoding="utf-8")
+    files: list[tuple[str, str]] = []
+    edits = [(node, answers["experiment_name"]) for node in _nodes(text, ("experiment",))]
+    for node in _source_nodes(text):
+        source = _find_source(node.value, path.parent, template_dir)
+        edits.append((node, f"data/raw/{source.name}"))
+        files.append((str(source), f"data/raw/{source.name}"))
+    for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
+        text = text[: node.start_mark.index] + _scalar(value) + text[node.end_mark.index :]
+    return text, sorted(set(files))
+
+
+def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
+    """A source of a design: relative to its file, or to the caller's folder, or the demo's words."""
+    for candidate in (folder / name, Path(os.path.expanduser(name))):
+        if os.path.isfile(candidate):
+            return candidate.resolve()
+    demo = template_dir / "data" / Path(name).name
+    if name == "data/raw/words.json" and demo.is_file():
+        return demo
+    raise UserError(f"design: data: there is no file '{one_line(name)}' beside {folder.name}/ or in the folder you are in.")
+
+
+def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
+    """The scalar nodes under a path of keys."""
+    nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
+    for key in key_path:
+        nodes = [value for node in nodes if isinstance(node, yaml.MappingNode) for name, value in node.value if name.value == key]
+    return [node for node in nodes if isinstance(node, yaml.ScalarNode) and node.value not in ("", "null", "~")]
+
+
+def _source_nodes(text: str) -> list[yaml.ScalarNode]:
+    """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
+    found = [node for key in _SOURCE_KEYS for node in _nodes(text, ("data", key))]
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode), "the document was checked before"
+    factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
+    for factor in factors:
+        for _, levels in factor.value:
+            for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
+                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in _SOURCE_KEYS]]
+    return found
+
+
+def _check_names(files: list[tuple[str, str]]) -> None:
+    """Two different files cannot have one name in data/raw."""
+    seen: dict[str, str] = {}
+    for source, target in files:
+        if seen.setdefault(target, source) != source:
+            raise UserError(f"data: {seen[target]} and {source} would both be copied to {target}. Rename one.")
+
+
+def _try_plan(text: str, sources: dict[str, str]) -> None:
+    """Plan the experiment with its data where it lies now; whatever is wrong with it comes out here."""
+    plan_runs(check_experiment(_with_sources(parse_yaml(text, "experiment.yaml"), sources), "experiment.yaml"))
+
+
+def _with_sources(document: Any, sources: dict[str, str]) -> Any:
+    """The document with every path in data/raw replaced by the file that will be copied there."""
+    if isinstance(document, dict):
+        return {key: _with_sources(value, sources) for key, value in document.items()}
+    if isinstance(document, str):
+        return sources.get(document, document)
+    return document
+
+
+def _site_path(answer: str, template_dir: Path) -> Path:
+    profiles = {path.stem: path for path in sorted((template_dir / "sites").glob("*.yaml"))}
+    if answer in profiles:
+        return profiles[answer]
+    file = os.path.expanduser(answer)
+    if os.path.isfile(file):
+        return Path(file).resolve()
+    raise UserError(f"site: there is no profile '{one_line(answer)}'. {suggestion(answer, profiles)} Or give a file of your own.")
+
+
+def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str | None, str]:
+    """The model to copy (the one that ships), and site.yaml pointed at the folder of a model given by its path."""
+    if answer == DEMO_MODEL:
+        return str(template_dir / "data" / "models" / DEMO_MODEL), site_text
+    folder = _model_folder(answer)
+    if folder:
+        line = f"models: {_scalar(str(folder.parent))}"
+        text, count = re.subn(r"(?m)^models:.*$", lambda _: line, site_text)
+        return None, text if count else f"{site_text.rstrip()}\n{line}\n"
+    if check_setting("model", answer):
+        what = f"'{one_line(answer)}' is no folder with a config.json"
+        raise UserError(f"model: {what}. Give the folder of a model in Hugging Face layout.")
+    return None, site_text
+
+
+def _model_folder(answer: str) -> Path | None:
+    """The folder of a model that the answer gives by its path; None for a name in the site's folder of models."""
+    folder = os.path.expanduser(answer)
+    is_path = answer != DEMO_MODEL and os.path.isfile(os.path.join(folder, "config.json"))
+    return Path(folder).resolve() if is_path else None
+
+
+def fill_experiment(completed: dict[str, Any]) -> str:
+    """Write and copy into the working folder, plan, and say what to do next."""
+    write_if_changed(paths.EXPERIMENT_YAML, completed["experiment"])
+    write_if_changed(paths.SITE_YAML, completed["site"])
+    write_json(paths.TEMPLATE_JSON, {**completed["template"], "files": files_of_experiment()})
+    for source, target in completed["data"]:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    if completed["model"]:
+        shutil.copytree(completed["model"], Path("data/models") / Path(completed["model"]).name, dirs_exist_ok=True)
+    experiment, runs = make_plan()
+    write_plan(experiment, runs)
+    renew_readme(experiment, runs)
+    trained = sum(run.kind == "trained" for run in runs)
+    controls = len(runs) - trained
+    lines = [f"{experiment.name}: planned: {trained} runs and {controls} control{'' if controls == 1 else 's'}."]
+    lines += [f"  {run.id}: not usable: {problem}" for run in runs for problem in run.problems]
+    return "\n".join([*lines, f"Next: cd {shlex.quote(str(Path.cwd()))} && make setup plan, then make all"])

@@ -1,0 +1,230 @@
+"""The tokens of a prompt and of its answer: the one place, used by training and by evaluation.
+
+With a chat template: the prompt is the template rendered with the generation prompt; the answer is what the
+template adds for the assistant's turn, up to and with the first end token. Without one: the user text, the
+answer, the end token. The two meet where generation begins: the prompt's tokens are the same with and without an
+answer, so that what is trained after the prompt is what generation can produce after it.
+"""
+
+import datetime
+import re
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from ftexp.ground.errors import UserError, sentence
+from ftexp.models.folder import read_model_json
+
+Message = dict[str, str]
+# One of these holds the vocabulary.
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_PROBES = ("qvxa", "qvxb", "qvxc")  # texts that no template has of itself
+
+
+def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, Any]) -> list[Message]:
+    """The turns before the answer: a system turn where the prompt has one, and the user's.
+
+    Args:
+        prompt: `system` (None: no system turn of ours) and `user`, in which `{column}` stands for a column's value
+            and `{input}` for the input column's.
+    """
+    columns = {**row, "input": row[input_column]}
+    user = Formatter().vformat(prompt["user"], (), {name: str(value) for name, value in columns.items()})
+    system = [] if prompt["system"] is None else [{"role": "system", "content": prompt["system"]}]
+    return [*system, {"role": "user", "content": user}]
+
+
+class Chat:
+    """Tokens of a model's prompts and answers, from the files of its folder.
+
+    Attributes:
+        stop_ids: Tokens at which generation stops: the end tokens of generation_config.json, config.json and the
+            tokenizer, and the special token by which the template ends an answer.
+        pad_id: The token that fills up a batch; it is masked, so which one it is changes nothing.
+    """
+
+    def __init__(self, model_dir: str | Path, date: str) -> None:
+        """Load the tokenizer.
+
+        Args:
+            model_dir: Folder in Hugging Face layout.
+            date: What a template that prints today's date gets, `YYYY-MM-DD`.
+
+        Raises:
+            UserError: If the folder has no usable tokenizer, no end token, or a template that cannot render an answer.
+        """
+        from transformers import AutoTokenizer
+
+        self._dir = Path(model_dir)
+        if not any((self._dir / name).is_file() for name in _TOKENIZER_FILES):
+            raise UserError(f"{self._dir}: has no tokenizer ({', '.join(_TOKENIZER_FILES)}). Copy the model again, whole.")
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
+        except Exception as error:  # tokenizers raises nothing narrower for a file that is cut short
+            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise UserError(f"{self._dir}: has no usable tokenizer ({why}). Copy the model again, whole.") from error
+        self._date = datetime.date.fromisoformat(date)
+        self.stop_ids = self._find_stop_ids()
+        pad = self.tokenizer.pad_token_id
+        self.pad_id: int = pad if pad is not None else min(self.stop_ids)
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        ids: set[int] = set()
+        for name in ("generation_config.json", "config.json"):
+            path = self._dir / name
+            eos = read_model_json(path).get("eos_token_id") if path.is_file() else None
+            ids |= set(eos) if isinstance(eos, list) else {eos} if eos is not None else set()
+        if self.tokenizer.eos_token_id is not None:
+            ids.add(self.tokenizer.eos_token_id)
+        ids |= self._turn_ends()
+        if not ids:
+            raise UserError(
+                f"{self._dir}: names no end token (eos_token), so generation would never stop. Set it in tokenizer_config.json."
+            )
+        return frozenset(ids)
+
+    def _turn_ends(self) -> set[int]:
+        """The first special token after an answer: a base model's files may have a template and name only another end."""
+        if not self.has_template:
+            return set()
+        question, answer, _ = _PROBES
+        messages = [_user(question)]
+        tail = self._turn(messages, answer, self._prompt(messages)).partition(answer)[2]
+        special = {number for number, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        return set([number for number in self._ids(tail) if number in special][:1])
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the model has a chat template."""
+        return bool(self.tokenizer.chat_template)
+
+    def prompt_ids(self, messages: list[Message]) -> list[int]:
+        """Token ids that the model sees before it answers; BOS once, where the template or the tokenizer gives it.
+
+        Raises:
+            UserError: If there is a system turn and the template has no place for it, or there is no template.
+        """
+        if self.has_template:
+            return self._ids(self._prompt(messages))
+        return self._leading_ids() + self._ids(self._plain(messages))
+
+    def answer_ids(self, messages: list[Message], answer: str) -> list[int]:
+        """Token ids of the answer, the last of which is the token at which generation stops.
+
+        Raises:
+            UserError: If the template renders the prompt differently once there is an answer.
+        """
+        if not self.has_template:
+            return self._cut_after_end(self._ids(answer))
+        prompt = self._prompt(messages)
+        turn = self._turn(messages, answer, prompt)
+        prompt_ids, ids = self._ids(prompt), self._ids(prompt + turn)
+        is_cut_there = ids[: len(prompt_ids)] == prompt_ids
+        return self._cut_after_end(ids[len(prompt_ids):] if is_cut_there else self._ids(turn))
+
+    def own_system_text(self) -> str | None:
+        """What the template puts before the first user text where the experiment gives no system text (None: nothing).
+
+        Qwen's default system prompt, for example, or Llama 3.1's dates. It is what stands there and not before a second
+        user text: no special token, no name of a role.
+        """
+        if not self.has_template:
+            return None
+        first, answer, second = _PROBES
+        turns = [_user(first), {"role": "assistant", "content": answer}, _user(second)]
+        head, _, rest = self._render(turns, is_prompt=True).partition(first)
+        frame = rest.rpartition(second)[0].partition(answer)[2]
+        own = self._without_special(head).removesuffix(self._without_special(frame)).strip()
+        return re.sub(r"^system(\n|$)", "", own) or None
+
+    def trims(self) -> tuple[str, ...]:
+        """Which texts do not keep the blanks at their ends, of `user` (on the way in) and `answer` (there and back)."""
+        word = _PROBES[0]
+        blank = [text for blank in " \n" for text in (blank + word, word + blank)]
+        bare_ids = self.prompt_ids([_user(word)])
+        changed = {
+            "user": any(self.prompt_ids([_user(text)]) == bare_ids for text in blank),
+            "answer": any(self.decode(self.answer_ids([_user(word)], text)) != text for text in blank),
+        }
+        return tuple(name for name, is_changed in changed.items() if is_changed)
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of generated ids, without special tokens; Llama 3's own settings would turn `Yes .` into `Yes.`."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def render(self, ids: list[int]) -> str:
+        """Text of ids with special tokens, for a person to look at."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _cut_after_end(self, ids: list[int]) -> list[int]:
+        for position, token in enumerate(ids):
+            if token in self.stop_ids:
+                return ids[: position + 1]
+        eos = self.tokenizer.eos_token_id
+        return [*ids, eos if eos is not None else min(self.stop_ids)]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _leading_ids(self) -> list[int]:
+        """What the tokenizer puts before a text by itself (BOS, or nothing)."""
+        bos = self.tokenizer.bos_token_id
+        begins = self.tokenizer("a")["input_ids"][:1]
+        return [bos] if bos is not None and begins == [bos] else []
+
+    def _without_special(self, text: str) -> str:
+        """The text's pieces between special tokens, a line each, without outer blanks."""
+        special = [re.escape(str(token)) for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        pieces = re.split("|".join(special), text) if special else [text]
+        return "\n".join(piece.strip() for piece in pieces if piece.strip())
+
+    def _plain(self, messages: list[Message]) -> str:
+        if len(messages) != 1 or messages[0]["role"] != "user":
+            raise _no_place(f"{self._dir} has no chat template, so there is no place for a system turn")
+        return messages[0]["content"]
+
+    def _prompt(self, messages: list[Message]) -> str:
+        text = self._render(messages, is_prompt=True)
+        if messages[0]["role"] == "system" and messages[0]["content"].strip() not in text:
+            raise _no_place(f"the chat template of {self._dir} leaves the system turn out")
+        return text
+
+    def _turn(self, messages: list[Message], answer: str, prompt: str) -> str:
+        """What the template adds to the prompt for the assistant's turn."""
+        full = self._render([*messages, {"role": "assistant", "content": answer}], is_prompt=False)
+        if full.startswith(prompt):
+            return full[len(prompt):]
+        if messages[0]["role"] == "system":  # Mistral's print it in the last turn only, so not once there is an answer
+            turn = self._turn(messages[1:], answer, self._prompt(messages[1:]))
+            if full.endswith(turn):
+                return turn
+        raise UserError(
+            f"{self._dir}: chat_template: renders another prompt before an answer than for generation, "
+            f"so training and evaluation would differ: {prompt[-60:]!r} is not in {full[:len(prompt) + 20][-80:]!r}. "
+            "Use a template in which the generation prompt begins the assistant's turn."
+        )
+
+    def _render(self, messages: list[Message], *, is_prompt: bool) -> str:
+        try:
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=is_prompt,
+                date_string=self._date.strftime("%d %b %Y"), strftime_now=self._date.strftime,
+            )
+        except Exception as error:  # a template is a program of the model's: it can raise anything
+            if messages[0]["role"] == "system":
+                self._render(messages[1:], is_prompt=is_prompt)
+                raise _no_place(f"the chat template of {self._dir} refuses a system turn ({error})") from error
+            why = sentence(f"{type(error).__name__}: {error}")
+            raise UserError(
+                f"{self._dir}: chat_template: cannot render a user's turn and an answer: {why} "
+                "Use a model whose template can."
+            ) from error
+        return str(text)
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _no_place(what: str) -> UserError:
+    return UserError(f"experiment.yaml: prompt.system: {what}. Set it to null, or put the text into prompt.user.")

@@ -1,0 +1,115 @@
+"""What a number stands on: data, model, config, seed, code, packages, job and log of a run.
+
+Reads runs/<id>/{run.yaml, finetune.yaml, *.json}, data/splits/<name>/split.json, code.json, template.json. Writes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftexp.evaluation.inspect_logs import log_path
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json, sha256_file, sha256_json
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.state.job_record import began_at, read_job
+from ftexp.state.work import read_manifest, stages_of
+
+DIGITS = 12
+
+
+def provenance_of_run(run: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a finished run's numbers stand on, as a mapping that reads well as YAML.
+
+    Args:
+        run: Its run.yaml; every stage of it must be done.
+    """
+    places = paths.RunPaths(run["run"])
+    manifests = {stage: _manifest(run["run"], stage) for stage in stages_of(run)}
+    said: dict[str, Any] = {
+        "data": _data(run), "model": {"name": run["settings"]["model"], "sha256": manifests["eval"]["inputs"]["model"]},
+        "seed": run["settings"]["seed"] if run["kind"] == "trained" else None,
+        "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
+        "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
+        "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
+        "jobs": {stage: _job(run["run"], stage) for stage in manifests},
+        "log": provenance_of_log(run),
+        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run["evaluation"]},
+    }
+    if run["kind"] == "trained":
+        checkpoint = manifests["eval"]["inputs"]["checkpoint"]
+        config = load_yaml(places.finetune_yaml, str(places.finetune_yaml))
+        said |= {
+            "checkpoint": checkpoint,
+            "config": {"file": str(places.finetune_yaml), "sha256": sha256_file(places.finetune_yaml), "resolved": config},
+        }
+    return said
+
+
+def provenance_of_log(run: dict[str, Any]) -> dict[str, str]:
+    """A run's log and its hash."""
+    path = str(log_path(run))
+    return {"file": path, "sha256": _manifest(run["run"], "eval")["outputs"][path]}
+
+
+def _manifest(run: str, stage: str) -> dict[str, Any]:
+    manifest = read_manifest(run, stage)
+    assert manifest is not None, f"{run}: {stage} is done and has no manifest"
+    return manifest
+
+
+def _data(run: dict[str, Any]) -> dict[str, Any]:
+    split = read_json(paths.split_dir(run["split"]) / "split.json")
+    return {"sources": split["inputs"]["sources"], "split": run["split"], "rows": split["rows"], "sha256": split["sha256"]}
+
+
+def _job(run: str, stage: str) -> dict[str, Any] | str:
+    """Where and when a stage ran; job records are not in git."""
+    job = read_job(run, stage)
+    if job is None:
+        return "not known here: job records stay on the machine that ran it"
+    kept: dict[str, Any] = {name: job[name] for name in ("job_id", "host", "gpus", "seconds") if name in job}
+    return {**kept, "started": began_at(job), "log": str(paths.RunPaths(run).log(stage))}
+
+
+def template() -> dict[str, str]:
+    """Version and commit of the template that the experiment was stamped from."""
+    made = read_json(paths.TEMPLATE_JSON) if paths.TEMPLATE_JSON.is_file() else {}
+    return {key: made[key] for key in ("version", "commit") if key in made}
+
+
+def provenance_of_report(runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What all numbers of a report stand on, in lines of name and text; where runs differ, each value with its number of runs.
+
+    No time, no host: these are told by timings.csv and `make cite`.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for run in runs:
+        for stage in stages_of(run):
+            manifest = read_manifest(run["run"], stage)
+            if manifest is None:
+                continue
+            what = "training" if stage == "train" else "evaluation"
+            model = f"{run['settings']['model']} ({sha256_json(manifest['inputs']['model'])[:DIGITS]})"
+            found["base model, with a hash over its files"][model] += stage == "eval"
+            found[f"code of the {what}"][manifest["inputs"]["code"]] += 1
+            found["packages"][", ".join(f"{name} {version}" for name, version in manifest["versions"].items())] += 1
+    lines = [("data, with the hash of each file", _sources(runs))] if found else []
+    made = template()
+    lines += [("template", f"version {made['version']}, commit {made['commit'] or 'not known'}")] if made else []
+    return lines + [(name, _counted(values)) for name, values in found.items()]
+
+
+def _sources(runs: Sequence[dict[str, Any]]) -> str:
+    sources: dict[str, str] = {}
+    for name in dict.fromkeys(run["split"] for run in runs):
+        path: Path = paths.split_dir(name) / "split.json"
+        if path.is_file():
+            sources |= read_json(path)["inputs"]["sources"]
+    return ", ".join(f"{file} ({digest[:DIGITS]})" for file, digest in sources.items())
+
+
+def _counted(values: dict[str, int]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(f"{value} in {count}" for value, count in values.items() if count)

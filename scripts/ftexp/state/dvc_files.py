@@ -1,0 +1,192 @@
+"""DVC: the pipelines that it knows, and the one call that records finished stages.
+
+Root dvc.yaml owns split and report; each run folder has a small one of its own with its own lock, because a single
+file with `matrix:` is quadratic (600 s against 33 s for 1,000 runs, DVC 3.67).
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ftexp.data.splits import source_paths
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import read_json
+from ftexp.ground.yamlfile import dump_yaml, load_yaml
+from ftexp.state.run_lock import only_one_make
+from ftexp.state.work import Work, stages_of
+
+_IN_GIT = (*paths.REPORT_FILES, paths.FIGURES_DIR, paths.METRICS_DIR)
+# How DVC 3.67 says that another process holds its lock.
+_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked")
+# And that it cannot read .dvc/config; a traceback follows.
+_NO_CONFIG = re.compile(r"configuration error - config file error: (.+?)(?:: |\n|$)")
+HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
+
+
+def run_pipeline(run: dict[str, Any]) -> str:
+    """dvc.yaml of a run folder: stages train and eval, run from the experiment's root."""
+    places = paths.RunPaths(run["run"])
+    split, model = paths.split_dir(run["split"]), str(paths.model_dir(run["settings"]["model"]))
+    stages = {}
+    if run["kind"] == "trained":
+        stages["train"] = {
+            "wdir": "../..", "cmd": f"bash {places.script('train')}",
+            "deps": [str(places.finetune_yaml), str(split / "train.jsonl"), model],
+            "params": [{str(paths.CODE_JSON): ["training"]}],
+            "outs": [
+                str(places.checkpoint_dir), {str(places.train_csv): {"cache": False}},
+                {str(places.manifest("train")): {"cache": False}},
+            ],
+        }
+    checkpoint = [str(places.checkpoint_dir)] if run["kind"] == "trained" else []
+    stages["eval"] = {
+        "wdir": "../..", "cmd": f"bash {places.script('eval')}",
+        "deps": [str(places.eval_py), str(split / "test.jsonl"), model, *checkpoint],
+        "params": [{str(paths.CODE_JSON): ["evaluation"]}],
+        "outs": [str(places.eval_dir), {str(places.manifest("eval")): {"cache": False}}],
+    }
+    return HEADER + dump_yaml({"stages": stages})
+
+
+def root_pipeline(runs: list[dict[str, Any]]) -> str:
+    """The experiment's dvc.yaml: split before the runs, report after them."""
+    sources = sorted({str(path) for run in runs for path in source_paths(run["data"])})
+    usable = [run for run in runs if not run["problems"]]
+    stages = {
+        "split": {
+            "cmd": ".venv/bin/python scripts/split.py", "deps": sources, "params": [{str(paths.CODE_JSON): ["split"]}],
+            "outs": sorted({str(paths.split_dir(run["split"])) for run in usable}),
+        },
+        "report": {
+            "cmd": ".venv/bin/python scripts/report.py",
+            "deps": [
+                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable),
+            ],
+            "outs": [
+                *({str(path): {"cache": False}} for path in _IN_GIT), str(paths.ITEMS_PARQUET),
+            ],
+        },
+    }
+    shown = {"metrics": [str(paths.METRICS_DIR)], "params": [str(paths.EXPERIMENT_YAML)], "plots": _plots(usable)}
+    return HEADER + dump_yaml({"stages": stages, **{key: value for key, value in shown.items() if value}})
+
+
+def _plots(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `dvc plots` shows: the loss of every training over its steps, in one plot."""
+    tables = [str(paths.RunPaths(run["run"]).train_csv) for run in runs if run["kind"] == "trained"]
+    axes = {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss")}
+    return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
+
+
+def is_in_git(output: str) -> bool:
+    """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
+    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "train.json", "eval.json")
+
+
+def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
+    """Record, in one call, every finished stage that DVC does not know yet, the split among them.
+
+    A run's stage is finished if its inputs still hash as they did when it ran; others are left alone.
+    """
+    has_split = all((paths.split_dir(run["split"]) / "split.json").is_file() for run in runs)
+    targets = [f"{paths.ROOT_DVC_YAML}:split"] if has_split and not _is_split_recorded(runs) else []
+    for run in runs:
+        places = paths.RunPaths(run["run"])
+        for stage in stages_of(run):
+            is_done = work.state(run, stage).status == "done"
+            if is_done and not _is_recorded(places.dvc_lock, stage, places.manifest(stage)):
+                targets.append(f"{places.dvc_yaml}:{stage}")
+    work.hashes.save()
+    _commit(targets)
+
+
+def record_report(runs: list[dict[str, Any]]) -> None:
+    """Record the report, if every run is evaluated and recorded, and DVC does not know this report yet."""
+    evaluated = {}
+    for run in runs:
+        places = paths.RunPaths(run["run"])
+        evaluated[str(places.eval_dir)] = _locked(places.dvc_lock, "eval").get(str(places.eval_dir))
+    if None in evaluated.values():
+        return
+    known = _locked(paths.ROOT_DVC_LOCK, "report")
+    is_same = str(paths.METRICS_DIR) in known and all(known.get(name) == digest for name, digest in evaluated.items())
+    outputs = (*paths.REPORT_FILES, paths.ITEMS_PARQUET)
+    if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in outputs)):
+        _commit([f"{paths.ROOT_DVC_YAML}:report"])
+
+
+def _is_split_recorded(runs: list[dict[str, Any]]) -> bool:
+    """Whether DVC's lock holds these splits of these sources; a split is a function of its sources."""
+    known = _locked(paths.ROOT_DVC_LOCK, "split")
+    splits = {str(paths.split_dir(run["split"])) for run in runs}
+    sources = {path for run in runs for path in source_paths(run["data"])}
+    code = read_json(paths.CODE_JSON)["split"]
+    return splits <= set(known) and known.get("code") == code and all(known.get(str(path)) == _md5(path) for path in sources)
+
+
+def _commit(targets: list[str]) -> None:
+    """One `dvc commit` for the stages named (`path/dvc.yaml:stage`).
+
+    Raises:
+        UserError: With DVC's message, if it fails.
+    """
+    if not targets:
+        return
+    if not Path(".dvc").is_dir():
+        raise UserError(".dvc: is missing, so nothing can be recorded. Run `make setup`.")
+    command = [str(Path(sys.executable).parent / "dvc"), "commit", "--force", *targets]
+    with only_one_make("dvc"):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = (result.stderr or result.stdout).strip()[-2000:]
+    if result.returncode != 0 and _BUSY.search(said):
+        what = "another dvc command is at work here, so nothing was recorded"
+        raise UserError(f".dvc: {what}. Nothing is lost: when that has ended, run the same command again.")
+    if unreadable := _NO_CONFIG.search(result.stderr):
+        what = f"dvc cannot read it: {unreadable[1].rstrip('.')}"
+        raise UserError(f".dvc/config: {what}. Correct it, or `git checkout .dvc/config`.")
+    if result.returncode != 0:
+        raise UserError(f"dvc commit: {said}")
+
+
+def _is_recorded(lock: Path, stage: str, output: Path) -> bool:
+    """Whether `lock` holds `output` of `stage`, and the small files it depends on, as they are now."""
+    known = _locked(lock, stage)
+    small = {str(output), *(name for name in known if name.endswith((".yaml", ".py", ".csv")) and Path(name).is_file())}
+    return all(known.get(name) == _md5(Path(name)) for name in small)
+
+
+def _locked(lock: Path, stage: str) -> dict[str, str | None]:
+    """MD5 by path of what DVC's lock says of a stage, and under `code` the version of our code; empty where it says nothing."""
+    entry = _read_lock(lock).get(stage, {})
+    known = {item["path"]: item.get("md5") for kind in ("deps", "outs") for item in entry.get(kind, [])}
+    for value in entry.get("params", {}).get(str(paths.CODE_JSON), {}).values():
+        known["code"] = value
+    return known
+
+
+def _read_lock(lock: Path) -> dict[str, Any]:
+    """The stages of a lock of DVC's. One that a kill left half written goes aside: DVC could not read it, and writes it anew.
+
+    Raises:
+        UserError: If it holds a merge conflict, in which both sides name results that DVC has.
+    """
+    if not lock.is_file():
+        return {}
+    try:
+        stages: dict[str, Any] = dict(load_yaml(lock, str(lock))["stages"])
+    except (UserError, TypeError, KeyError, ValueError) as error:
+        if "<<<<<<< " in lock.read_text(encoding="utf-8", errors="replace"):
+            cure = f"Take one side, for example: git checkout --ours {lock}"
+            raise UserError(f"{lock}: holds a merge conflict. {cure}") from error
+        os.replace(lock, lock.with_name("dvc.lock.unreadable"))
+        return {}
+    return stages
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,72 @@
+"""From a finished training or evaluation to a run's files: moved into place, then vouched for by a manifest."""
+
+import importlib.metadata
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json, sha256_file, sha256_json, write_json
+
+_PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "tokenizers", "inspect-ai")
+_NOT_PUBLISHED = (".pt", ".bin")
+
+
+def publish_checkpoint(run: dict[str, Any], epoch_dir: Path) -> None:
+    """Move an epoch's adapter (or, after a full fine-tune, the whole model) and train.csv to the run's folder."""
+    places = paths.RunPaths(run["run"])
+    is_adapter = (epoch_dir / "adapter_config.json").is_file()
+    aside = epoch_dir.parent / "published"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    names = ["adapter_model.safetensors", "adapter_config.json"] if is_adapter else _model_names(epoch_dir)
+    for name in names:
+        shutil.copy2(epoch_dir / name, aside / name)
+    if is_adapter:
+        _name_base_model(aside / "adapter_config.json", run["settings"]["model"])
+    places.manifest("train").unlink(missing_ok=True)
+    replace_dir(aside, places.checkpoint_dir)
+    os.replace(_copy_aside(epoch_dir.parent / "train.csv"), places.train_csv)
+
+
+def _model_names(epoch_dir: Path) -> list[str]:
+    return sorted(p.name for p in epoch_dir.iterdir() if p.is_file() and p.suffix not in _NOT_PUBLISHED)
+
+
+def _copy_aside(path: Path) -> Path:
+    """A copy beside the original, so that renaming it leaves the original for a second try."""
+    copy = path.with_suffix(".published")
+    shutil.copy2(path, copy)
+    return copy
+
+
+def _name_base_model(path: Path, model: str) -> None:
+    """Say in the adapter's config which base it belongs to; torchtune leaves it empty."""
+    config = read_json(path)
+    write_json(path, {**config, "base_model_name_or_path": model})
+
+
+def replace_dir(source: Path, target: Path) -> None:
+    """Rename a folder into place of another, which goes first."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)
+
+
+def write_manifest(run: str, stage: str, inputs: dict[str, Any], preflight: str = "") -> None:
+    """Say that a stage is done: from which inputs, with which outputs, by which packages. Nothing of time or host.
+
+    Args:
+        preflight: What spoke against the run when the stage began; empty where its preflight was current and green.
+    """
+    places = paths.RunPaths(run)
+    folder = places.checkpoint_dir if stage == "train" else places.eval_dir
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()] + ([places.train_csv] if stage == "train" else [])
+    write_json(places.manifest(stage), {
+        "run": run, "stage": stage, "input_hash": sha256_json(inputs), "inputs": inputs,
+        "outputs": {str(path): sha256_file(path) for path in files},
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        **({"preflight": preflight} if preflight else {}),
+    })

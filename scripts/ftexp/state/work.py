@@ -1,0 +1,247 @@
+"""What makes a stage of a run stale, and in which status it is: the one place that says so."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ftexp.data.splits import split_inputs
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import sha256_json
+from ftexp.ground.memories import FileHashes
+from ftexp.jobs.site import read_site
+from ftexp.jobs.slurm.queue import SlurmQueue, queue_of
+from ftexp.models.folder import small_files, weight_files
+from ftexp.state.code_version import code_versions
+from ftexp.state.job_record import read_job, read_mapping
+from ftexp.state.run_lock import is_running
+from ftexp.state.status_words import STAGES, State
+
+_INPUT_WORDS = {
+    "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
+    "task": "eval.py", "checkpoint": "the checkpoint",
+}
+
+
+# What DVC holds need not be computed again.
+_BACK = "; `.venv/bin/dvc checkout --allow-missing` brings back what DVC has"
+
+
+class Missing(Exception):
+    """An input of a stage is not there yet; the text says which."""
+
+
+class Work:
+    """The state of an experiment's runs, from the files that are there now. One object per command."""
+
+    def __init__(self, queue: SlurmQueue | None = None, *, is_forced: bool = False) -> None:
+        """`queue` knows the jobs that were given to Slurm; without it only files are asked. `is_forced`: no preflight asked."""
+        self.queue = queue
+        self.is_forced = is_forced
+        self.hashes = FileHashes(paths.HASHES_JSON)
+        self._models: dict[str, dict[str, str]] = {}
+        self._splits: dict[str, bool] = {}
+        self._states: dict[tuple[str, str], State] = {}
+
+    @classmethod
+    def of_site(cls) -> "Work":
+        """With Slurm's queue, where site.yaml names it."""
+        return cls(queue_of(read_site(paths.SITE_YAML)))
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Versions of the code, per part."""
+        return code_versions()
+
+    @cached_property
+    def _preflights(self) -> dict[str, Any]:
+        """What preflight.json says of each run, as it was when first asked."""
+        return dict(read_preflight()["runs"])
+
+    def state(self, run: dict[str, Any], stage: str) -> State:
+        """Status of `stage` of the run whose run.yaml is `run`, as it was when first asked."""
+        key = (run["run"], stage)
+        if key not in self._states:
+            self._states[key] = self._state(run, stage)
+        return self._states[key]
+
+    def _state(self, run: dict[str, Any], stage: str) -> State:
+        if run["problems"]:
+            return State("failed", "; ".join(run["problems"]))
+        under_way = self._under_way(run["run"], stage)
+        try:
+            inputs = self.inputs(run, stage)
+        except Missing as missing:
+            return under_way or State("waiting", str(missing))
+        manifest = read_manifest(run["run"], stage)
+        is_whole = manifest is not None and self._has_outputs(manifest)
+        if manifest is not None and is_whole and manifest["inputs"] == inputs:
+            return State("done")
+        if under_way:
+            return under_way
+        unfinished = self._unfinished(run, stage, inputs)
+        if manifest is None or not is_whole or unfinished.status == "failed":
+            return unfinished
+        changed = [_INPUT_WORDS[key] for key in inputs if manifest["inputs"].get(key) != inputs[key]]
+        return State("stale", f"changed: {', '.join(changed)}")
+
+    def _under_way(self, run: str, stage: str) -> State | None:
+        """`submitted` or `running`, by Slurm's word or by the lock of a job."""
+        queued = self.queue.active(run, stage) if self.queue else None
+        return queued or (State("running") if is_running(run, stage) else None)
+
+    def is_done(self, run: str, stage: str, inputs: dict[str, Any]) -> bool:
+        """Whether a whole manifest vouches for exactly these inputs, and its outputs are there, unchanged."""
+        manifest = read_manifest(run, stage)
+        return manifest is not None and manifest["inputs"] == inputs and self._has_outputs(manifest)
+
+    def _unfinished(self, run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> State:
+        outcome = self.queue.outcome(run["run"], stage, self.submission_hash(run, stage)) if self.queue else None
+        if outcome:
+            return outcome
+        job = read_job(run["run"], stage)
+        if job is None or job.get("input_hash") != sha256_json(inputs):
+            return State("ready")
+        if job["state"] == "failed":
+            return State("failed", job["reason"])
+        if job["state"] in ("running", "stopped"):
+            return State("ready", job.get("reason") or "was interrupted")
+        return State("ready", f"its files are gone or changed{_BACK}")
+
+    def _has_outputs(self, manifest: dict[str, Any]) -> bool:
+        return all(
+            Path(name).is_file() and self.hashes.of(Path(name)) == digest for name, digest in manifest["outputs"].items()
+        )
+
+    def inputs(self, run: dict[str, Any], stage: str) -> dict[str, Any]:
+        """Everything that can change what a stage gives, as hashes.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
+
+    def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        self._require_current_split(run)
+        return {
+            "config": self.hashes.of_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp")),
+            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "train.jsonl", "make split")),
+            "model": self.model_files(run["settings"]["model"]),
+            "code": self.code["training"],
+        }
+
+    def _eval_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+        return {**self._eval_inputs_before_training(run), "checkpoint": self._checkpoint(run)}
+
+    def _eval_inputs_before_training(self, run: dict[str, Any]) -> dict[str, Any]:
+        self._require_current_split(run)
+        return {
+            "task": self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp")),
+            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")),
+            "model": self.model_files(run["settings"]["model"]),
+            "code": self.code["evaluation"],
+        }
+
+    def submission_hash(self, run: dict[str, Any], stage: str) -> str:
+        """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        if stage == "train":
+            return sha256_json(self._train_inputs(run))
+        training = self._train_inputs(run) if run["kind"] == "trained" else None
+        return sha256_json({**self._eval_inputs_before_training(run), "training": training})
+
+    def _checkpoint(self, run: dict[str, Any]) -> dict[str, str] | None:
+        if run["kind"] == "control":
+            return None
+        training = self.state(run, "train")
+        if training.status != "done":
+            raise Missing(f"its training is {training.status}" + (f" ({training.reason})" if training.reason else ""))
+        manifest = read_manifest(run["run"], "train")
+        assert manifest is not None
+        folder = str(paths.RunPaths(run["run"]).checkpoint_dir)
+        return {name: digest for name, digest in manifest["outputs"].items() if name.startswith(folder)}
+
+    def model_files(self, model: str) -> dict[str, str]:
+        """SHA-256 of every file of a base model that loading it can read.
+
+        Raises:
+            Missing: If the folder is not there.
+        """
+        if model not in self._models:
+            folder = paths.model_dir(model)
+            if not folder.is_dir():
+                raise Missing(f"the model's folder {folder} is not there")
+            texts = [path.name for path in small_files(folder)]
+            try:
+                self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
+            except UserError as error:
+                raise Missing(str(error)) from error
+        return self._models[model]
+
+    def _require_current_split(self, run: dict[str, Any]) -> None:
+        """The split is of the data as it is now."""
+        name = run["split"]
+        if name not in self._splits:
+            path = self._there(paths.split_dir(name) / "split.json", "make split")
+            made = (read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
+            self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run["data"], self.hashes).items())
+        if not self._splits[name]:
+            raise Missing(f"the data changed since {paths.split_dir(name)} was made: `make split`")
+
+    def _there(self, path: Path, target: str) -> Path:
+        if not path.is_file():
+            raise Missing(f"{path} is missing: `{target}`")
+        return path
+
+    def preflight_hash(self, run: dict[str, Any]) -> str:
+        """What a run's preflight was made for; another value means it has to be made again.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        test_file = self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")
+        self._require_current_split(run)
+        facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
+        facts["task"] = self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp"))
+        facts["model"] = self.model_files(run["settings"]["model"])
+        if run["kind"] == "trained":
+            facts["train"] = self._train_inputs(run)
+        return sha256_json(facts)
+
+    def preflight(self, run: dict[str, Any]) -> State:
+        """Whether a run may be submitted: `done` where its preflight is current and without errors."""
+        try:
+            current = self.preflight_hash(run)
+        except Missing as missing:
+            return State("waiting", str(missing))
+        entry = self._preflights.get(run["run"])
+        if entry is None:
+            return State("waiting", "not validated yet: `make validate`")
+        if entry["hash"] != current:
+            return State("stale", "changed since it was validated: `make validate`")
+        if entry["errors"]:
+            return State("failed", entry["errors"][0])
+        return State("done")
+
+    def refusal(self, run: dict[str, Any]) -> str:
+        """Why a run may not be submitted; empty where it may."""
+        preflight = self.preflight(run)
+        return "" if preflight.status == "done" or self.is_forced else preflight.reason
+
+
+def stages_of(run: dict[str, Any]) -> tuple[str, ...]:
+    """The stages of a run: a control is not trained."""
+    return STAGES if run["kind"] == "trained" else ("eval",)
+
+
+def read_manifest(run: str, stage: str) -> dict[str, Any] | None:
+    """The manifest of a finished stage; None where there is none, or it is not whole."""
+    return read_mapping(paths.RunPaths(run).manifest(stage), ("inputs", "outputs", "input_hash"))
+
+
+def read_preflight() -> dict[str, Any]:
+    """preflight.json; without runs where there is none, or it is not whole."""
+    return read_mapping(paths.PREFLIGHT_JSON, ("runs",)) or {"runs": {}}

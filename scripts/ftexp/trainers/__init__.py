@@ -1,0 +1,5 @@
+"""Who trains: the face that every trainer shows (`interface`), which one a run has (`choice`), and a folder for each.
+
+May import: ground, data, models, design.
+Must not import: evaluation, states, jobs. Outside of here nothing imports a trainer's own folder.
+"""

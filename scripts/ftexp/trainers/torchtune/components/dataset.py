@@ -1,0 +1,75 @@
+"""The data set component: prompted rows in an order that the seed decides."""
+
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from ftexp.data.splits import read_items
+from ftexp.ground.errors import UserError
+from ftexp.models.chat import render_messages
+from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
+
+IGNORED_LABEL = -100
+
+
+class PromptedRows(Dataset[dict[str, list[int]]]):
+    """The first `rows` rows of a split, tokenized, in an order drawn from `seed`.
+
+    The recipes shuffle by a sampler whose seed is fixed at 0; the permutation here, on top of it, makes the order
+    depend on the run's seed, anew for every epoch. `rows` is a multiple of the effective batch, so that no
+    accumulation group is left incomplete, and the set of rows is the same for all seeds.
+
+    Each row is `{"tokens": [n], "labels": [n]}`; `labels` is the token, or -100 where it is not trained. The recipe
+    shifts labels by one itself.
+    """
+
+    def __init__(
+        self, tokenizer: ChatTokenizer, *, file: str, system: str | None, user: str, input_column: str,
+        output_column: str, loss: str, rows: int, seed: int, max_seq_len: int | None = None,
+    ) -> None:
+        """Tokenize the rows.
+
+        Raises:
+            UserError: If the split has fewer rows than `rows`, or a row is longer than `max_seq_len`.
+        """
+        items = read_items(Path(file))
+        if len(items) < rows:
+            raise UserError(f"{file}: has {len(items)} rows, but the config wants {rows}. Run `make stamp split`.")
+        prompt = {"system": system, "user": user}
+        self._examples = []
+        for item in items[:rows]:
+            row = item["row"]
+            messages = render_messages(prompt, input_column, row)
+            self._examples.append(tokenize_example(tokenizer, messages, str(row[output_column]), loss))
+        _refuse_long_rows(self._examples, max_seq_len, file)
+        self.order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(seed)).tolist()
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        example = self._examples[self.order[index]]
+        return {"tokens": list(example["tokens"]), "labels": list(example["labels"])}
+
+
+def tokenize_example(tokenizer: ChatTokenizer, messages: list[dict[str, str]], answer: str, loss: str) -> dict[str, list[int]]:
+    """Tokens and labels of one example; with `loss` completion only the answer is trained, its end token with it.
+
+    No token predicts the first one, so it is never a label: the recipe counts labels before it shifts them, and would
+    weigh a process's share of a batch by a count that is too high.
+    """
+    prompt_ids = tokenizer.prompt_ids(messages)
+    tokens = prompt_ids + tokenizer.answer_ids(messages, answer)
+    masked = max(1, len(prompt_ids)) if loss == "completion" else 1
+    return {"tokens": tokens, "labels": [IGNORED_LABEL] * masked + tokens[masked:]}
+
+
+def _refuse_long_rows(examples: list[dict[str, list[int]]], max_seq_len: int | None, file: str) -> None:
+    longest = max(len(example["tokens"]) for example in examples)
+    if max_seq_len is not None and longest > max_seq_len:
+        count = sum(len(example["tokens"]) > max_seq_len for example in examples)
+        raise UserError(
+            f"{file}: max_seq_len: {count} of {len(examples)} rows are longer than {max_seq_len} tokens (longest {longest}); "
+            "their answers would be cut, and the end never trained. Raise max_seq_len or remove the rows."
+        )

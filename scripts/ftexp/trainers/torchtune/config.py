@@ -1,0 +1,288 @@
+"""torchtune's keys, and how a run and the folder of its base model map to them. Another trainer is another such file.
+
+A config starts from the one that torchtune ships for this recipe and the model of the nearest shape; what depends on the model
+comes from its folder (config.json, index, tokenizer files), never from a table of names.
+"""
+
+import copy
+import functools
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, suggestion
+from ftexp.models.folder import read_model_config, weight_files
+from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
+from ftexp.trainers.torchtune.quantization import check_quantized, is_quantized
+from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.torchtune.shipped_configs import (
+    ModelShape,
+    check_decided,
+    nearest_configs,
+    read_as_torchtune,
+    shipped_optimizer,
+)
+
+COMPONENTS = "ftexp.trainers.torchtune.components"
+_ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
+# How a distributed training's LoRA matrices begin, whatever the number of processes.
+_INITIAL_LORA = {
+    "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
+    "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
+}
+
+
+def rows_per_process(settings: dict[str, Any], processes: int) -> int:
+    """Rows of a batch that each process of a distributed recipe takes, so that a step sees the same rows whatever their number.
+
+    Raises:
+        UserError: If they cannot be shared out evenly.
+    """
+    share, rest = divmod(int(settings["batch_size"]), processes)
+    if rest:
+        raise UserError(
+            f"site.yaml: train.gpus: {processes} processes cannot share out a batch of {settings['batch_size']} rows evenly. "
+            "Choose a number of GPUs that divides batch_size."
+        )
+    return share
+
+
+def training_config(run: dict[str, Any]) -> dict[str, Any]:
+    """The complete torchtune config of a run, without what depends on the machine.
+
+    Args:
+        run: The content of its run.yaml.
+
+    Raises:
+        UserError: If the model is not one of the supported shapes, a torchtune key does not exist, or the experiment must decide
+            between two shipped configs.
+    """
+    settings = run["settings"]
+    model_dir = paths.model_dir(settings["model"])
+    shape = read_model_config(model_dir)
+    family = family_of(shape, model_dir / "config.json")
+    arguments = dimensions(family, shape)
+    shipped = nearest_configs(settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings))
+    config = copy.deepcopy(read_as_torchtune(shipped[0].path))
+    ours = {
+        "model": _model_section(family, arguments, settings, config["model"]),
+        "tokenizer": {
+            "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
+        },
+        "checkpointer": _checkpointer_section(family, model_dir),
+        "dataset": _dataset_section(run),
+        **_schedule_and_logging(run, config),
+    }
+    if settings["recipe"] == "lora_finetune_distributed":
+        has_output = FAMILIES[family].has_lora_output
+        ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
+    if run["kind"] == "trained":
+        check_decided(shipped, frozenset(ours), frozenset(run["overrides"]))
+    config |= ours
+    if "output_dir" in config.get("profiler", {}):
+        config["profiler"]["output_dir"] = "${output_dir}/profiling_outputs"  # some shipped ones name a folder of a machine
+    for key, value in run["overrides"].items():
+        _override(config, key, escape_interpolation(value))
+    return config
+
+
+def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
+    """The component builder of the family with every dimension spelled out, and the LoRA arguments.
+
+    Raises:
+        UserError: If LoRA is wanted where the family's builder has none, or a quantised base that cannot be.
+    """
+    lora = is_lora(settings["recipe"])
+    check_quantized(family, arguments, settings)
+    is_nf4 = is_quantized(settings)
+    builders = FAMILIES[family].quantized_builders if is_nf4 else FAMILIES[family].builders
+    builder = f"{builders}.{family}.{'lora_' if lora else ''}{family}"
+    section = {"_component_": builder, **arguments}
+    if not lora:
+        return section
+    modules = settings["lora_modules"]
+    if "output" in modules and (section.get("tie_word_embeddings") or not FAMILIES[family].has_lora_output):
+        what = f"the output layer of this {family} is the embedding again, which torchtune gives no LoRA matrices"
+        raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
+    section |= {
+        "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
+        "apply_lora_to_mlp": "mlp" in modules,
+        "lora_rank": settings["lora_rank"],
+        "lora_alpha": settings["lora_alpha"],
+        "lora_dropout": shipped.get("lora_dropout", 0.0),
+    }
+    if FAMILIES[family].has_lora_output:
+        section["apply_lora_to_output"] = "output" in modules
+    return {**section, "quantize_base": True} if is_nf4 else section
+
+
+def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
+    return {
+        "_component_": f"{COMPONENTS}.checkpointer.ResumableCheckpointer",
+        "checkpoint_dir": str(model_dir),
+        "checkpoint_files": weight_files(model_dir),
+        "recipe_checkpoint": None,
+        "output_dir": "${output_dir}",
+        "model_type": FAMILIES[family].model_type,
+    }
+
+
+def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:
+    settings, data, prompt = run["settings"], run["data"], run["prompt"]
+    return {
+        "_component_": f"{COMPONENTS}.dataset.PromptedRows",
+        "file": str(paths.split_dir(run["split"]) / "train.jsonl"),
+        "system": escape_interpolation(prompt["system"]),
+        "user": escape_interpolation(prompt["user"]),
+        "input_column": escape_interpolation(data["input"]),
+        "output_column": escape_interpolation(data["output"]),
+        "loss": settings["loss"],
+        "rows": run["steps"]["train_rows"],
+        "seed": settings["seed"],
+        "max_seq_len": settings["max_seq_len"],
+    }
+
+
+def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The top-level keys that a run decides; `device: null` takes a GPU where there is one, and offloading would need one."""
+    settings = run["settings"]
+    changes = {
+        "output_dir": str(paths.RunPaths(run["run"]).scratch_dir("train")),
+        "seed": settings["seed"],
+        "shuffle": True,
+        "epochs": settings["epochs"],
+        "max_steps_per_epoch": None,
+        "batch_size": settings["batch_size"],
+        "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
+        "optimizer": {**shipped_optimizer(config), "lr": settings["lr"]},
+        "lr_scheduler": {
+            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup", "num_warmup_steps": settings["warmup_steps"],
+        },
+        "dtype": settings["dtype"],
+        "device": None,
+        "enable_activation_offloading": False,
+        "resume_from_checkpoint": False,
+        "metric_logger": {
+            "_component_": f"{COMPONENTS}.metric_logger.CsvLogger",
+            "output_dir": "${output_dir}",
+            "steps_per_epoch": run["steps"]["steps_per_epoch"],
+        },
+        "log_every_n_steps": 1,
+        "log_peak_memory_stats": True,
+    }
+    if is_lora(settings["recipe"]):
+        changes["save_adapter_weights_only"] = True
+    else:
+        changes["optimizer_in_bwd"] = False
+    return changes
+
+
+def _override(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key that exists in the config or is a parameter of its component; null removes it.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    *parents, last = key.split(".")
+    section = config
+    for parent in parents:
+        if not isinstance(section.get(parent), dict):
+            advice = suggestion(parent, _sections(section))
+            raise UserError(f"experiment.yaml: {key}: torchtune's config has no section '{parent}'. {advice}")
+        section = section[parent]
+    known = {*section, *_parameters(section)}
+    if last not in known:
+        raise UserError(f"experiment.yaml: {key}: unknown torchtune key. {suggestion(last, sorted(known))}")
+    if value is None:
+        section.pop(last, None)
+    else:
+        section[last] = value
+
+
+def _sections(config: dict[str, Any]) -> list[str]:
+    return [name for name, value in config.items() if isinstance(value, dict)]
+
+
+def _parameters(section: dict[str, Any]) -> list[str]:
+    """The keyword parameters of a section's component."""
+    if "_component_" not in section:
+        return []
+    return _component_parameters(section["_component_"])
+
+
+@functools.cache
+def _component_parameters(dotpath: str) -> list[str]:
+    import torchtune.config
+
+    module, _, name = dotpath.rpartition(".")
+    component = getattr(importlib.import_module(module), name)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    assert torchtune.config is not None
+    return [n for n, p in inspect.signature(component).parameters.items() if p.kind in kinds]
+
+
+def escape_interpolation(value: Any) -> Any:
+    """Escape `${` in a text of the user's, which OmegaConf would read as a reference to another key."""
+    if isinstance(value, list):
+        return [escape_interpolation(item) for item in value]
+    if isinstance(value, str):
+        # Twice: torchtune 0.6.1's `instantiate` resolves a section twice; n backslashes become 2n + 1 each time.
+        return re.sub(r"(\\*)\$\{", lambda match: 4 * match[1] + r"\\\${", value)
+    return value
+
+
+def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The config's keys that a setting decides, with the values they must have; the other half of `training_config`.
+
+    Written out by hand, not computed by the code that generates the config, so that one checks the other.
+    """
+    lora = is_lora(run["settings"]["recipe"])
+    modules = value if isinstance(value, list) else []
+    rows = {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]}
+    table: dict[str, dict[str, Any]] = {
+        "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
+        "lr": {"optimizer.lr": value},
+        "epochs": {"epochs": value},
+        "batch_size": {"batch_size": value},
+        "gradient_accumulation_steps": {"gradient_accumulation_steps": value},
+        "warmup_steps": {"lr_scheduler.num_warmup_steps": value},
+        "max_seq_len": {"dataset.max_seq_len": value},
+        "seed": {"seed": value, "dataset.seed": value},
+        "loss": {"dataset.loss": value},
+        "dtype": {"dtype": value},
+        "train_size": rows,
+        "steps": rows,
+        "recipe": {},
+    }
+    if lora:
+        table["lora_rank"] = {"model.lora_rank": value}
+        table["lora_alpha"] = {"model.lora_alpha": value}
+        attention = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
+        table["lora_modules"] = {
+            "model.lora_attn_modules": [component for short, component in attention.items() if short in modules],
+            "model.apply_lora_to_mlp": "mlp" in modules,
+            "model.apply_lora_to_output": "output" in modules,
+        }
+    else:
+        table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
+    table["quantize_base"] = {"model.quantize_base": value}
+    if name.startswith("prompt."):
+        part = name.partition(".")[2]
+        return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
+    if name in ("data.input", "data.output"):
+        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run['split']}/train.jsonl"}
+    if name.startswith("data."):
+        return {"dataset.file": f"data/splits/{run['split']}/train.jsonl"}
+    return table.get(name, {name: value})
+
+
+def value_in_config(config: Any, key: str) -> Any:
+    """The value under a dotted key; None where there is none."""
+    for part in key.split("."):
+        if not isinstance(config, dict) or part not in config:
+            return None
+        config = config[part]
+    return config
