@@ -36,7 +36,7 @@ class Question:
 
 def finish_all() -> None:
     """Finish every run of the experiment in the working folder, by its own code."""
-    from ftexp.data.splits import read_items
+    from ftexp.data.rows import read_items
     from ftexp.design.planning import planned_runs
     from ftexp.state.work import Work
 

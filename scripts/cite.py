@@ -13,9 +13,9 @@ from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command, suggestion
 from ftexp.ground.yamlfile import dump_yaml
+from ftexp.jobs.backends import work_here
 from ftexp.results.provenance import provenance_of_log, provenance_of_run
 from ftexp.results.table import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
-from ftexp.state.work import Work
 
 RESULT = ("task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     if name not in {run["run"] for run in runs}:
         example = "Name one: make cite RUN=<id>. " if not name else ""
         raise UserError(f"RUN: there is no run '{name}'. {example}{suggestion(name, [run['run'] for run in runs])}")
-    work = Work.of_site()
+    work = work_here()
     control = controls_by_run(runs).get(name)
     states = [facts for facts in collect_states(work, runs) if facts.id in (name, control)]
     work.hashes.save()

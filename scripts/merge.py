@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command, suggestion
 from ftexp.state.publishing import replace_dir
 from ftexp.state.work import Work
-from ftexp.trainers.torchtune.quantization import is_quantized
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
                    "merges.txt", "chat_template.jinja", "generation_config.json")

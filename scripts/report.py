@@ -17,7 +17,7 @@ from ftexp.design.planning import folders_not_in_design, planned_runs
 from ftexp.design.spec import Experiment, read_experiment
 from ftexp.evaluation.inspect_logs import log_path, logs_not_counted
 from ftexp.ground import paths
-from ftexp.ground.errors import run_command
+from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.events import record_event
 from ftexp.ground.filesystem import (
     identity,
@@ -29,6 +29,7 @@ from ftexp.ground.filesystem import (
     write_json,
 )
 from ftexp.ground.text_table import text_table
+from ftexp.jobs.backends import work_here
 from ftexp.reporting.results_view import missing, shown_table, status_counts
 from ftexp.results.table import (
     TIMING_COLUMNS,
@@ -42,7 +43,7 @@ from ftexp.results.table import (
 from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
-from ftexp.state.work import Work, stages_of
+from ftexp.state.work import stages_of
 
 MEMORY_JSON = Path(".scratch/report.json")
 MOST_LINES = 60
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
 
 def _report() -> int:
     runs = planned_runs()
-    work = Work.of_site()
+    work = work_here()
     all_facts = collect_states(work, runs)
     work.hashes.save()
     write_if_changed(paths.TIMINGS_CSV, csv_text(TIMING_COLUMNS, timing_rows(runs)))
@@ -76,6 +77,7 @@ def _report() -> int:
 def _build(all_facts: list[RunFacts], key: str) -> None:
     """Write the tables, the figures and the page, and remember from what."""
     from ftexp.effects import effects
+    from ftexp.effects.errors import UnusableTable
     from ftexp.reporting.conclusions import conclusions, forced_runs
     from ftexp.reporting.figures import draw_figures, write_figures
     from ftexp.reporting.metrics import write_metrics
@@ -91,7 +93,10 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     items = items_frame(full)
     changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
     analysis = analysis_of(experiment)
-    table = effects(scores_frame(full, items, experiment), runs_frame(full, experiment), analysis)
+    try:
+        table = effects(scores_frame(full, items, experiment), runs_frame(full, experiment), analysis)
+    except UnusableTable as unusable:
+        raise UserError(str(unusable)) from unusable
     changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
     plots = draw_figures(experiment, full, run_scores(items, experiment), table)
     figures, has_new_figures = write_figures(plots)

@@ -13,7 +13,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.options import Options, read_options
 from ftexp.ground.text_table import text_table
-from ftexp.jobs.backends import wait
+from ftexp.jobs.backends import wait, work_here
 from ftexp.state.job_record import read_job
 from ftexp.state.status_words import STAGES, State
 from ftexp.state.work import Work, stages_of
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     paths.require_experiment()
     if arguments == ["--wait"]:
         return wait()
-    runs, options, work = planned_runs(), read_options(), Work.of_site()
+    runs, options, work = planned_runs(), read_options(), work_here()
     options.require_picked([run["run"] for run in runs])
     rows = _rows(work, runs, options)
     work.hashes.save()

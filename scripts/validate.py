@@ -13,7 +13,7 @@ from typing import Any
 
 from ftexp.checks.cost import cost_in_words
 from ftexp.checks.measured_memory import measured_peaks
-from ftexp.checks.site_check import check_site
+from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
@@ -24,7 +24,6 @@ from ftexp.jobs.dot_env import check_secrets, read_secrets
 from ftexp.jobs.site import read_site
 from ftexp.state.run_lock import only_one_make
 from ftexp.state.work import Missing, Work, read_preflight
-from ftexp.trainers.tracking import check_tracking
 
 
 def main(arguments: list[str]) -> int:

@@ -4,10 +4,10 @@ from ftexp.checks.cost import Cost
 from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
 from ftexp.design.planning import planned_runs
+from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 from ftexp.models.folder import read_model_config
 from ftexp.trainers.torchtune.families import dimensions, family_of
-from ftexp.trainers.torchtune.quantization import is_quantized
 from ftexp.trainers.torchtune.shipped_configs import ModelShape, nearest_configs
 
 # What each family of builders makes.

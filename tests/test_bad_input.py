@@ -104,7 +104,7 @@ PROMPTS = [
 
 def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path) -> None:
     """Through run.yaml, finetune.yaml and eval.py to the tokens, which decode to the text; nothing of it is executed."""
-    from ftexp.data.splits import read_items
+    from ftexp.data.rows import read_items
     from ftexp.design.planning import planned_runs
     from ftexp.models.chat import Chat, render_messages
     from omegaconf import OmegaConf

@@ -21,7 +21,8 @@ import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
 import yaml
-from ftexp.data.splits import PARTS, read_items
+from ftexp.data.rows import read_items
+from ftexp.data.splits import PARTS
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json

@@ -12,7 +12,7 @@ import statsmodels.formula.api as smf
 from conftest import REPOSITORY
 from ftexp.effects import COLUMNS, Analysis, Spread, detectable, effects, means, power, spread_from_effects, spread_from_means
 from ftexp.effects.analysis import FloatArray
-from ftexp.ground.errors import UserError
+from ftexp.effects.errors import UnusableTable
 from ftexp.reporting.conclusions import conclusions
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -238,11 +238,11 @@ def test_test_sets_apart_by_design_are_contrasted_unpaired() -> None:
 def test_items_that_differ_unexpectedly_are_refused_naming_both_runs() -> None:
     runs = planned({"a": ["x", "y"]}, has_control=False)
     scores = scored({"x_s1": [0, 1, 1], "y_s1": [1, 1]})
-    with pytest.raises(UserError, match=r"x_s1 and y_s1 .*1 only of x_s1, 0 only of y_s1.*i0002"):
+    with pytest.raises(UnusableTable, match=r"x_s1 and y_s1 .*1 only of x_s1, 0 only of y_s1.*i0002"):
         effects(scores, runs, Analysis({"a": ["x", "y"]}, "match"))
     runs = planned({"a": ["x", "y"]})
     scores = scored({"base": [0, 1, 1], "x_s1": [1, 1], "y_s1": [1, 1]})
-    with pytest.raises(UserError, match="base and x_s1"):
+    with pytest.raises(UnusableTable, match="base and x_s1"):
         effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", test_set_factors=["a"]))
 
 
@@ -260,14 +260,14 @@ def test_items_that_differ_unexpectedly_are_refused_naming_both_runs() -> None:
 ])
 def test_tables_that_contradict_each_other_are_refused(change: Any, message: str) -> None:
     scores, runs = change(scored({"x_s1": [0, 1], "y_s1": [1, 1]}), planned({"a": ["x", "y"]}, has_control=False))
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UnusableTable, match=message):
         effects(scores, runs, Analysis({"a": ["x", "y"]}, "match"))
 
 
 def test_a_baseline_that_is_no_level_is_refused_and_one_that_is_turns_the_sign() -> None:
     runs = planned({"a": ["x", "y"]})
     scores = simulated(runs, 30)
-    with pytest.raises(UserError, match=r"baseline.a: not a level, got 'z'"):
+    with pytest.raises(UnusableTable, match=r"baseline.a: not a level, got 'z'"):
         effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", baseline={"a": "z"}))
     first = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match")), "level")
     second = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", baseline={"a": "y"})), "level")
@@ -490,7 +490,7 @@ def test_resamples_in_which_a_metric_is_not_defined_are_left_out_and_counted() -
     recall = {"recall": lambda t, p: float(p[t == 1].mean()) if (t == 1).any() else float("nan")}
     table = effects(scores, runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall, resamples=300))
     assert table["reason"].str.contains(r"\d of 300 resamples left out").all()
-    with pytest.raises(UserError, match="prediction: missing column"):
+    with pytest.raises(UnusableTable, match="prediction: missing column"):
         effects(scores.drop(columns="prediction"), runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import inspect_ai
 import pytest
 import torch
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.evaluation import provider
 from ftexp.evaluation.scorer import exact
 from ftexp.evaluation.tuned_model import generate, load_model

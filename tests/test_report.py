@@ -25,7 +25,7 @@ from ftexp.state import work as state
 from ftexp.state.code_version import code_versions
 from ftexp.state.publishing import write_manifest
 from ftexp.state.status_words import State
-from ftexp.state.work import Work
+from ftexp.state.work import Work, outputs_of
 
 SCRIPTS = Path(report.__file__).parent
 WORDS = [f"word{i:02d}" for i in range(40)]
@@ -203,12 +203,12 @@ def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experim
     items = read_test_items(run, NO_ANALYSIS)
     finish_eval("base", lambda i: True, drop=1)
     with pytest.raises(UnusableLog, match=r"no score for 1 of 20 items of the test set, for example \w+"):
-        read_log(run, items)
+        read_log(run, items, vouched=outputs_of("base", "eval"))
     with pytest.raises(UnusableLog, match="1 items that are not in the test set"):
-        read_log(run, list(items)[2:])
+        read_log(run, list(items)[2:], vouched=outputs_of("base", "eval"))
     run["evaluation"]["scorer"] = "another"
     with pytest.raises(UnusableLog, match="no score for 20 of 20"):
-        read_log(run, items)
+        read_log(run, items, vouched=outputs_of("base", "eval"))
 
 
 def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Path) -> None:
@@ -216,7 +216,7 @@ def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Pat
     run = read_run("base")
     lines = [json.loads(x) for x in (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()]
     items = read_test_items(run, NO_ANALYSIS)
-    first, second = read_log(run, items)[:2]
+    first, second = read_log(run, items, vouched=outputs_of("base", "eval"))[:2]
     row = lines[0]["row"]
     assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())
     assert first == Answer(lines[0]["item"], 1, row["output"], 1.0)

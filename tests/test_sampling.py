@@ -15,7 +15,7 @@ import stamp
 import torch
 import yaml
 from fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, results, write_log
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.design.planning import make_plan, read_run, write_plan
 from ftexp.evaluation import provider
 from ftexp.evaluation.inspect_logs import log_path

@@ -27,6 +27,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import write_json
 from ftexp.ground.options import Options, confirm, read_options
+from ftexp.ground.own_job import own_job
 from ftexp.jobs import diagnosis
 from ftexp.jobs.site import Site, read_site
 from ftexp.jobs.slurm import backend as slurm_backend
@@ -1217,7 +1218,7 @@ def test_a_job_knows_its_id_as_squeue_shows_it(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (slurm.own_job_id(), slurm.restarts()) == (job, 0)
+    assert (own_job().id, own_job().restarts) == (job, 0)
 
 
 @pytest.mark.parametrize("word", ["RUNNING", "TIMEOUT"])

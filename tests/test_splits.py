@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import split as split_stage
-from ftexp.data.splits import PARTS, Split, make_split, read_items, split_name
+from ftexp.data.rows import read_items
+from ftexp.data.splits import DEFAULT_SPLIT, PARTS, Split, make_split, split_name
 from ftexp.design.planning import make_plan, write_plan
-from ftexp.design.sections import DEFAULT_SPLIT
 from ftexp.ground.errors import UserError
 
 Rows = list[dict[str, Any]]

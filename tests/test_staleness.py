@@ -1,7 +1,10 @@
 """What becomes stale: a table of changes, and of what each asks to be done again. Nothing is trained here."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 import split as split_stage
 import stamp
 import written_tables
+from conftest import REPOSITORY
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, write_json
@@ -21,6 +25,7 @@ from ftexp.state.work import Work, stages_of
 WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
 ALL_DONE = ("4 done", "6 done")
 Change = Callable[[], object]
+Reading = tuple[str, tuple[str, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +70,18 @@ def experiment(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(finished, folder, symlinks=True)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(code_version, "_FTEXP", folder / "scripts" / "ftexp")
-    monkeypatch.setattr(code_version, "_syntax", lambda path: syntax_of(path.read_bytes(), path))
+    monkeypatch.setattr(code_version, "_read", lambda path: reading_of(path.read_bytes(), path))
     return folder
 
 
-SYNTAX: dict[bytes, str] = {}
+READ: dict[bytes, Reading] = {}
 
 
-def syntax_of(content: bytes, path: Path, parse: Callable[[Path], str] = code_version._syntax) -> str:
+def reading_of(content: bytes, path: Path, read: Callable[[Path], Reading] = code_version._read) -> Reading:
     """What the code makes of a file, remembered by its bytes: to parse 20 files for every row takes longer than the rest."""
-    if content not in SYNTAX:
-        SYNTAX[content] = parse(path)
-    return SYNTAX[content]
+    if content not in READ:
+        READ[content] = read(path)
+    return READ[content]
 
 
 def states() -> tuple[str, str]:
@@ -256,9 +261,13 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         ("4 stale (changed: the code)", "2 stale (changed: the code), 4 waiting for their training"), "",
     ),
     (
-        "the code that splits", append("scripts/ftexp/data/splits.py", "NEW = 1\n"),
+        "the code that reads a split's rows", append("scripts/ftexp/data/rows.py", "NEW = 1\n"),
         ("4 stale (changed: the code)", "2 stale (changed: the code), 4 waiting for their training"),
         "trainings and evaluations read rows by it",
+    ),
+    (
+        "the code that splits", append("scripts/ftexp/data/splits.py", "NEW = 1\n"), ALL_DONE,
+        "the split is made again; where that gives the same rows, nothing else is",
     ),
     ("the report's code", append("scripts/ftexp/reporting/page.py", "NEW = 1\n"), ALL_DONE, ""),
     ("the checks' code", append("scripts/ftexp/checks/cost.py", "NEW = 1\n"), ALL_DONE, "`make validate` proves every run again"),
@@ -329,3 +338,23 @@ def test_a_level_that_left_is_not_taken_for_a_renaming(capsys: pytest.CaptureFix
     assert stamp.main([]) == 0
     said = capsys.readouterr().err
     assert "not in the design (kept, not reported): base, r16_lr1e-3" in said and "former name" not in said
+
+
+COMPONENTS = ("checkpointer", "dataset", "gemma2", "metric_logger", "qwen2", "schedule", "tokenizer")
+NAMED_BY_CONFIGS = [f"ftexp.trainers.torchtune.components.{name}" for name in COMPONENTS]
+NAMED_BY_TASKS = [f"ftexp.evaluation.{name}" for name in ("provider", "samples", "scorer", "solver")]
+
+
+@pytest.mark.parametrize(("part", "modules"), [
+    ("training", [*NAMED_BY_CONFIGS, "ftexp.trainers.torchtune.process"]),
+    ("evaluation", [*NAMED_BY_TASKS, "ftexp.trainers.torchtune.quantized_base"]),
+])
+def test_all_code_of_ours_that_a_stage_imports_is_in_its_version_or_left_out_with_a_reason(part: str, modules: list[str]) -> None:
+    code = f"import sys, {', '.join(modules)}\nprint(*(m.__file__ for n, m in sys.modules.items() if n.startswith('ftexp.')))"
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "scripts")}
+    imported = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    names = {str(Path(file).relative_to(REPOSITORY / "scripts/ftexp")) for file in imported}
+    hashed = {str(path.relative_to(REPOSITORY / "scripts/ftexp")) for path in code_version.modules_of(part)}
+    rooms = {name for name in names if name.endswith("__init__.py")}
+    assert len(names) > 5 and names - rooms <= hashed | set(code_version.LEFT_OUT)

@@ -23,12 +23,12 @@ from ftexp.design.spec import read_experiment
 from ftexp.evaluation.eval_file import eval_text
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
+from ftexp.ground.nested import value_at
 from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.jobs import stamping
 from ftexp.jobs.site import Site
 from ftexp.jobs.stamping import generate_files
 from ftexp.state.code_version import code_versions
-from ftexp.trainers.torchtune.config import value_in_config
 from omegaconf import OmegaConf
 
 RUNS = ["base", "r4_lr1e-4", "r4_lr1e-3", "r16_lr1e-4", "r16_lr1e-3"]
@@ -204,15 +204,15 @@ def test_every_factor_is_read_back_from_the_config() -> None:
         assert check_read_back(document, parse_yaml(text, "finetune.yaml")) == []
         for name, key in keys.items():
             if name in one:
-                assert value_in_config(config, key) == one[name][0], name
+                assert value_at(config, key) == one[name][0], name
         modules = {"q": "q_proj", "v": "v_proj", "o": "output_proj"}
-        assert value_in_config(config, "model.lora_attn_modules") == [
+        assert value_at(config, "model.lora_attn_modules") == [
             modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]
         ]
-        assert value_in_config(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
+        assert value_at(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
         (wording,) = dict(one["wording"]).values()
-        assert value_in_config(config, "dataset.user") == wording["prompt.user"]
-        assert value_in_config(config, "dataset.system") == wording.get("prompt.system")
+        assert value_at(config, "dataset.user") == wording["prompt.user"]
+        assert value_at(config, "dataset.system") == wording.get("prompt.system")
 
 
 def _configs(runs: list[dict[str, Any]]) -> dict[str, Any]:

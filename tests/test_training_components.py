@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import dump_yaml

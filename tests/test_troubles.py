@@ -282,7 +282,7 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path, monkeypa
     """A further change within the same tick of the kernel's clock would not be seen."""
     path, hashes = tmp_path / "x.yaml", FileHashes(tmp_path / "memory.json")
     path.write_text("a: 1\n")
-    monkeypatch.setattr("ftexp.ground.memories.time.time_ns", lambda: path.stat().st_ctime_ns)
+    monkeypatch.setattr("ftexp.ground.filesystem.time.time_ns", lambda: path.stat().st_ctime_ns)
     hashes.of_yaml(path)
     assert hashes._known == {}
 

@@ -14,6 +14,7 @@ import pandas
 import pytest
 import yaml
 import zipfile_zstd  # noqa: F401  (lets zipfile read what inspect-ai packs)
+from ftexp.checks.site_check import check_tracking
 from ftexp.ground.errors import UserError
 from ftexp.jobs.diagnosis import ADVICE, sign_in_text
 from ftexp.jobs.job_script import check_template
@@ -21,7 +22,8 @@ from ftexp.jobs.site import Site, read_site
 from ftexp.jobs.stages import StageFailed, require_tracking
 from ftexp.life.rehearsal import local_site
 from ftexp.trainers import tracking
-from ftexp.trainers.tracking import Tracker, missing_key
+from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
+from ftexp.trainers.tracking import missing_key
 from test_pipeline import VENV, bake_small, edit, make
 
 TEMPLATE = Path(__file__).resolve().parents[1]
@@ -174,7 +176,7 @@ def test_a_job_without_a_project_names_no_wandb_run_whatever_ran_before(
     monkeypatch.setenv("FTEXP_WANDB_RUN", "{}")
     monkeypatch.delenv("FTEXP_WANDB_PROJECT", raising=False)
     tracking.name_wandb_run({"run": "r2", "experiment": "e"}, tmp_path, is_resumed=False)
-    assert "FTEXP_WANDB_RUN" not in os.environ and tracking.open_tracker() is None
+    assert "FTEXP_WANDB_RUN" not in os.environ and open_tracker() is None
 
 
 @pytest.mark.usefixtures("online")
@@ -184,12 +186,12 @@ def test_online_without_a_key_is_warned_of_and_ends_a_training_before_it_begins(
     monkeypatch.setenv("HOME", str(tmp_path))
     cure = "Put WANDB_API_KEY=<key> into .env, or set offline: true, or wandb_project: null"
     site = Site(wandb_project="p", offline=False)
-    (warning,) = tracking.check_tracking(site, os.environ)
+    (warning,) = check_tracking(site, os.environ)
     assert warning.startswith("site.yaml: wandb_project: is set and offline is false, but there is no key") and cure in warning
     with pytest.raises(StageFailed, match="there is no key to Weights & Biases"):
         require_tracking()
-    assert tracking.check_tracking(site, {"WANDB_API_KEY": "k"}) == []
-    assert tracking.check_tracking(Site(wandb_project="p"), {}) == tracking.check_tracking(Site(offline=False), {}) == []
+    assert check_tracking(site, {"WANDB_API_KEY": "k"}) == []
+    assert check_tracking(Site(wandb_project="p"), {}) == check_tracking(Site(offline=False), {}) == []
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password k\n", encoding="utf-8")
     (tmp_path / ".netrc").chmod(0o600)
     require_tracking()

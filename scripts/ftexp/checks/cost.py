@@ -9,29 +9,12 @@ from typing import Any
 
 from ftexp.checks.measured_memory import memory_in_words
 from ftexp.design.runs import rows_of_size
+from ftexp.design.settings import DTYPES, is_quantized
 from ftexp.jobs.site import Site
 from ftexp.models.folder import model_parameters
 from ftexp.state.work import stages_of
-from ftexp.trainers.torchtune.quantization import is_quantized
-from ftexp.trainers.torchtune.recipes import is_lora
-from ftexp.trainers.torchtune.sizes import BYTES
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """A model as a config builds it.
-
-    Attributes:
-        parameters: Of the base model.
-        lora_per_rank: Of its LoRA matrices, per rank; None where all parameters are trained.
-    """
-
-    parameters: int
-    lora_per_rank: int | None
-
-    def trained(self, rank: int) -> int:
-        """Parameters that are trained."""
-        return self.parameters if self.lora_per_rank is None else self.lora_per_rank * rank
+from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.interface import Sizes
 
 
 @dataclass(frozen=True)
@@ -66,13 +49,13 @@ def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
         lengths: (rows,) tokens of each training row, in the split's order.
     """
     settings, rows = run["settings"], run["steps"]["train_rows"]
-    size, trained = BYTES[settings["dtype"]], sizes.trained(settings["lora_rank"])
+    size, trained = DTYPES[settings["dtype"]], sizes.trained(settings["lora_rank"])
     used = lengths[:rows]
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
         rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),
         tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
-        disk_mb=round((trained if is_lora(settings["recipe"]) else sizes.parameters) * size / 1e6, 3),
+        disk_mb=round((trained if trainer_of(settings).is_adapter(settings) else sizes.parameters) * size / 1e6, 3),
         weights_gb=None if is_quantized(settings) else round(sizes.parameters * size / 1e9, 4),
     )
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from ftexp.design.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
 from ftexp.design.factors import Level
-from ftexp.design.settings import SEED
+from ftexp.design.settings import SEED, is_quantized
 from ftexp.design.spec import Experiment
-from ftexp.trainers.torchtune.config import config_keys_of
-from ftexp.trainers.torchtune.quantization import is_quantized
+from ftexp.ground.nested import flat
+from ftexp.trainers.choice import trainer_of
 
 Config = dict[str, Any]
 Factors = dict[str, list[Level]]
@@ -35,7 +35,7 @@ def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config], fa
             name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
             for level in levels for name in level.sets
         }
-        ours, theirs = _flat(configs[run["run"]]), _flat(configs[first["run"]])
+        ours, theirs = flat(configs[run["run"]]), flat(configs[first["run"]])
         differing = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
         for key in sorted(differing - _allowed_differences(first, run, varied)):
             what = f"differs from run {first['run']} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
@@ -49,7 +49,7 @@ def check_distinct(runs: list[dict[str, Any]], configs: dict[str, Config]) -> Fo
     messages = []
     for run in runs:
         config = {key: value for key, value in configs[run["run"]].items() if key != "output_dir"}
-        first = firsts.setdefault(repr((_flat(config), run["prompt"], run["split"], run["evaluation"])), run)
+        first = firsts.setdefault(repr((flat(config), run["prompt"], run["split"], run["evaluation"])), run)
         if first is not run:
             names = [name for name, level in run["levels"].items() if first["levels"].get(name) != level]
             what = f"trains and evaluates exactly what run {first['run']} does"
@@ -104,7 +104,8 @@ def _allowed_differences(first: dict[str, Any], run: dict[str, Any], varied: set
     """Keys that may differ: those of the settings that the two runs' levels set, and those that follow."""
     allowed = {"output_dir", "checkpointer.output_dir", "metric_logger.output_dir", "profiler.output_dir"}
     for name in varied | _derived_from(varied):
-        allowed |= set(config_keys_of(run, name, None)) | set(config_keys_of(first, name, None))
+        for one in (run, first):
+            allowed |= set(trainer_of(one["settings"]).expected_keys(one, name, None))
     return allowed
 
 
@@ -116,13 +117,3 @@ def _derived_from(varied: set[str]) -> set[str]:
     if varied & {"epochs", "train_size", *BATCH} or any(name.startswith("data.") for name in varied):
         derived |= {"warmup_steps", "steps"}
     return derived
-
-
-def _flat(config: Config, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

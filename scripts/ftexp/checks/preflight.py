@@ -1,11 +1,10 @@
 """Every check of `make validate`, in one process for all runs. None stops the others; what is alike is checked once."""
 
 from collections import defaultdict
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp.checks.cost import Cost, Sizes, cost_of
+from ftexp.checks.cost import Cost, cost_of
 from ftexp.checks.design_check import (
     check_comparisons,
     check_design,
@@ -22,9 +21,8 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
-from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint
-from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
-from ftexp.trainers.torchtune.checks.trial import build_model, check_parts
+from ftexp.trainers.choice import runs_by_trainer
+from ftexp.trainers.interface import Sizes
 
 Run = dict[str, Any]
 Config = dict[str, Any]
@@ -74,30 +72,17 @@ def _read_config(run: Run) -> Config:
 
 
 def _check_configs(trained: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> None:
-    """Each config by itself, and that it says what was declared; optimizer and loss are built once per distinct one."""
-    tried: dict[str, list[str]] = {}
-    for run in trained:
-        config, name = configs[run["run"]], run["run"]
-        messages = [*check_config(config, run["settings"]["recipe"]), *check_paths(config)]
-        parts = repr((config.get("optimizer"), config.get("loss")))
-        if not messages and parts not in tried:
-            tried[parts] = check_parts(config)
-        messages += tried.get(parts, [])
-        verdicts.add(name, errors=[f"finetune.yaml: {message}" for message in messages])
-        verdicts.add(name, errors=[*check_read_back(run, config), *_check_length(run, config)], warnings=_check_rate(run))
+    """Each config by itself, and that it says what was declared."""
+    for trainer, runs in runs_by_trainer(trained):
+        found = trainer.check_configs(runs, configs)
+        for run in runs:
+            of_config, of_declared = found[run["run"]], check_read_back(run, configs[run["run"]])
+            verdicts.add(run["run"], errors=[*of_config, *of_declared], warnings=_check_rate(run))
 
 
 def _check_rate(run: Run) -> list[str]:
     lr = run["settings"]["lr"]
     return [f"experiment.yaml: lr: is {lr}, and above 1 a training diverges as a rule. Check the exponent"] if lr > 1 else []
-
-
-def _check_length(run: Run, config: Config) -> list[str]:
-    """No longer rows are allowed than the model takes."""
-    asked, most = run["settings"]["max_seq_len"], config["model"].get("max_seq_len")
-    if asked is None or most is None or asked <= most:
-        return []
-    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run['settings']['model']} takes {most}. Lower it"]
 
 
 def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> dict[str, Sizes]:
@@ -108,43 +93,17 @@ def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdict
     Returns:
         Per trained run how large its model is, as far as it could be built.
     """
-    checked: dict[Hashable, tuple[list[str], list[str], Sizes | None]] = {}
     sizes: dict[str, Sizes] = {}
     of_files: dict[str, list[str]] = {}
-    for run, config in configs.items():
-        if verdicts.errors[run]:
-            continue
-        folder, section = config["checkpointer"]["checkpoint_dir"], _of_rank_1(config["model"])
-        key = repr((folder, section))
-        if key not in checked:
-            checked[key] = _check_model({**config, "model": section})
-        of_section, of_checkpoint, size = checked[key]
-        verdicts.add(run, errors=[*of_section, *of_checkpoint])
-        of_files.setdefault(folder, of_checkpoint)
-        sizes |= {run: size} if size else {}
+    sound = [run for run in runs if run["run"] in configs and not verdicts.errors[run["run"]]]
+    for trainer, members in runs_by_trainer(sound):
+        for name, check in trainer.check_models({run["run"]: configs[run["run"]] for run in members}).items():
+            verdicts.add(name, errors=[*check.of_model, *check.of_files])
+            of_files.setdefault(check.folder, check.of_files)
+            sizes |= {name: check.sizes} if check.sizes else {}
     for control in (run for run in runs if run["kind"] == "control"):
         verdicts.add(control["run"], errors=of_files.get(str(paths.model_dir(control["settings"]["model"])), []))
     return sizes
-
-
-def _check_model(config: Config) -> tuple[list[str], list[str], Sizes | None]:
-    """What is wrong with the model's section, what with its files, and how large it is, if it can be built."""
-    built, problems = build_model(config)
-    if problems:
-        return [f"finetune.yaml: {problem}" for problem in problems], [], None
-    return [], check_checkpoint(config, built), _sizes(built)
-
-
-def _of_rank_1(section: Config) -> Config:
-    """The same model with LoRA matrices of rank 1: what does not change the layers that have some is left out."""
-    if "lora_rank" not in section:
-        return section
-    return {**section, "lora_rank": 1, "lora_alpha": 1}
-
-
-def _sizes(built: dict[str, Any]) -> Sizes:
-    lora = sum(value.numel() for name, value in built.items() if "lora_" in name)
-    return Sizes(sum(value.numel() for value in built.values()) - lora, lora or None)
 
 
 def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:

@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 
 from ftexp.evaluation.eval_file import eval_text
 from ftexp.ground import paths
-from ftexp.trainers.torchtune.config import config_keys_of, value_in_config
+from ftexp.ground.nested import value_at
+from ftexp.trainers.choice import trainer_of
 
 Config = dict[str, Any]
 
@@ -15,11 +16,12 @@ def check_read_back(run: dict[str, Any], config: Config) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
     resolved = config
+    expected_keys = trainer_of(run["settings"]).expected_keys
     for name, wanted in _declared(run).items():
-        for key, expected in config_keys_of(run, name, wanted).items():
-            if resolved is config and "${" in str(value_in_config(config, key)):
+        for key, expected in expected_keys(run, name, wanted).items():
+            if resolved is config and "${" in str(value_at(config, key)):
                 resolved = _resolved(config)
-            found = value_in_config(resolved, key)
+            found = value_at(resolved, key)
             if found != expected and not (found is None and expected is False):  # a switch that is not there is off
                 messages.append(f"finetune.yaml: {key}: is {found!r}, but {name} was declared as {expected!r}. Run `make stamp`")
     return messages

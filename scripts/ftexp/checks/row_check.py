@@ -1,13 +1,11 @@
 """What a careful colleague would ask about the rows and the prompt, before they cost anything. Warnings, but for one."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ftexp.checks.rows import Rows
 from ftexp.design.sections import placeholders
 from ftexp.models.chat import Chat
-
-if TYPE_CHECKING:
-    from ftexp.checks.token_check import Rows
 
 # So many distinct answers at most are labels, and no free texts.
 _LABELS = 50
@@ -31,7 +29,7 @@ def check_end_of_prompt(run: dict[str, Any], chat: Chat) -> list[str]:
     return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
 
 
-def check_control_tokens(run: dict[str, Any], chat: Chat, rows: "Rows") -> list[str]:
+def check_control_tokens(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
     """No text of a row holds what the model reads as one of its special tokens."""
     special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
     column = run["data"]["input"]
@@ -42,7 +40,7 @@ def check_control_tokens(run: dict[str, Any], chat: Chat, rows: "Rows") -> list[
     return [f"{rows.where(held)}: {what}. Change the text"]
 
 
-def check_test_rows(rows: "Rows") -> list[str]:
+def check_test_rows(rows: Rows) -> list[str]:
     """Test rows are different questions, none of them empty, with more than one answer, spelt in one way."""
     answers = [rows.answer(item).strip() for item in rows.items]
     distinct = set(answers)
@@ -63,7 +61,7 @@ def check_test_rows(rows: "Rows") -> list[str]:
     return warnings
 
 
-def check_training_answers(rows: "Rows") -> list[str]:
+def check_training_answers(rows: Rows) -> list[str]:
     """No training prompt has two answers, and none is empty."""
     answers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     for prompt, answer in zip(rows.prompts, rows.answers, strict=True):
@@ -75,6 +73,6 @@ def check_training_answers(rows: "Rows") -> list[str]:
     return warnings
 
 
-def _check_empty(rows: "Rows") -> list[str]:
+def _check_empty(rows: Rows) -> list[str]:
     empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
     return [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []

@@ -6,12 +6,9 @@ Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writ
 """
 
 import datetime
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from ftexp.checks.row_check import (
     check_answer_hidden,
@@ -20,16 +17,13 @@ from ftexp.checks.row_check import (
     check_test_rows,
     check_training_answers,
 )
-from ftexp.data.splits import read_items
+from ftexp.checks.rows import Rows
 from ftexp.ground import paths
-from ftexp.models.chat import Chat, Message, render_messages
-from ftexp.models.folder import read_model_config
-from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
-from ftexp.trainers.torchtune.families import family_of, longest_text
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.models.chat import Chat
+from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.interface import TrainingRow
 
-Item = dict[str, Any]
-# Characters of an input that a message shows.
-WORDS = 40
 # How templates write a date.
 _DATES = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
 
@@ -47,37 +41,6 @@ class TokenReport:
     warnings: list[str] = field(default_factory=list)
     example: str = ""
     lengths: list[int] = field(default_factory=list)
-
-
-class Rows:
-    """Rows of one part as the one module that makes tokens renders them.
-
-    Attributes:
-        prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
-    """
-
-    def __init__(self, run: dict[str, Any], chat: Chat, part: str) -> None:
-        self.file = paths.split_dir(run["split"]) / f"{part}.jsonl"
-        self.items: list[Item] = read_items(self.file)
-        self.input, self.output = run["data"]["input"], run["data"]["output"]
-        self._render = lambda item: render_messages(run["prompt"], run["data"]["input"], item["row"])
-        self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
-        self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
-
-    def messages(self, item: Item) -> list[Message]:
-        return list(self._render(item))
-
-    def answer(self, item: Item) -> str:
-        """The reference answer as text."""
-        return str(item["row"][self.output])
-
-    def where(self, positions: Iterable[int]) -> str:
-        """The file and the first of some items with its input's first words, and how many more."""
-        listed = list(positions)
-        item = self.items[listed[0]]
-        more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        words = textwrap.shorten(str(item["row"][self.input]), WORDS, placeholder=" ...")
-        return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"
 
 
 def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
@@ -186,9 +149,7 @@ def _check_limit(run: dict[str, Any], rows: Rows) -> list[str]:
 
 def _check_room(run: dict[str, Any], rows: Rows) -> list[str]:
     """The longest prompt and its answer fit into what the model takes."""
-    folder = paths.model_dir(run["settings"]["model"])
-    shape = read_model_config(folder)
-    most = longest_text(family_of(shape, folder / "config.json"), shape)
+    most = trainer_of(run["settings"]).longest_text(paths.model_dir(run["settings"]["model"]))
     return _first_wrong(
         rows, lambda n: len(rows.prompts[n]) + len(rows.answers[n]) > most,
         lambda n: f"has {len(rows.prompts[n]) + len(rows.answers[n])} tokens with its answer, the model takes {most}. Shorten it",
@@ -213,30 +174,27 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
 
 def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
     """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
-    from torchtune import config as torchtune_config
-
-    config: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
-    dataset = torchtune_config.instantiate(config.dataset, torchtune_config.instantiate(config.tokenizer))
-    for position in range(len(dataset)):
-        index = dataset.order[position]
-        problem = _problem_of_row(dataset[position], rows.prompts[index], rows.answers[index], config, chat)
+    trainer, path = trainer_of(run["settings"]), paths.RunPaths(run["run"]).finetune_yaml
+    most, loss = trainer.longest_row(load_yaml(path, str(path))), run["settings"]["loss"]
+    for row in trainer.training_rows(run):
+        if len(row.tokens) > most:
+            problem: str | None = f"has {len(row.tokens)} tokens, and the model takes {most}. Shorten or remove it"
+        else:
+            problem = _problem_of_row(row, rows.prompts[row.index], rows.answers[row.index], loss, chat)
         if problem:
-            return [f"{rows.where([index])}: {problem}"]
+            return [f"{rows.where([row.index])}: {problem}"]
     return []
 
 
-def _problem_of_row(row: dict[str, list[int]], prompt: list[int], answer: list[int], config: Any, chat: Chat) -> str | None:
+def _problem_of_row(row: TrainingRow, prompt: list[int], answer: list[int], loss: str, chat: Chat) -> str | None:
     """What is wrong with one row of the data set."""
-    tokens, labels = row["tokens"], row["labels"]
-    if len(tokens) > config.model.max_seq_len:
-        return f"has {len(tokens)} tokens, and the model takes {config.model.max_seq_len}. Shorten or remove it"
-    if tokens[: len(prompt)] != prompt:
+    if row.tokens[: len(prompt)] != prompt:
         return "its tokens do not begin with those of evaluation. Report it"
-    if tokens[len(prompt) :] != answer or tokens[-1] not in chat.stop_ids or labels[-1] != tokens[-1]:
+    if row.tokens[len(prompt) :] != answer or row.tokens[-1] not in chat.stop_ids or row.labels[-1] != row.tokens[-1]:
         return "the token at which generation stops is not trained. Report it"
-    masked = _masked(prompt, config.dataset.loss)
-    if labels != [IGNORED_LABEL] * masked + tokens[masked:]:
-        return f"its mask does not cover what loss: {config.dataset.loss} says. Report it"
+    masked = _masked(prompt, loss)
+    if row.labels != [None] * masked + row.tokens[masked:]:
+        return f"its mask does not cover what loss: {loss} says. Report it"
     return None
 
 

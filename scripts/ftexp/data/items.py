@@ -6,7 +6,7 @@ Reads data/splits/<name>/test.jsonl. Writes nothing.
 from dataclasses import dataclass
 from typing import Any
 
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 

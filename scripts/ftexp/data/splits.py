@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.tables import Row, load_rows
-from ftexp.design.sections import DEFAULT_SPLIT
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 
 PARTS = ("train", "validation", "test")
+DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,3 @@ def _with_ids(rows: list[Row]) -> list[dict[str, Any]]:
 def split_inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
     """What a split is made from: the data section and the hash of every source that is there."""
     return {"data": data, "sources": {str(path): hashes.of(path) for path in source_paths(data) if path.is_file()}}
-
-
-def read_items(path: Path) -> list[dict[str, Any]]:
-    """Items of one part, as `split` wrote them: `{"item": id, "row": columns}` a line."""
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]

@@ -195,8 +195,3 @@ def folders_not_in_design(runs: list[str]) -> list[str]:
 def some_of(names: list[str]) -> str:
     """The first names, and how many more there are."""
     return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-
-
-def factor_names() -> list[str]:
-    """The factors, in declared order."""
-    return list(read_experiment(paths.EXPERIMENT_YAML).factors)

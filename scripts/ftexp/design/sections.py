@@ -8,6 +8,7 @@ import re
 import string
 from typing import Any
 
+from ftexp.data.splits import DEFAULT_SPLIT
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
@@ -20,7 +21,6 @@ SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
 ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
 SCORERS = ("exact",)
 METRICS = ("macro_f1",)
-DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
 
 
 def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[str, Any]:

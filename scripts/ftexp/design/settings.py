@@ -11,7 +11,8 @@ from ftexp.ground.errors import suggestion
 SEED = "seed"
 LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
 LOSSES = ("completion", "full")
-DTYPES = ("fp32", "bf16")
+# Precisions, and their bytes a number.
+DTYPES = {"fp32": 4, "bf16": 2}
 RECIPES = (
     "lora_finetune_single_device",
     "full_finetune_single_device",
@@ -121,7 +122,7 @@ SETTINGS: dict[str, Setting] = {
         "number); null: all",
     ),
     "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
-    "dtype": Setting("", "fp32 or bf16", _one_of(DTYPES), "bf16", "precision of training and evaluation"),
+    "dtype": Setting("", "fp32 or bf16", _one_of(tuple(DTYPES)), "bf16", "precision of training and evaluation"),
     "quantize_base": Setting(
         "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
     ),
@@ -201,3 +202,8 @@ def owned_by(name: str) -> str | None:
     if name.split(".")[0] in OWNED_SECTIONS:
         return "it follows from the model, the data and the prompt, and cannot be set"
     return None
+
+
+def is_quantized(settings: dict[str, Any]) -> bool:
+    """Whether a run's base is quantised, in training and in evaluation."""
+    return bool(settings.get("quantize_base"))

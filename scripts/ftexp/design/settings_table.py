@@ -6,6 +6,7 @@ Command: PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/setting
 import json
 from typing import Any
 
+from ftexp.data.splits import DEFAULT_SPLIT
 from ftexp.design import sections
 from ftexp.design.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
 from ftexp.ground.text_table import markdown_table
@@ -40,12 +41,12 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
     "data.validation": ("a file", "optional, beside data.train and data.test"),
     "data.test": ("a file", "see data.train"),
-    "data.split.train": ("a share", f"default: {sections.DEFAULT_SPLIT['train']}; the three shares add up to 1"),
+    "data.split.train": ("a share", f"default: {DEFAULT_SPLIT['train']}; the three shares add up to 1"),
     "data.split.validation": (
-        "a share", f"default: {sections.DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it",
+        "a share", f"default: {DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it",
     ),
-    "data.split.test": ("a share", f"default: {sections.DEFAULT_SPLIT['test']}"),
-    "data.split.seed": ("a whole number", f"default: {sections.DEFAULT_SPLIT['seed']}; not the seed of a run"),
+    "data.split.test": ("a share", f"default: {DEFAULT_SPLIT['test']}"),
+    "data.split.seed": ("a whole number", f"default: {DEFAULT_SPLIT['seed']}; not the seed of a run"),
     "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),
     "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
     "data.input": ("a column", "default: input"),

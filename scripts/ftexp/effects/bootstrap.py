@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ftexp.effects.analysis import BoolArray, IntArray, Metric
+from ftexp.effects.errors import UnusableTable
 from ftexp.effects.measurements import ItemScores, item_scores
 from ftexp.effects.variances import Measured
-from ftexp.ground.errors import UserError
 
 Anything = npt.NDArray[Any]
 SEED = 20240101
@@ -38,11 +38,12 @@ def answers(part: pd.DataFrame, positions: dict[str, int], arms: dict[int, Any],
     """Targets and predictions of one task and metric, all runs of a test set in the same order of rows.
 
     Raises:
-        UserError: As `item_scores`; and if a column is missing, or two runs of a test set were asked an item not equally often.
+        UnusableTable: As `item_scores`; and if a column is missing, or two runs of a test set were not asked an item equally
+            often.
     """
     missing = [name for name in ("target", "prediction") if name not in part]
     if missing:
-        raise UserError(f"scores: {', '.join(missing)}: missing column, which a metric that is no mean over items needs.")
+        raise UnusableTable(f"scores: {', '.join(missing)}: missing column, which a metric that is no mean over items needs.")
     items = item_scores(part.assign(score=0.0), positions, arms, groups)
     ordered = part.assign(_position=part["run"].map(positions), _item=pd.factorize(part["item"], sort=True)[0])
     by_run = dict(iter(ordered.sort_values(["_position", "_item", "epoch"]).groupby("_position")))
@@ -52,7 +53,8 @@ def answers(part: pd.DataFrame, positions: dict[str, int], arms: dict[int, Any],
         other = frames[first.setdefault(int(of_set), run)]
         if not np.array_equal(other["_item"].to_numpy(), frames[run]["_item"].to_numpy()):
             names = f"{other['run'].iloc[0]} and {frames[run]['run'].iloc[0]}"
-            raise UserError(f"scores: epoch: runs {names} were asked an item not equally often. Give both the same repetitions.")
+            what = f"runs {names} were asked an item not equally often"
+            raise UnusableTable(f"scores: epoch: {what}. Give both the same repetitions.")
     return Answers(
         items, tuple(frames[first[of_set]]["_item"].to_numpy(dtype=np.int64) for of_set in sorted(first)),
         tuple(frame["target"].to_numpy() for frame in frames), tuple(frame["prediction"].to_numpy() for frame in frames),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects.analysis import Analysis, BoolArray, IntArray, canonical
-from ftexp.ground.errors import UserError
+from ftexp.effects.errors import UnusableTable
 
 Key = tuple[int, ...]
 
@@ -68,7 +68,7 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
     """The cells of the table `runs`.
 
     Raises:
-        UserError: If a run's level is not declared, a column is missing, or two runs of a cell have one seed.
+        UnusableTable: If a run's level is not declared, a column is missing, or two runs of a cell have one seed.
     """
     _check_columns(runs, analysis)
     factors = tuple(analysis.factors)
@@ -92,10 +92,10 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
 def _check_columns(runs: pd.DataFrame, analysis: Analysis) -> None:
     missing = [name for name in ("run", "kind", *analysis.factors) if name not in runs]
     if missing:
-        raise UserError(f"runs: {', '.join(missing)}: missing column. Give one column per factor, and run and kind.")
+        raise UnusableTable(f"runs: {', '.join(missing)}: missing column. Give one column per factor, and run and kind.")
     twice = runs["run"][runs["run"].duplicated()]
     if len(twice):
-        raise UserError(f"runs: run: must be unique, got {twice.iloc[0]} twice. Remove one.")
+        raise UnusableTable(f"runs: run: must be unique, got {twice.iloc[0]} twice. Remove one.")
 
 
 def _level_indices(runs: pd.DataFrame, name: str, known: dict[str, int], rows: IntArray) -> list[int]:
@@ -103,7 +103,7 @@ def _level_indices(runs: pd.DataFrame, name: str, known: dict[str, int], rows: I
     unknown = [position for position, level in enumerate(levels) if level not in known]
     if unknown:
         row = rows[unknown[0]]
-        raise UserError(
+        raise UnusableTable(
             f"runs: {name}: run {runs['run'].iloc[row]} has a level that is not declared, got {runs[name].iloc[row]!r}. "
             f"Declared: {', '.join(known)}."
         )
@@ -116,7 +116,7 @@ def _baseline(analysis: Analysis, name: str, known: dict[str, int]) -> int:
     level = canonical(analysis.baseline[name])
     if level not in known:
         given = f"got {analysis.baseline[name]!r}. Valid here: {', '.join(known)}"
-        raise UserError(f"experiment.yaml: baseline.{name}: not a level, {given}.")
+        raise UnusableTable(f"experiment.yaml: baseline.{name}: not a level, {given}.")
     return known[level]
 
 
@@ -129,7 +129,8 @@ def _check_seeds(runs: pd.DataFrame, members: list[list[int]]) -> None:
             first = seen.setdefault(seeds[row], row)
             if first != row:
                 names = f"{runs['run'].iloc[first]} and {runs['run'].iloc[row]}"
-                raise UserError(f"runs: seed: {names} have the same levels and the same seed. Declare the factor they differ in.")
+                what = f"{names} have the same levels and the same seed"
+                raise UnusableTable(f"runs: seed: {what}. Declare the factor they differ in.")
 
 
 def seed_texts(runs: pd.DataFrame) -> list[str]:

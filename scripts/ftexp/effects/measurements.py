@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ftexp.effects.analysis import BoolArray, FloatArray, IntArray
+from ftexp.effects.errors import UnusableTable
 from ftexp.effects.variances import Measured
-from ftexp.ground.errors import UserError
 
 Anything = npt.NDArray[Any]
 
@@ -45,12 +45,12 @@ def check_scores(scores: pd.DataFrame, groups: Sequence[str]) -> None:
     """Refuse a table that cannot be scores.
 
     Raises:
-        UserError: If a column is missing, or a run, task, metric, item or score is empty.
+        UnusableTable: If a column is missing, or a run, task, metric, item or score is empty.
     """
     wanted = ["run", "task", "metric", "item", "cluster", "epoch", "score", *map(group_column, groups)]
     missing = [name for name in wanted if name not in scores]
     if missing:
-        raise UserError(f"scores: {', '.join(missing)}: missing column. Give one row per run, item and repetition.")
+        raise UnusableTable(f"scores: {', '.join(missing)}: missing column. Give one row per run, item and repetition.")
 
 
 def item_scores(part: pd.DataFrame, positions: dict[str, int], arms: dict[int, Any], groups: Sequence[str]) -> ItemScores:
@@ -63,7 +63,7 @@ def item_scores(part: pd.DataFrame, positions: dict[str, int], arms: dict[int, A
         groups: Group columns.
 
     Raises:
-        UserError: If a score is not a number, an item is there twice in one repetition, an item has two clusters or two
+        UnusableTable: If a score is not a number, an item is there twice in one repetition, an item has two clusters or two
             groups, or two runs of one arm were asked different items.
     """
     codes, names = pd.factorize(part["run"])
@@ -91,7 +91,7 @@ def _check_values(part: pd.DataFrame, values: FloatArray) -> None:
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         row = part.iloc[int(wrong[0])]
-        raise UserError(f"scores: score: run {row['run']}, item {row['item']}: must be a number, got {row['score']}.")
+        raise UnusableTable(f"scores: score: run {row['run']}, item {row['item']}: must be a number, got {row['score']}.")
 
 
 def _check_repetitions(part: pd.DataFrame, pairs: IntArray) -> None:
@@ -102,14 +102,14 @@ def _check_repetitions(part: pd.DataFrame, pairs: IntArray) -> None:
     twice = np.flatnonzero(np.diff(keys[order]) == 0)
     if len(twice):
         row = part.iloc[int(order[twice[0] + 1])]
-        raise UserError(f"scores: run {row['run']}, item {row['item']}: is there twice in epoch {row['epoch']}. Remove one.")
+        raise UnusableTable(f"scores: run {row['run']}, item {row['item']}: is there twice in epoch {row['epoch']}. Remove one.")
 
 
 def _test_sets(is_asked: BoolArray, names: list[str], arms: list[Any], items: Any) -> tuple[IntArray, BoolArray]:
     """Index of each run's test set (R,) and the sets' items (K, N).
 
     Raises:
-        UserError: If two runs of one arm were asked different items.
+        UnusableTable: If two runs of one arm were asked different items.
     """
     asked, sets = np.unique(is_asked, axis=0, return_inverse=True) if not is_asked.all() else (is_asked[:1], None)
     if sets is None:
@@ -118,7 +118,7 @@ def _test_sets(is_asked: BoolArray, names: list[str], arms: list[Any], items: An
     for run, arm in enumerate(arms):
         other = first.setdefault(arm, run)
         if sets[run] != sets[other]:
-            raise UserError(_mismatch(names[other], names[run], is_asked[other], is_asked[run], items))
+            raise UnusableTable(_mismatch(names[other], names[run], is_asked[other], is_asked[run], items))
     return np.asarray(sets, dtype=np.int64).reshape(-1), asked
 
 
@@ -136,7 +136,7 @@ def _per_item(part: pd.DataFrame, name: str, columns: IntArray, items: Any) -> t
     """Code (N,) of each item's value in a column, and the values.
 
     Raises:
-        UserError: If an item has two values.
+        UnusableTable: If an item has two values.
     """
     codes, values = pd.factorize(part[name], sort=True, use_na_sentinel=False)
     of_item = np.zeros(len(items), dtype=np.int64)
@@ -144,7 +144,7 @@ def _per_item(part: pd.DataFrame, name: str, columns: IntArray, items: Any) -> t
     wrong = np.flatnonzero(of_item[columns] != codes)
     if len(wrong):
         pair = f"{values[codes[wrong[0]]]} and {values[of_item[columns[wrong[0]]]]}"
-        raise UserError(f"scores: {name}: item {items[columns[wrong[0]]]} has two values, got {pair}. It must have one.")
+        raise UnusableTable(f"scores: {name}: item {items[columns[wrong[0]]]} has two values, got {pair}. It must have one.")
     return of_item, np.asarray(values)
 
 

@@ -9,11 +9,11 @@ import pandas as pd
 from ftexp.effects.analysis import Analysis, BoolArray, IntArray
 from ftexp.effects.bootstrap import answers, resampled
 from ftexp.effects.cells import Cells, cells_of
+from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
 from ftexp.effects.measurements import check_scores, item_scores, measured, within
 from ftexp.effects.rows import COLUMNS, Block, Part
 from ftexp.effects.variances import Measured
-from ftexp.ground.errors import UserError
 
 
 def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
@@ -25,14 +25,14 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
         analysis: Factors, baselines, metrics.
 
     Raises:
-        UserError: If the tables contradict each other: see `cells_of`, `check_scores` and `item_scores`.
+        UnusableTable: If the tables contradict each other: see `cells_of`, `check_scores` and `item_scores`.
     """
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
     positions = {str(run): position for position, run in enumerate(runs["run"])}
     unknown = set(scores["run"].unique()) - set(positions)
     if unknown:
-        raise UserError(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
+        raise UnusableTable(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
     scores = scores[~scores["run"].isin(_not_done(runs))]
     blocks = []
     by_metric = {(str(task), str(metric)): rows for (task, metric), rows in scores.groupby(["task", "metric"])}
@@ -98,5 +98,5 @@ def _arms(cells: Cells, positions: dict[str, int], analysis: Analysis) -> dict[i
 
 def _control_position(control: str, positions: dict[str, int]) -> int:
     if control not in positions:
-        raise UserError(f"runs: control: not in the table of runs, got {control}. Add its row.")
+        raise UnusableTable(f"runs: control: not in the table of runs, got {control}. Add its row.")
     return positions[control]

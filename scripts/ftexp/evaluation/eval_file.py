@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
-from ftexp.trainers.torchtune.quantization import is_quantized
 
 _TEMPLATE = '''"""How run {run} is evaluated. Written by `make stamp` from experiment.yaml; edit that file, not this one.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
-from ftexp.state.work import read_manifest
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSampleScore
@@ -47,7 +46,7 @@ def log_path(run: dict[str, Any]) -> Path:
     return paths.RunPaths(run["run"]).eval_dir / f"{task_name(run)}.eval"
 
 
-def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
+def read_log(run: dict[str, Any], items: Collection[str], *, vouched: Collection[str]) -> tuple[Answer, ...]:
     """The answers in a run's log.
 
     They stand in its reductions, which hold every score with its whole answer and are read a hundred times as fast as the
@@ -55,6 +54,7 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
 
     Args:
         run: Its run.yaml.
+        vouched: The files that the manifest of the run's evaluation vouches for.
         items: Ids of the test set, in the order that the answers are given in; those of one item in order of epochs.
 
     Raises:
@@ -62,8 +62,7 @@ def read_log(run: dict[str, Any], items: Collection[str]) -> tuple[Answer, ...]:
             another run's, or its items are not those of the test set, each once an epoch, each with a score.
     """
     path = log_path(run)
-    manifest = read_manifest(run["run"], "eval")
-    if manifest is None or str(path) not in manifest["outputs"] or not path.is_file():
+    if str(path) not in vouched or not path.is_file():
         raise UnusableLog(f"{path} is not what {paths.RunPaths(run['run']).manifest('eval')} vouches for")
     try:
         log = _read_header(path)

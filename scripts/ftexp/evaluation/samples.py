@@ -5,7 +5,7 @@ from pathlib import Path
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser
 
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Message, render_messages
 

@@ -1,6 +1,5 @@
 """The model as it was trained: base weights and, for a trained run, its checkpoint."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Log
 from ftexp.evaluation.sampling import DrawnToken, Sampling
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.errors import UserError
+from ftexp.ground.own_job import own_job
 from ftexp.models.chat import Chat
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -32,7 +32,7 @@ class Answer:
 
 def chosen_device() -> str:
     """The device that site.yaml asks for by way of the job script, else a GPU where there is one."""
-    wanted = os.environ.get("FTEXP_DEVICE", "auto")
+    wanted = own_job().device
     if wanted != "auto":
         return wanted
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,9 +61,9 @@ def load_model(
         weights_dir, dtype=DTYPES[dtype], local_files_only=True, **_attention(weights_dir)
     )
     if quantize_base:
-        from ftexp.trainers.torchtune.quantized_base import quantize_matrices
+        from ftexp.trainers.choice import quantizing_trainer
 
-        quantize_matrices(model, base_dir, DTYPES[dtype], device)
+        quantizing_trainer().quantize_matrices(model, base_dir, DTYPES[dtype], device)
     if is_adapter:
         from peft import PeftModel
 

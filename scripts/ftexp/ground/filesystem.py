@@ -4,10 +4,14 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+# The kernel's clock of files goes in ticks of up to 10 ms.
+_TICK_NS = 20_000_000
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -87,3 +91,19 @@ def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_mapping(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """A file that is cut short counts as absent: what it would say is not known."""
+    try:
+        content = read_json(path)
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(content, dict) or any(key not in content for key in keys):
+        return None
+    return content
+
+
+def is_at_rest(identity: list[int]) -> bool:
+    """Whether a file last changed so long ago that a further change would give it another time."""
+    return abs(time.time_ns() - identity[2]) > _TICK_NS

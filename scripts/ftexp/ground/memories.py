@@ -1,18 +1,15 @@
 """What need not be computed twice: hashes of large files, and documents that were parsed, by size, times and inode."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftexp.ground.filesystem import identity, sha256_file, sha256_json, write_if_changed
+from ftexp.ground.filesystem import identity, is_at_rest, sha256_file, sha256_json, write_if_changed
 from ftexp.ground.yamlfile import load_yaml
 
 # A smaller file is hashed faster than its memory is kept; a log of 250 answers is five times as large.
 _WORTH_REMEMBERING_BYTES = 100_000
-# The kernel's clock of files goes in ticks of up to 10 ms.
-_TICK_NS = 20_000_000
 
 
 class FileHashes:
@@ -41,7 +38,7 @@ class FileHashes:
         if known and known[:-1] == now:
             return str(known[-1])
         digest = compute()
-        if _is_at_rest(now):
+        if is_at_rest(now):
             self._known[key] = [*now, digest]
             self._changed = True
         return digest
@@ -78,7 +75,7 @@ class YamlMemory:
         known = self._known.get(str(path))
         if not (known and known[:-1] == now):
             known = [*now, load_yaml(path, str(path))]
-        if _is_at_rest(now):
+        if is_at_rest(now):
             self._used[str(path)] = known
         return known[-1]
 
@@ -86,11 +83,6 @@ class YamlMemory:
         """Keep what was loaded, where it is new."""
         if self._used != self._known:
             write_if_changed(self._memory_path, json.dumps(self._used, ensure_ascii=False))
-
-
-def _is_at_rest(identity: list[int]) -> bool:
-    """Whether a file last changed so long ago that a further change would give it another time."""
-    return abs(time.time_ns() - identity[2]) > _TICK_NS
 
 
 def _read_memory(path: Path) -> dict[str, list[Any]]:

@@ -14,6 +14,11 @@ from ftexp.jobs.slurm.queue import queue_of
 from ftexp.state.work import Work, stages_of
 
 
+def work_here() -> Work:
+    """The state of the experiment's runs, with Slurm's queue where site.yaml names it."""
+    return Work(queue_of(read_site(paths.SITE_YAML)))
+
+
 def run_stage(stage: str, options: Options) -> int:
     """Do (local) or submit (slurm) what a stage has to do; return 1 if a run failed or was refused."""
     site = read_site(paths.SITE_YAML)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ftexp.jobs.slurm.commands import own_job_id
+from ftexp.ground.own_job import own_job
 
 _PATIENCE_S = 5.0
 
@@ -18,7 +18,7 @@ def when_told_to_stop(stop: Callable[[bool], int]) -> Iterator[None]:
 
     What is being computed is not unwound: everything is written aside and renamed, so that it may end anywhere.
     """
-    if own_job_id() is None:
+    if own_job().id is None:
         yield
         return
 

@@ -1,4 +1,4 @@
-"""The work of the two stages: a training by torchtune, an evaluation by inspect-ai, each up to its published product."""
+"""The work of the two stages: a training by its trainer, an evaluation by inspect-ai, each up to its published product."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ from typing import Any
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
+from ftexp.ground.own_job import own_job
 from ftexp.jobs.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
 from ftexp.state.publishing import publish_checkpoint, replace_dir
-from ftexp.trainers.torchtune.config import rows_per_process
-from ftexp.trainers.torchtune.recipes import is_distributed, is_lora
+from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.tracking import missing_key, name_wandb_run
 
 MANY = 100_000
@@ -23,7 +23,7 @@ class StageFailed(Exception):
 
 
 def require_device() -> None:
-    """A GPU that site.yaml asks for is there; torchtune would go on without one.
+    """A GPU that site.yaml asks for is there; a trainer might go on without one.
 
     Raises:
         StageFailed: If it is not.
@@ -31,7 +31,7 @@ def require_device() -> None:
     import torch
 
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asked otherwise, CUDA is of no use in a process forked from this one
-    if os.environ.get("FTEXP_DEVICE") == "cuda" and not torch.cuda.is_available():
+    if own_job().device == "cuda" and not torch.cuda.is_available():
         raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
 
 
@@ -41,57 +41,46 @@ def require_tracking() -> None:
     Raises:
         StageFailed: If it is not.
     """
-    missing = missing_key(os.environ) if os.environ.get("FTEXP_WANDB_MODE") == "online" else None
+    missing = missing_key(os.environ) if own_job().wandb_mode == "online" else None
     if missing:
         raise StageFailed(missing)
 
 
 def resumable_epochs(run: dict[str, Any], stage: str) -> int:
     """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
-    from ftexp.trainers.torchtune.components.resume import finished_epochs
-
-    is_resumable = stage == "train" and is_lora(run["settings"]["recipe"])
-    return finished_epochs(paths.RunPaths(run["run"]).scratch_dir("train")) if is_resumable else 0
+    trainer = trainer_of(run["settings"])
+    is_resumable = stage == "train" and trainer.is_adapter(run["settings"])
+    return trainer.finished_epochs(paths.RunPaths(run["run"]).scratch_dir("train")) if is_resumable else 0
 
 
 def train(run: dict[str, Any], scratch: Path) -> None:
     """Train, from the last finished epoch where there is one, and publish the checkpoint and train.csv.
 
     Raises:
-        StageFailed: If the recipe does not end well.
+        StageFailed: If the training does not end well.
         UserError: If the batch cannot be shared out to the processes.
     """
-    from ftexp.trainers.torchtune.components.resume import epoch_dirs
-    from ftexp.trainers.torchtune.process import run_recipe
-
     require_tracking()
-    settings, places = run["settings"], paths.RunPaths(run["run"])
+    settings, job, trainer = run["settings"], own_job(), trainer_of(run["settings"])
     finished = resumable_epochs(run, "train")
     if finished:
         print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
-    processes = int(os.environ.get("FTEXP_PROCESSES", "1")) if is_distributed(settings["recipe"]) else 1
     name_wandb_run(run, scratch, is_resumed=bool(finished))
-    overrides = [f"resume_from_checkpoint={bool(finished)}", *_device_override()]
-    overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
-    log, kills = places.log("train"), cgroup_kills()
+    log, kills = paths.RunPaths(run["run"]).log("train"), cgroup_kills()
     from_byte = log.stat().st_size if log.is_file() else 0
-    code = run_recipe(settings["recipe"], places.finetune_yaml, overrides, processes=processes)
+    processes = job.processes if trainer.is_distributed(settings) else 1
+    code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=job.device)
     if code != 0:
         sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
         raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
-    publish_checkpoint(run, epoch_dirs(scratch)[settings["epochs"] - 1])
-
-
-def _device_override() -> list[str]:
-    device = os.environ.get("FTEXP_DEVICE", "auto")
-    return [] if device == "auto" else [f"device={device}"]
+    publish_checkpoint(run, trainer.epoch_dir(scratch, settings["epochs"]))
 
 
 def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> str:
     if sign:
         return f"{sign}. {ADVICE[sign]}"
     if is_out_of_memory:
-        return f"out of memory: the job may use {os.environ.get('FTEXP_MEM_GB')} GB. Raise train.mem_gb in site.yaml"
+        return f"out of memory: the job may use {own_job().mem_gb} GB. Raise train.mem_gb in site.yaml"
     if code < 0:
         name = signal.Signals(-code).name
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

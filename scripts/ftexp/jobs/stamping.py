@@ -13,12 +13,11 @@ from ftexp.jobs.site import Site
 from ftexp.models.folder import model_parameters
 from ftexp.state.code_version import code_versions
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
-from ftexp.trainers.torchtune.config import rows_per_process, training_config
-from ftexp.trainers.torchtune.recipes import is_distributed
+from ftexp.trainers.choice import trainer_of
 
 CONFIG_HEADER = (
     "# torchtune config of run {run}. Written by `make stamp` from experiment.yaml; edit that file, not this one.\n"
-    "#   PYTHONPATH=scripts tune run {recipe} --config runs/{run}/finetune.yaml output_dir=ELSEWHERE\n"
+    "#   PYTHONPATH=scripts {command} output_dir=ELSEWHERE\n"
 )
 
 
@@ -73,13 +72,13 @@ def _code_json() -> str:
 
 def _run_files(run: dict[str, Any]) -> dict[Path, str]:
     """What a run's numbers follow from; nothing of the site."""
-    places = paths.RunPaths(run["run"])
+    places, trainer = paths.RunPaths(run["run"]), trainer_of(run["settings"])
     files = {places.eval_py: eval_text(run)}
     if run["kind"] == "trained":
-        header = CONFIG_HEADER.format(run=run["run"], recipe=run["settings"]["recipe"])
-        files[places.finetune_yaml] = header + dump_yaml(training_config(run))
+        header = CONFIG_HEADER.format(run=run["run"], command=trainer.command(run))
+        files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
     else:
-        training_config({**run, "overrides": {}, "steps": {"train_rows": 0, "steps_per_epoch": 1}})
+        trainer.config({**run, "overrides": {}, "steps": {"train_rows": 0, "steps_per_epoch": 1}})
     files[places.dvc_yaml] = run_pipeline(run)
     return files
 
@@ -87,11 +86,12 @@ def _run_files(run: dict[str, Any]) -> dict[Path, str]:
 def _scripts(run: dict[str, Any], site: Site, template: str) -> dict[Path, str]:
     """A run's job scripts, which belong to the site."""
     files = {}
+    trainer = trainer_of(run["settings"])
     for stage in ("train", "eval") if run["kind"] == "trained" else ("eval",):
         path = paths.RunPaths(run["run"]).script(stage)
         asked = site.resources(stage, model_parameters(run["settings"]["model"]))
-        processes = max(1, asked.gpus) if stage == "train" and is_distributed(run["settings"]["recipe"]) else 1
-        rows_per_process(run["settings"], processes)
+        processes = max(1, asked.gpus) if stage == "train" and trainer.is_distributed(run["settings"]) else 1
+        trainer.rows_per_process(run["settings"], processes)
         facts = ScriptFacts(Path.cwd(), stage, run["run"], path, asked, processes)
         files[path] = job_script(template, site, facts)
     return files

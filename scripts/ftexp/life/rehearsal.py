@@ -17,11 +17,10 @@ from ftexp.design.runs import Run
 from ftexp.ground import paths
 from ftexp.ground.cores import available_cores
 from ftexp.ground.errors import UserError
-from ftexp.ground.filesystem import read_json, sha256_text, write_if_changed, write_json
+from ftexp.ground.filesystem import read_json, read_mapping, sha256_text, write_if_changed, write_json
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 from ftexp.life.tiny_copy import make_tiny_copy
 from ftexp.models.folder import weight_files
-from ftexp.state.job_record import read_mapping
 from ftexp.state.run_lock import lock_file
 from ftexp.state.status_words import STAGES
 

@@ -12,7 +12,7 @@ from ftexp.design.factors import Level
 from ftexp.design.runs import Run, abbreviation
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import Experiment
-from ftexp.trainers.torchtune.recipes import on_one_device
+from ftexp.trainers.choice import trainer_of
 
 # Optimiser steps of a training, where no level of warmup_steps needs more.
 STEPS = 2
@@ -35,7 +35,8 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
     shares = {size: _rows_of_share(trained, size) for size in _declared(experiment, "train_size") if isinstance(size, float)}
     small["train_size"] = _sizes(_declared(experiment, "train_size"), steps=steps, batch=batch, rows=rows, shares=shares)
     small["dtype"] = _precisions(_declared(experiment, "dtype"))
-    small["recipe"] = {value: on_one_device(value) for value in _declared(experiment, "recipe")}
+    recipes = _declared(experiment, "recipe")
+    small["recipe"] = {name: trainer_of({"recipe": name}).recipe_on_one_device(name) for name in recipes}
     return small
 
 

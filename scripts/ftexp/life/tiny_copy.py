@@ -9,8 +9,9 @@ from typing import Any
 
 from ftexp.ground.filesystem import write_json
 from ftexp.models.folder import read_model_config, small_files
-from ftexp.trainers.torchtune.families import Shape, family_of
+from ftexp.trainers.choice import trainer_of
 
+Shape = dict[str, Any]
 # Every matrix then has a multiple of 16,384 elements, as NF4 quantisation needs (torchao 0.15: blocks of 64, in groups of 256).
 WIDTH, LAYERS, HEADS = 256, 2, 4
 _SEED = 0
@@ -23,7 +24,7 @@ def make_tiny_copy(source: Path, target: Path) -> None:
         UserError: If the folder has no readable config.json, or it is of a model that torchtune's builders cannot represent.
     """
     shape = read_model_config(source)
-    family_of(shape, source / "config.json")
+    trainer_of({}).check_family(shape, source / "config.json")
     tiny = tiny_shape(shape)
     target.mkdir(parents=True)
     _write_weights(tiny, target)

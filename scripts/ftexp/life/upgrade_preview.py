@@ -24,8 +24,9 @@ from ftexp.state.status_words import UNDER_WAY
 _STATES = """
 import json
 from ftexp.design.planning import planned_runs
-from ftexp.state.work import Work, stages_of
-work = Work.of_site()
+from ftexp.jobs.backends import work_here
+from ftexp.state.work import stages_of
+work = work_here()
 print(json.dumps([[run["run"], stage, *(lambda s: (s.status, s.reason))(work.state(run, stage))]
                   for run in planned_runs() for stage in stages_of(run)]))
 """

@@ -18,7 +18,7 @@ from ftexp.evaluation.eval_file import task_name
 from ftexp.evaluation.inspect_logs import Answer, UnusableLog, read_log
 from ftexp.ground import paths
 from ftexp.state.status_words import State
-from ftexp.state.work import Work, read_manifest
+from ftexp.state.work import Work, outputs_of, read_manifest
 
 COLUMNS_BEFORE = ("run", "kind")
 COLUMNS_AFTER = (
@@ -129,7 +129,8 @@ def _with_contents(facts: RunFacts, items: dict[str, Item]) -> RunFacts:
     if facts.eval.status != "done":
         return dataclasses.replace(facts, losses=losses)
     try:
-        return dataclasses.replace(facts, losses=losses, items=items, answers=read_log(facts.run, items))
+        answers = read_log(facts.run, items, vouched=outputs_of(facts.id, "eval"))
+        return dataclasses.replace(facts, losses=losses, items=items, answers=answers)
     except UnusableLog as unusable:
         return dataclasses.replace(facts, losses=losses, eval=State("failed", str(unusable)))
 

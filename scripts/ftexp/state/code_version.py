@@ -1,37 +1,99 @@
-"""The version of our code, as far as it can change a number: a hash of syntax trees, so comments cost nothing."""
+"""The version of our code, as far as it can change a number: a hash of syntax trees, so comments cost nothing.
+
+A part is its roots and whatever of ours they import, wherever in a file; only what is named here with a reason is left out. So
+a module that a training comes to import belongs to its version without being entered anywhere.
+"""
 
 import ast
+import functools
 from pathlib import Path
 
-from ftexp.ground.filesystem import sha256_json
+from ftexp.ground.filesystem import identity, is_at_rest, sha256_json
 
 _FTEXP = Path(__file__).parents[1]
-_SHARED = ("models/chat.py", "ground/cores.py", "data/splits.py")
-_PARTS = {
-    "training": (*_SHARED, "trainers/torchtune/process.py", "trainers/torchtune/components"),
-    "evaluation": (*_SHARED, "trainers/torchtune/weight_layout.py", "trainers/torchtune/quantized_base.py", "evaluation"),
-    "split": ("data/splits.py", "data/tables.py"),
+# Folders stand for every module in them.
+_ROOTS = {
+    "training": ("trainers/torchtune/components", "trainers/torchtune/process.py"),
+    "evaluation": (
+        "evaluation/provider.py", "evaluation/samples.py", "evaluation/scorer.py", "evaluation/solver.py",
+        "trainers/torchtune/quantized_base.py",
+    ),
+    "split": ("data/splits.py",),
     "checks": ("checks", "trainers/torchtune/checks"),
 }
+# What a training or an evaluation imports although it decides no number.
+LEFT_OUT = {
+    "ground/errors.py": "the words of messages",
+    "ground/filesystem.py": "writes, reads and hashes bytes, and changes none",
+    "ground/memories.py": "remembers hashes",
+    "ground/yamlfile.py": "what a config says is hashed itself",
+    "ground/paths.py": "a file in another place is not found, and what is found is hashed",
+    "ground/gpus.py": "asks the driver which GPUs there are",
+    "ground/own_job.py": "what the site says; device and processes are the machine's",
+    "trainers/tracking.py": "Weights & Biases beside train.csv",
+    "trainers/torchtune/tracker.py": "Weights & Biases beside train.csv",
+    "trainers/choice.py": "leads to everything of a trainer; what evaluation needs of it is a root",
+}
+# The checks are hashed alone: what they import is the subject of other parts, or of every command.
+_ALONE = ("checks",)
 
 
 def code_versions() -> dict[str, str]:
-    """Twelve digits per part (split, training, evaluation, checks) that change only when its code does."""
-    return {part: _version(names) for part, names in _PARTS.items()}
+    """Twelve digits per part (split, training, evaluation, checks) that change only when its code does, wherever it lies."""
+    return {part: sha256_json(sorted(_digest(path) for path in modules_of(part)))[:12] for part in _ROOTS}
 
 
-def _version(names: tuple[str, ...]) -> str:
-    files = [path for name in names for path in _python_files(_FTEXP / name)]
-    return sha256_json({str(path.relative_to(_FTEXP)): _syntax(path) for path in files})[:12]
+def modules_of(part: str) -> list[Path]:
+    """The files whose code a part's version is of."""
+    found: set[Path] = set()
+    waiting = [path for root in _ROOTS[part] for path in _python_files(_FTEXP / root)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [] if part in _ALONE else [p for p in _imported(path) if str(p.relative_to(_FTEXP)) not in LEFT_OUT]
+    return sorted(found)
+
+
+def _imported(path: Path) -> list[Path]:
+    """The files of ours that a file imports; not the docstrings that stand for rooms."""
+    names = _reading(path)[1]
+    files = [_FTEXP.parent / (name.replace(".", "/") + ".py") for name in names]
+    return [file for file in files if file.is_file()]
+
+
+def _digest(path: Path) -> str:
+    return _reading(path)[0]
+
+
+def _reading(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A file's digest and what it imports, parsed once as long as the file stays as it is."""
+    now = identity(path)
+    return _read_once(path, tuple(now)) if is_at_rest(now) else _read(path)
+
+
+@functools.cache
+def _read_once(path: Path, now: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    return _read(path)
+
+
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return sha256_json(_syntax(tree)), tuple(sorted(name for name in names if name.startswith("ftexp.")))
 
 
 def _python_files(path: Path) -> list[Path]:
     return sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 
-def _syntax(path: Path) -> str:
+def _syntax(tree: ast.Module) -> str:
     """The syntax tree as text, without comments and docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = node.body[0] if node.body else None

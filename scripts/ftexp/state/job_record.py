@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.ground import paths
-from ftexp.ground.filesystem import read_json, write_json
+from ftexp.ground.filesystem import read_json, read_mapping, write_json
 from ftexp.ground.gpus import gpu_names
-from ftexp.jobs.slurm.commands import own_job_id, restarts
+from ftexp.ground.own_job import own_job
 
 # When this process began a stage, by a clock that nobody sets.
 _BEGAN: dict[tuple[str, str], float] = {}
@@ -28,10 +28,11 @@ def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
         "state": "running", "input_hash": input_hash, "host": socket.gethostname(), "gpus": gpu_names(), "pid": os.getpid(),
         "started": round(time.time(), 1),
     }
-    if own_job_id():
-        record |= {"job_id": own_job_id(), "submission": os.environ.get("FTEXP_SUBMISSION", ""), "restarts": restarts()}
+    job = own_job()
+    if job.id:
+        record |= {"job_id": job.id, "submission": job.submission or "", "restarts": job.restarts}
     where = f"on {record['host']}, {', '.join(record['gpus']) or 'no GPU'}"
-    print(f"{stage} of {run} {where}, job {own_job_id() or 'none'}, try {restarts() + 1}", flush=True)
+    print(f"{stage} of {run} {where}, job {job.id or 'none'}, try {job.restarts + 1}", flush=True)
     write_json(paths.RunPaths(run).job(stage), record)
     _BEGAN[run, stage] = time.monotonic()
     return record
@@ -72,14 +73,3 @@ def began_at(job: dict[str, Any]) -> str:
 def read_job(run: str, stage: str) -> dict[str, Any] | None:
     """The record of a stage's last job; None where there is none, or it is not whole."""
     return read_mapping(paths.RunPaths(run).job(stage), ("state", "input_hash"))
-
-
-def read_mapping(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """A file that is cut short counts as absent: what it would say is not known."""
-    try:
-        content = read_json(path)
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(content, dict) or any(key not in content for key in keys):
-        return None
-    return content

@@ -2,18 +2,16 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ftexp.data.splits import split_inputs
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.ground.filesystem import sha256_json
+from ftexp.ground.filesystem import read_mapping, sha256_json
 from ftexp.ground.memories import FileHashes
-from ftexp.jobs.site import read_site
-from ftexp.jobs.slurm.queue import SlurmQueue, queue_of
 from ftexp.models.folder import small_files, weight_files
 from ftexp.state.code_version import code_versions
-from ftexp.state.job_record import read_job, read_mapping
+from ftexp.state.job_record import read_job
 from ftexp.state.run_lock import is_running
 from ftexp.state.status_words import STAGES, State
 
@@ -31,10 +29,30 @@ class Missing(Exception):
     """An input of a stage is not there yet; the text says which."""
 
 
+class Queue(Protocol):
+    """What knows of the jobs that were given to a cluster.
+
+    Attributes:
+        silence: Why it does not answer; empty where it does.
+    """
+
+    silence: str
+
+    @property
+    def active_count(self) -> int:
+        """Jobs of this user's that wait or work."""
+
+    def active(self, run: str, stage: str) -> State | None:
+        """`submitted` or `running`; None where no job is under way for the stage."""
+
+    def outcome(self, run: str, stage: str, submitted_for: str) -> State | None:
+        """What became of the job that was submitted for these inputs; None where nothing is known."""
+
+
 class Work:
     """The state of an experiment's runs, from the files that are there now. One object per command."""
 
-    def __init__(self, queue: SlurmQueue | None = None, *, is_forced: bool = False) -> None:
+    def __init__(self, queue: Queue | None = None, *, is_forced: bool = False) -> None:
         """`queue` knows the jobs that were given to Slurm; without it only files are asked. `is_forced`: no preflight asked."""
         self.queue = queue
         self.is_forced = is_forced
@@ -42,11 +60,6 @@ class Work:
         self._models: dict[str, dict[str, str]] = {}
         self._splits: dict[str, bool] = {}
         self._states: dict[tuple[str, str], State] = {}
-
-    @classmethod
-    def of_site(cls) -> "Work":
-        """With Slurm's queue, where site.yaml names it."""
-        return cls(queue_of(read_site(paths.SITE_YAML)))
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -240,6 +253,11 @@ def stages_of(run: dict[str, Any]) -> tuple[str, ...]:
 def read_manifest(run: str, stage: str) -> dict[str, Any] | None:
     """The manifest of a finished stage; None where there is none, or it is not whole."""
     return read_mapping(paths.RunPaths(run).manifest(stage), ("inputs", "outputs", "input_hash"))
+
+
+def outputs_of(run: str, stage: str) -> dict[str, str]:
+    """The files that a finished stage's manifest vouches for, with their hashes; empty where there is none."""
+    return dict((read_manifest(run, stage) or {"outputs": {}})["outputs"])
 
 
 def read_preflight() -> dict[str, Any]:

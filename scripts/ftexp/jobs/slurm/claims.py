@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.ground import paths
-from ftexp.ground.filesystem import read_json, write_json
-from ftexp.state.job_record import read_mapping
+from ftexp.ground.filesystem import read_json, read_mapping, write_json
 from ftexp.state.run_lock import lock_file
 
 # A claim of another host without a job is believed for so long; no submission takes half of it.

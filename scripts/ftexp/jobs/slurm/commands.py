@@ -170,15 +170,3 @@ def _run(command: list[str], timeout_s: float) -> "subprocess.CompletedProcess[s
 def _no_slurm(program: str) -> UserError:
     what = f"site.yaml: backend: is slurm, but there is no `{program}` here"
     return UserError(f"{what}. Run this on the cluster's login node, or set backend: local.")
-
-
-def own_job_id() -> str | None:
-    """The id of the job in which this process runs, as squeue shows it; None outside of one."""
-    if "SLURM_ARRAY_JOB_ID" in os.environ:
-        return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    return os.environ.get("SLURM_JOB_ID")
-
-
-def restarts() -> int:
-    """How often Slurm has requeued this job."""
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))

@@ -12,11 +12,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.folder import read_model_config, weight_files
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
-from ftexp.trainers.torchtune.quantization import check_quantized, is_quantized
+from ftexp.trainers.torchtune.quantization import check_quantized
 from ftexp.trainers.torchtune.recipes import is_lora
 from ftexp.trainers.torchtune.shipped_configs import (
     ModelShape,
@@ -35,7 +36,7 @@ _INITIAL_LORA = {
 }
 
 
-def rows_per_process(settings: dict[str, Any], processes: int) -> int:
+def share_of_batch(settings: dict[str, Any], processes: int) -> int:
     """Rows of a batch that each process of a distributed recipe takes, so that a step sees the same rows whatever their number.
 
     Raises:
@@ -277,12 +278,3 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
     if name.startswith("data."):
         return {"dataset.file": f"data/splits/{run['split']}/train.jsonl"}
     return table.get(name, {name: value})
-
-
-def value_in_config(config: Any, key: str) -> Any:
-    """The value under a dotted key; None where there is none."""
-    for part in key.split("."):
-        if not isinstance(config, dict) or part not in config:
-            return None
-        config = config[part]
-    return config

@@ -140,7 +140,7 @@ def dimensions(family: str, shape: Shape) -> dict[str, Any]:
         "num_kv_heads": shape.get("num_key_value_heads", shape["num_attention_heads"]),
         "embed_dim": shape["hidden_size"],
         "intermediate_dim": shape["intermediate_size"],
-        "max_seq_len": longest_text(family, shape),
+        "max_seq_len": longest_text_of(family, shape),
         "norm_eps": shape["rms_norm_eps"],
         "rope_base": _whole(shape.get("rope_theta", 10_000)),
     }
@@ -165,7 +165,7 @@ def _whole(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def longest_text(family: str, shape: Shape) -> int:
+def longest_text_of(family: str, shape: Shape) -> int:
     """Most tokens that a model takes: no more than its window, where it has one that torchtune's builder does not know."""
     most = int(shape["max_position_embeddings"])
     window = shape.get("sliding_window") if family in ("mistral", "phi3") else None

@@ -5,17 +5,13 @@ Nothing is read or written.
 
 from typing import Any
 
+from ftexp.design.settings import is_quantized
 from ftexp.ground.errors import UserError
 from ftexp.trainers.torchtune.recipes import is_lora
 
 # torchao's NF4 scales 64 numbers at a time, and quantises 256 of these scales at a time.
 NUMBERS_AT_A_TIME = 64 * 256
 RECIPE = "lora_finetune_single_device"
-
-
-def is_quantized(settings: dict[str, Any]) -> bool:
-    """Whether a run's base is quantised, in training and in evaluation."""
-    return bool(settings.get("quantize_base"))
 
 
 def check_quantized(family: str, dimensions: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -2,22 +2,21 @@
 
 from typing import Any
 
+from ftexp.design.settings import DTYPES
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.models.folder import attention_widths, parameter_count
 from ftexp.trainers.torchtune.recipes import is_lora
 
-BYTES = {"fp32": 4, "bf16": 2}
 
-
-def adapter_megabytes(settings: dict[str, Any]) -> float | None:
+def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
     """Size of a run's checkpoint in MB: its adapter, or the whole weights for a full fine-tune; None if unknown."""
     path = paths.model_dir(settings["model"]) / "config.json"
     if not path.is_file():
         return None
     shape = read_json(path)
     count = adapter_parameters(shape, settings) if is_lora(settings["recipe"]) else parameter_count(shape)
-    return count * BYTES[settings["dtype"]] / 1e6
+    return count * DTYPES[settings["dtype"]] / 1e6
 
 
 def adapter_parameters(shape: dict[str, Any], settings: dict[str, Any]) -> int:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ftexp.design.settings import REFUSED_KEYS, refused_recipe
+from ftexp.ground.nested import value_at
 from ftexp.trainers.torchtune.checks.config_check import module_of
-from ftexp.trainers.torchtune.config import value_in_config
 from ftexp.trainers.torchtune.recipes import is_lora
 
 Config = dict[str, Any]
@@ -25,7 +25,7 @@ def refusals(config: Config, recipe: str) -> list[str]:
     if family in _REFUSED_FAMILIES:
         messages.append(f"model._component_: {family} is refused: it {_REFUSED_FAMILIES[family]}. Choose a text model")
     for key, why in REFUSED_KEYS.items():
-        if value_in_config(config, key):
+        if value_at(config, key):
             messages.append(f"{key}: is refused: {why}. Leave it out")
     return messages
 
@@ -33,8 +33,8 @@ def refusals(config: Config, recipe: str) -> list[str]:
 def known_faults(config: Config, recipe: str) -> list[str]:
     """Warnings: where torchtune's own components do something else than their names say (each with a test or a measurement)."""
     family = module_of(config.get("model"))
-    has_stock_checkpointer = "FullModelHFCheckpointer" in str(value_in_config(config, "checkpointer._component_"))
-    attention = value_in_config(config, "model.lora_attn_modules") or []
+    has_stock_checkpointer = "FullModelHFCheckpointer" in str(value_at(config, "checkpointer._component_"))
+    attention = value_at(config, "model.lora_attn_modules") or []
     warnings = []
     if family == "gemma2":
         what = "torchtune 0.6.1 caps the hidden state where Gemma 2 caps its logits, and so trains another model"
@@ -45,8 +45,8 @@ def known_faults(config: Config, recipe: str) -> list[str]:
         warnings.append(f"checkpointer._component_: {what}. Use the merged weights, or {ours}'s")
     if is_lora(recipe) and family in ("phi3", "phi4") and has_stock_checkpointer:
         warnings.append("checkpointer._component_: torchtune 0.6.1 writes no PEFT adapter of Phi-3. Use the merged weights")
-    has_stock_tokenizer = str(value_in_config(config, "tokenizer._component_")).startswith("torchtune.")
-    if has_stock_tokenizer and value_in_config(config, "tokenizer.max_seq_len"):
+    has_stock_tokenizer = str(value_at(config, "tokenizer._component_")).startswith("torchtune.")
+    if has_stock_tokenizer and value_at(config, "tokenizer.max_seq_len"):
         what = "torchtune 0.6.1 then masks the last token of every row, so that the model never learns to stop"
         warnings.append(f"tokenizer.max_seq_len: {what}. Set it to null, and leave out rows that are too long")
     return warnings

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from ftexp.data.splits import read_items
+from ftexp.data.rows import read_items
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import render_messages
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer

@@ -14,10 +14,9 @@ from omegaconf import DictConfig
 from torchtune.training.metric_logging import MetricLoggerInterface
 
 from ftexp.trainers.torchtune.components.resume import finished_epochs
-from ftexp.trainers.tracking import Tracker, open_tracker
+from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
 
 COLUMNS = ("step", "epoch", "loss", "lr", "tokens_per_s", "peak_gb")
-GIB = 1024**3
 
 
 class CsvLogger(MetricLoggerInterface):

@@ -1,0 +1,44 @@
+"""The rows of one part of a split, with their tokens as training and evaluation render them."""
+
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+from ftexp.data.rows import read_items
+from ftexp.ground import paths
+from ftexp.models.chat import Chat, Message, render_messages
+
+Item = dict[str, Any]
+# Characters of an input that a message shows.
+WORDS = 40
+
+
+class Rows:
+    """Rows of one part as the one module that makes tokens renders them.
+
+    Attributes:
+        prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
+    """
+
+    def __init__(self, run: dict[str, Any], chat: Chat, part: str) -> None:
+        self.file = paths.split_dir(run["split"]) / f"{part}.jsonl"
+        self.items: list[Item] = read_items(self.file)
+        self.input, self.output = run["data"]["input"], run["data"]["output"]
+        self._render = lambda item: render_messages(run["prompt"], run["data"]["input"], item["row"])
+        self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
+        self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
+
+    def messages(self, item: Item) -> list[Message]:
+        return list(self._render(item))
+
+    def answer(self, item: Item) -> str:
+        """The reference answer as text."""
+        return str(item["row"][self.output])
+
+    def where(self, positions: Iterable[int]) -> str:
+        """The file and the first of some items with its input's first words, and how many more."""
+        listed = list(positions)
+        item = self.items[listed[0]]
+        more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+        words = textwrap.shorten(str(item["row"][self.input]), WORDS, placeholder=" ...")
+        return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"

@@ -1,0 +1,114 @@
+"""The face of a trainer: what everything else asks of one. A second trainer is a folder whose `trainer` module has these."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+Config = dict[str, Any]
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A model as a config builds it.
+
+    Attributes:
+        parameters: Of the base model.
+        lora_per_rank: Of its LoRA matrices, per rank; None where all parameters are trained.
+    """
+
+    parameters: int
+    lora_per_rank: int | None
+
+    def trained(self, rank: int) -> int:
+        """Parameters that are trained."""
+        return self.parameters if self.lora_per_rank is None else self.lora_per_rank * rank
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What is wrong with a config's model, what with the files of its base, and how large it is, if it can be built."""
+
+    folder: str
+    of_model: list[str]
+    of_files: list[str]
+    sizes: Sizes | None
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """A row as it is trained.
+
+    Attributes:
+        index: Its place in the split's training part.
+        labels: Per token the token that is learned there; None where none is.
+    """
+
+    index: int
+    tokens: list[int]
+    labels: list[int | None]
+
+
+class Trainer(Protocol):
+    """What a trainer's `trainer` module offers. A run is its run.yaml, a config the content of its finetune.yaml."""
+
+    def config(self, run: Run) -> Config:
+        """The complete config of a run, without what depends on the machine."""
+
+    def command(self, run: Run) -> str:
+        """How the config is started by hand."""
+
+    def expected_keys(self, run: Run, name: str, value: Any) -> Config:
+        """The config's dotted keys that a setting decides, with the values they must have; not by the code that makes configs."""
+
+    def check_configs(self, runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
+        """Per run what is wrong with its config."""
+
+    def check_models(self, configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
+        """Per run its model and the files of its base; what is alike is looked at once."""
+
+    def check_family(self, shape: dict[str, Any], file: Path) -> None:
+        """That a model whose config.json is `shape` can be trained."""
+
+    def training_rows(self, run: Run) -> Iterator[TrainingRow]:
+        """The rows of a run as its config's own data set makes them, in its order."""
+
+    def longest_row(self, config: Config) -> int:
+        """Most tokens of a row that a config's model takes."""
+
+    def longest_text(self, model_dir: Path) -> int:
+        """Most tokens that a base model takes."""
+
+    def rows_per_process(self, settings: dict[str, Any], processes: int) -> int:
+        """Rows of a batch that each process takes."""
+
+    def train(self, run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
+        """Train by the run's finetune.yaml; the exit status, negative for a signal."""
+
+    def finished_epochs(self, scratch: Path) -> int:
+        """Epochs from which an interrupted training can go on."""
+
+    def epoch_dir(self, scratch: Path, epoch: int) -> Path:
+        """What the training left of an epoch, from 1, in Hugging Face layout."""
+
+    def is_adapter(self, settings: dict[str, Any]) -> bool:
+        """Whether a run's checkpoint is an adapter."""
+
+    def is_distributed(self, settings: dict[str, Any]) -> bool:
+        """Whether a training runs in several processes."""
+
+    def recipe_on_one_device(self, recipe: str) -> str:
+        """A recipe's counterpart that runs in one process; itself where it does."""
+
+    def objection_to_cpu(self, settings: dict[str, Any]) -> str | None:
+        """Why a run cannot be trained without a GPU, and what to do; None where it can."""
+
+    def checkpoint_megabytes(self, settings: dict[str, Any]) -> float | None:
+        """Size of a run's checkpoint in MB (1e6 bytes); None where it is not known."""
+
+    def quantize_matrices(self, model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
+        """Put into a loaded base the numbers that a training on a quantised base computes with."""

@@ -1,0 +1,149 @@
+"""torchtune's face: see `ftexp.trainers.interface`. What needs torch is imported when it is asked for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftexp.ground import paths
+from ftexp.models.folder import read_model_config
+from ftexp.trainers.interface import Config, ModelCheck, Run, TrainingRow
+from ftexp.trainers.torchtune import recipes, sizes
+from ftexp.trainers.torchtune.config import config_keys_of, share_of_batch, training_config
+from ftexp.trainers.torchtune.families import family_of, longest_text_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+
+def config(run: Run) -> Config:
+    """The complete config of a run: see `training_config`."""
+    return training_config(run)
+
+
+def expected_keys(run: Run, name: str, value: Any) -> Config:
+    """The config's keys that a setting decides: see `config_keys_of`."""
+    return config_keys_of(run, name, value)
+
+
+def rows_per_process(settings: dict[str, Any], processes: int) -> int:
+    """Rows of a batch that each process takes.
+
+    Raises:
+        UserError: If they cannot be shared out evenly.
+    """
+    return share_of_batch(settings, processes)
+
+
+def recipe_on_one_device(recipe: str) -> str:
+    """The recipe's counterpart that runs in one process."""
+    return recipes.on_one_device(recipe)
+
+
+def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
+    """Size of a run's checkpoint in MB, by config.json of its model."""
+    return sizes.checkpoint_megabytes(settings)
+
+
+def command(run: Run) -> str:
+    """`tune run` on the run's config."""
+    return f"tune run {run['settings']['recipe']} --config {paths.RunPaths(run['run']).finetune_yaml}"
+
+
+def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
+    """Per run what is wrong with its config."""
+    from ftexp.trainers.torchtune.checks import run_check
+
+    return run_check.check_configs(runs, configs)
+
+
+def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
+    """Per run its model and the files of its base."""
+    from ftexp.trainers.torchtune.checks import run_check
+
+    return run_check.check_models(configs)
+
+
+def check_family(shape: dict[str, Any], file: Path) -> None:
+    """That torchtune's builders can represent a model.
+
+    Raises:
+        UserError: If they cannot.
+    """
+    family_of(shape, file)
+
+
+def training_rows(run: Run) -> Iterator[TrainingRow]:
+    """The rows as the config's data set and tokenizer make them."""
+    from omegaconf import OmegaConf
+    from torchtune.config import instantiate
+
+    from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
+
+    content: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
+    dataset = instantiate(content.dataset, instantiate(content.tokenizer))
+    for position in range(len(dataset)):
+        row = dataset[position]
+        labels = [None if label == IGNORED_LABEL else label for label in row["labels"]]
+        yield TrainingRow(dataset.order[position], row["tokens"], labels)
+
+
+def longest_row(config: Config) -> int:
+    """Most tokens of a row that a config's model takes."""
+    return int(config["model"]["max_seq_len"])
+
+
+def longest_text(model_dir: Path) -> int:
+    """Most tokens that a base model takes."""
+    shape = read_model_config(model_dir)
+    return longest_text_of(family_of(shape, model_dir / "config.json"), shape)
+
+
+def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
+    """Run the recipe on finetune.yaml, with what depends on the machine as overrides."""
+    from ftexp.trainers.torchtune.process import run_recipe
+
+    settings = run["settings"]
+    overrides = [f"resume_from_checkpoint={is_resumed}", *([] if device == "auto" else [f"device={device}"])]
+    overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
+    return run_recipe(settings["recipe"], paths.RunPaths(run["run"]).finetune_yaml, overrides, processes=processes)
+
+
+def finished_epochs(scratch: Path) -> int:
+    """Epochs whose adapter and optimizer state are whole."""
+    from ftexp.trainers.torchtune.components.resume import finished_epochs
+
+    return finished_epochs(scratch)
+
+
+def epoch_dir(scratch: Path, epoch: int) -> Path:
+    """The checkpoint folder of an epoch, from 1; torchtune counts from 0."""
+    from ftexp.trainers.torchtune.components.resume import epoch_dirs
+
+    return epoch_dirs(scratch)[epoch - 1]
+
+
+def is_adapter(settings: dict[str, Any]) -> bool:
+    """Whether the recipe trains LoRA matrices."""
+    return recipes.is_lora(settings["recipe"])
+
+
+def is_distributed(settings: dict[str, Any]) -> bool:
+    """Whether the recipe runs in several processes."""
+    return recipes.is_distributed(settings["recipe"])
+
+
+def objection_to_cpu(settings: dict[str, Any]) -> str | None:
+    """Distributed recipes of torchtune 0.6.1 do not start on a CPU."""
+    recipe = settings["recipe"]
+    if not recipes.is_distributed(recipe):
+        return None
+    counterpart = recipes.on_one_device(recipe)
+    return f"this leaves {recipe} on a CPU, where torchtune 0.6.1 does not start it. Use {counterpart}, or a site with GPUs"
+
+
+def quantize_matrices(model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
+    """Put the quantised matrices, as plain ones, into a base model that is loaded already."""
+    from ftexp.trainers.torchtune import quantized_base
+
+    quantized_base.quantize_matrices(model, base_dir, dtype, device)
