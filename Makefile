@@ -31,9 +31,10 @@ test-slow: setup ## the rest: what takes minutes, and real Slurm daemons, which 
 test-slurm: setup ## of these the ones on Slurm alone
 	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and import-linter: who may import whom
 	@.venv/bin/ruff check scripts hooks tests data benchmarks docs
 	@.venv/bin/mypy
+	@PYTHONPATH=scripts .venv/bin/lint-imports --no-cache
 
 bench: setup ## measure what is claimed to be fast
 	@.venv/bin/python benchmarks/measure.py
