@@ -19,6 +19,7 @@ from ftexp.state import stages_of
 from ftexp.template_files import SINGLE_FILES, files_of_template
 from ftexp.upgrading import _kept_path
 from test_staleness import finish, states
+from warm.environment import use, warm_environment
 
 STAMPED = "{{cookiecutter.experiment_name}}"
 DATASET, CHAT, PLAN = "scripts/ftexp/training/dataset.py", "scripts/ftexp/chat.py", "scripts/plan.py"
@@ -37,7 +38,7 @@ def template(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def _finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("upgrade") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
+    use(warm_environment(), shutil.copytree(baked_once, folder, symlinks=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert stamp.main([]) == 0 and split_stage.main([]) == 0

@@ -91,12 +91,14 @@ def _take_python_settings(
 
 
 def _forget_the_server() -> None:
-    """Our own modules do not stand in the way of the command's; random numbers are its own (`random` reseeds itself)."""
+    """Our own modules do not stand in the way of the command's; random numbers are its own (`random` sees to that itself)."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "warm"]:
         del sys.modules[name]
     import numpy
+    import torch
 
     numpy.random.seed()
+    torch.default_generator.seed()
 
 
 def _follow_what_libraries_read() -> None:

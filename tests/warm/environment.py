@@ -87,3 +87,10 @@ def _start(folder: Path) -> None:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )
     _started.append(process)
+
+
+def use(environment: Path, folder: Path) -> Path:
+    """Let the experiment in `folder` use another environment; the folder again."""
+    (folder / ".venv").unlink(missing_ok=True)
+    (folder / ".venv").symlink_to(environment)
+    return folder

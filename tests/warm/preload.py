@@ -39,6 +39,7 @@ _FAMILIES = {
     "transformers.models.{0}.tokenization_{0}": ("qwen2", "llama", "gemma"),
     "transformers.models.{0}.tokenization_{0}_fast": ("qwen2", "llama", "gemma"),
 }
+ALL = (*_LIBRARIES, *_LATE, *(module.format(family) for module, names in _FAMILIES.items() for family in names))
 
 
 def _read_model_data() -> None:
@@ -54,8 +55,7 @@ def import_all() -> None:
     Raises:
         RuntimeError: If something of ftexp came along, of which every experiment has its own copy.
     """
-    families = [module.format(family) for module, names in _FAMILIES.items() for family in names]
-    for name in (*_LIBRARIES, *_LATE, *families):
+    for name in ALL:
         importlib.import_module(name)
     _read_model_data()
     ours = [name for name in sys.modules if name.partition(".")[0] == "ftexp"]
