@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import written_tables
+from warm.environment import REAL_ENVIRONMENT  # and one warm environment is named for all workers
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="ftexp-home-"))
-ENVIRONMENT = Path(sys.executable).parent.parent
+ENVIRONMENT = REAL_ENVIRONMENT
 # The longest first: 5 minutes to half a minute each on two cores.
 LONGEST = (
     "test_pipeline.py", "test_proofs.py", "test_wandb.py", "test_rehearsal.py", "test_staleness.py", "test_upgrade.py",

@@ -6,15 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from cookiecutter.main import cookiecutter
 from slurm_cluster import Cluster
+from warm.environment import REAL_ENVIRONMENT, use
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-VENV = Path(sys.prefix)
+VENV = REAL_ENVIRONMENT  # of what runs on Slurm: its processes are killed, counted and looked at
 RUN = "r2_s1"
 SITE = """\
 backend: slurm
@@ -42,7 +42,7 @@ def bake(root: Path, **answers: str) -> Path:
 
 def on_slurm(finished: Path, root: Path, *again: str, site: str = SITE) -> Path:
     """A copy of a finished experiment with the Slurm backend, in which the runs `again` have not been done."""
-    folder = Path(shutil.copytree(finished, root / finished.name, symlinks=True))
+    folder = use(VENV, Path(shutil.copytree(finished, root / finished.name, symlinks=True)))
     shutil.rmtree(folder / ".scratch")
     for run in again:
         for name in (*PRODUCTS, "dvc.lock"):

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ftexp.state.run_lock import only_one_make, take_lock
 from ftexp.state.work import Work
 from test_troubles import KILLED, FullDisk, command
 from tiny_models import TinyExperiment, make_experiment
+from warm.environment import warm_environment
 
 SCRIPTS = Path(report.__file__).parent
 NO_ROOM = re.compile(r"[\w./]+: No space left on device\. Make room on this file system, and run the same command again\.")
@@ -96,8 +98,11 @@ def test_whenever_the_disk_is_full_a_report_says_so_and_is_finished_when_there_i
 
 def killed(stage: str, files: int) -> None:
     """Run a stage that is killed before it puts its file number `files` (from 0) in place."""
-    command_line = [sys.executable, "-c", KILLED.format(stage=stage), str(files)]
-    result = subprocess.run(command_line, capture_output=True, check=False)
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(KILLED.format(stage=stage))
+        script.flush()
+        command_line = [str(warm_environment() / "bin/python"), script.name, str(files)]
+        result = subprocess.run(command_line, capture_output=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr
 
 
@@ -151,7 +156,7 @@ def test_of_two_at_once_one_waits_and_says_so(
 
 def execute(folder: Path, stage: str, *runs: str) -> subprocess.CompletedProcess[str]:
     """What a job does, its words in the runs' logs."""
-    command_line = [sys.executable, "scripts/execute.py", stage, *runs, "--log"]
+    command_line = [str(warm_environment() / "bin/python"), "scripts/execute.py", stage, *runs, "--log"]
     environment = {**os.environ, "PYTHONPATH": "scripts"}
     return subprocess.run(command_line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

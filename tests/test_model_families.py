@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from cookiecutter.main import cookiecutter
 from ftexp.ground.errors import UserError
 from ftexp.trainers.torchtune.families import dimensions, family_of
 from tiny_models import make_tiny_model
+from warm.environment import warm_environment
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 FILE = Path("models/any-name/config.json")
@@ -84,7 +84,7 @@ def test_four_families_in_one_experiment(tmp_path: Path) -> None:
     answers = {"experiment_name": "four", "design": design_path, "site": site_path, "model": "qwen"}
     cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(tmp_path), default_config=True)
     folder = tmp_path / "four"
-    for targets in (["setup", f"VENV={sys.prefix}"], ["all"]):
+    for targets in (["setup", f"VENV={warm_environment()}"], ["all"]):
         made = subprocess.run(["make", *targets], cwd=folder, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     with (folder / "results.csv").open(encoding="utf-8", newline="") as file:

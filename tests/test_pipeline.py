@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 from tiny_models import make_tiny_model
+from warm.environment import REAL_ENVIRONMENT, use, warm_environment
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-VENV = Path(sys.prefix)
 WORDS = json.loads((TEMPLATE / "data" / "words.json").read_text(encoding="utf-8"))[:120]
 RUNS = ("r2_s1", "r4_s1")
 DATASET_PY = "ftexp/trainers/torchtune/components/dataset.py"
@@ -58,7 +57,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small experiment, set up and not run: 2 ranks, 96 training rows, 3 epochs."""
     folder = bake_small(tmp_path_factory.mktemp("pipeline"), factors="{lora_rank: [2, 4], seed: [1]}")
     edit(folder / "experiment.yaml", "epochs: 2, batch_size: 32", "epochs: 3, batch_size: 16, lr: 3.0e-3")
-    make(folder, "setup", f"VENV={VENV}")
+    make(folder, "setup", f"VENV={warm_environment()}")
     return folder
 
 
@@ -195,7 +194,7 @@ def test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_
     subprocess.run(["git", *identity, "commit", "-qm", "results"], cwd=copy, check=True)
     clone = tmp_path / "a clone"
     subprocess.run(["git", "clone", "-q", str(copy), str(clone)], check=True)
-    make(clone, "setup", f"VENV={VENV}")
+    make(clone, "setup", f"VENV={warm_environment()}")
     make(clone, "split", "validate")
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True).stdout
     assert {line[3:] for line in changed.splitlines()} <= {"events.jsonl", "preflight.json"}, changed
@@ -297,6 +296,22 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) 
         time.sleep(0.005)
 
 
+def wait_until_dead(folder: Path) -> None:
+    """In the warm environment the server kills what a killed launcher stood for, a moment later."""
+    until = time.monotonic() + 60
+    while any(is_in(process, folder) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < until, "something lives on"
+        time.sleep(0.005)
+
+
+def is_in(process: Path, folder: Path) -> bool:
+    """Whether a process works in a folder."""
+    try:
+        return (process / "cwd").readlink().is_relative_to(folder)
+    except OSError:  # it has ended, or is another user's
+        return False
+
+
 # In the order in which they come; each is first true after the one before it.
 MOMENTS: dict[str, Callable[[Path], bool]] = {
     "while configs are validated": lambda f: bool(list(f.glob("data/splits/*/split.json"))),
@@ -316,6 +331,7 @@ def test_killed_at_many_moments_make_all_gives_the_same_results(finished: Path, 
         wait_until(lambda now=condition: now(folder), process)  # type: ignore[misc]
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        wait_until_dead(folder)
     make(folder, "all")
     assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
     for run in RUNS:
@@ -325,14 +341,15 @@ def test_killed_at_many_moments_make_all_gives_the_same_results(finished: Path, 
 
 def test_when_only_make_is_killed_the_next_call_waits_for_what_still_runs(finished: Path, fresh: Path, tmp_path: Path) -> None:
     folder = _copy(fresh, tmp_path)
-    process = start(folder)
+    make(folder, "split", "validate")
+    process = start(use(REAL_ENVIRONMENT, folder))
     wait_until(lambda: MOMENTS["in the first epoch"](folder), process)
     for child in children_of(process.pid):
         if b"submit.py" in Path(f"/proc/{child}/cmdline").read_bytes():
             os.kill(child, signal.SIGKILL)
     process.kill()
     process.wait()
-    made = make(folder, "all")
+    made = make(use(warm_environment(), folder), "all")
     assert "waiting for" in made.stderr
     assert (folder / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
@@ -359,6 +376,7 @@ def test_of_two_make_all_at_once_one_waits_and_each_run_is_trained_and_evaluated
 
 
 def test_the_kill_of_an_evaluation_costs_its_run_only_and_that_until_the_next_call(copy: Path) -> None:
+    use(REAL_ENVIRONMENT, copy)
     before = (copy / "results.csv").read_bytes()
     for path in copy.glob("runs/*/eval.json"):
         path.unlink()
@@ -370,7 +388,7 @@ def test_the_kill_of_an_evaluation_costs_its_run_only_and_that_until_the_next_ca
     said = process.communicate()[1]
     assert process.returncode != 0 and "runs/base: eval failed: killed by SIGKILL (out of memory?)" in said
     assert said.count("failed: ") == 1 and [path.parent.name for path in sorted(copy.glob("runs/*/eval.json"))] == [*RUNS]
-    make(copy, "eval", "report")
+    make(use(warm_environment(), copy), "eval", "report")
     assert (copy / "results.csv").read_bytes() == before
 
 
@@ -385,7 +403,7 @@ def bare_tune_run(folder: Path, run: str, elsewhere: Path) -> bytes:
     """The adapter of the last epoch (of 3), by `tune run` with nothing set but PYTHONPATH=scripts."""
     environment = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
     command = ["tune", "run", "lora_finetune_single_device", "--config", f"runs/{run}/finetune.yaml", f"output_dir={elsewhere}"]
-    command[0] = str(folder / ".venv/bin/tune")
+    command[0] = str(REAL_ENVIRONMENT / "bin/tune")
     subprocess.run(command, cwd=folder, env={**environment, "PYTHONPATH": "scripts"}, check=True, capture_output=True)
     return (elsewhere / "epoch_2/adapter_model.safetensors").read_bytes()
 
@@ -402,7 +420,7 @@ def test_a_bare_tune_run_gives_the_pipelines_bytes_for_llama(tmp_path: Path) -> 
     make_tiny_model(tmp_path / "models/tiny-llama", "llama3_2", "llama3", is_sharded=True)
     folder = bake_small(tmp_path, factors="{lora_rank: [4], seed: [1]}", model=str(tmp_path / "models/tiny-llama"))
     edit(folder / "experiment.yaml", "epochs: 1, batch_size: 8, dtype: bf16", "epochs: 3, batch_size: 16, dtype: fp32")
-    make(folder, "setup", f"VENV={VENV}")
+    make(folder, "setup", f"VENV={warm_environment()}")
     make(folder, "split", "validate", "submit")
     assert bare_tune_run(folder, "r4_s1", tmp_path / "elsewhere") == adapter(folder, "r4_s1")
 

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
 from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from tiny_models import make_tiny_model
+from warm.environment import warm_environment
 
 ROWS = [{"input": f"word {number}", "output": f"WORD {number}", "kind": number % 4} for number in range(200)]
 WHAT = ("model", "recipe", "lora_rank", "lr", "loss", "seed", "max_seq_len")
@@ -387,7 +387,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "here.yaml").write_text(SITE.format(models=root / "models"), encoding="utf-8")
     answers = {"experiment_name": "two", "design": str(root / "design.yaml"), "site": str(root / "here.yaml"), "model": "gemma"}
     cookiecutter(str(REPOSITORY), no_input=True, extra_context=answers, output_dir=str(root), default_config=True)
-    made = make(root / "two", "setup", f"VENV={sys.prefix}")
+    made = make(root / "two", "setup", f"VENV={warm_environment()}")
     assert made.returncode == 0, made.stderr
     for path in root.glob("models/**/*.safetensors"):
         path.unlink()

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ftexp.ground.errors import UserError
 from ftexp.jobs.dot_env import check_secrets, load_secrets, read_secrets
 from ftexp.life.rehearsal import fill_folder
+from warm.environment import warm_environment
 
 SECRET = "hunter2-Zx81"
 CURE = "is not of the form KEY=value. Write one KEY=value a line; a value with quotes or '#' in it goes in quotes."
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_text_or_no_file_is_one_message() -> None:
 
 def test_a_job_stops_at_a_malformed_file_before_it_does_anything(experiment: Path) -> None:
     Path(".env").write_text(f"{SECRET}\n", encoding="utf-8")
-    command = [sys.executable, "scripts/execute.py", "train", "r4_lr1e-4"]
+    command = [str(warm_environment() / "bin/python"), "scripts/execute.py", "train", "r4_lr1e-4"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", f".env: line 1: {CURE}\n")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import collect_garbage
 import pytest
-from conftest import ENVIRONMENT
 from ftexp.ground import cores
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import dump_yaml, parse_yaml
@@ -21,6 +20,7 @@ from ftexp.state import dvc_files
 from ftexp.state.dvc_files import root_pipeline
 from ftexp.state.garbage import CACHE_DIR, unneeded
 from test_pipeline import bake_small, edit, make, results
+from warm.environment import warm_environment
 
 IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
 PRODUCTS = ("results.csv", "effects.csv", "runs/r2_s1/checkpoint/adapter_model.safetensors")
@@ -43,7 +43,7 @@ def commit(folder: Path, message: str) -> None:
 def test_a_clone_gives_the_same_bytes_pulled_at_once_or_run_again(tmp_path: Path) -> None:
     folder = bake_small(tmp_path, factors="{lora_rank: [2, 4], seed: [1]}")
     edit(folder / "experiment.yaml", "epochs: 2, batch_size: 32", "epochs: 1, batch_size: 16, lr: 3.0e-3")
-    make(folder, "setup", f"VENV={ENVIRONMENT}")
+    make(folder, "setup", f"VENV={warm_environment()}")
     make(folder, "all")
     (tmp_path / "a store").mkdir()
     dvc(folder, "remote", "add", "--default", "store", "../a store")
@@ -53,7 +53,7 @@ def test_a_clone_gives_the_same_bytes_pulled_at_once_or_run_again(tmp_path: Path
     pulled, again = tmp_path / "a clone", tmp_path / "another clone"
     for clone in (pulled, again):
         git(tmp_path, "clone", "-q", str(folder), str(clone))
-        make(clone, "setup", f"VENV={ENVIRONMENT}")
+        make(clone, "setup", f"VENV={warm_environment()}")
     dvc(pulled, "pull")
     made = make(pulled, "all")
     assert "train: 0 to do, 2 done" in made.stderr and "eval: 0 to do, 3 done" in made.stderr
@@ -121,7 +121,7 @@ def two_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run r2 was trained again since the first commit, r4 left the design; a part of r2's folder is in both versions."""
     monkeypatch.chdir(tmp_path)
     git(tmp_path, "init", "-q")
-    subprocess.run([str(ENVIRONMENT / "bin/dvc"), "init", "-q"], check=True)
+    subprocess.run([str(warm_environment() / "bin/dvc"), "init", "-q"], check=True)
     Path("experiment.yaml").write_text("")
     same, old, new = cached(b"config"), cached(b"1" * 2_000_000), cached(b"2" * 3_000_000)
     listings = [[{"md5": same, "relpath": "config"}, {"md5": part, "relpath": "weights"}] for part in (old, new)]
@@ -152,7 +152,7 @@ def test_what_only_an_earlier_commit_needs_is_named_with_its_size() -> None:
 def test_gc_deletes_what_it_said_and_history_only_where_it_is_told_to(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "executable", str(ENVIRONMENT / "bin/python"))
+    monkeypatch.setattr(sys, "executable", str(warm_environment() / "bin/python"))
     before = objects()
     monkeypatch.setenv("DRY", "1")
     assert collect_garbage.main([]) == 0 and objects() == before

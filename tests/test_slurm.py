@@ -37,6 +37,7 @@ from slurm_experiments import (
     statuses,
     train_jobs,
 )
+from warm.environment import use, warm_environment
 from written_tables import promise
 from written_tables import tell as tell_row
 
@@ -57,7 +58,7 @@ def tell(fault: str, how: str, outcome: str) -> None:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small experiment, finished by the local backend and never disturbed."""
-    folder = bake(tmp_path_factory.mktemp("local"))
+    folder = use(warm_environment(), bake(tmp_path_factory.mktemp("local")))
     make(folder, None, "all")
     return folder
 

@@ -9,7 +9,8 @@ import pytest
 from conftest import Bake
 from ftexp.data.splits import make_split
 from ftexp.ground.yamlfile import load_yaml
-from test_pipeline import VENV, make, results
+from test_pipeline import make, results
+from warm.environment import warm_environment
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 RUNS = ["base_short", "base_prose", *(f"{style}_n{n}_s{s}" for style in ("short", "prose") for n in (160, 640) for s in (1, 2))]
@@ -68,7 +69,7 @@ def test_its_design_is_stamped_with_its_data(bake: Bake) -> None:
 @pytest.mark.slow
 def test_from_640_respondents_the_model_learns_more_than_the_majority_and_the_base_knows_nothing(bake: Bake) -> None:
     folder = bake(experiment_name="survey", design=str(DATA / "survey.yaml"))
-    make(folder, "setup", f"VENV={VENV}")
+    make(folder, "setup", f"VENV={warm_environment()}")
     make(folder, "all", "ONLY=base_short short_n160_s1 short_n640_s1")
     table = results(folder)
     scores = {run: float(table[run]["score"]) for run in ("base_short", "short_n160_s1", "short_n640_s1")}

@@ -20,6 +20,7 @@ from ftexp.life.template_files import SINGLE_FILES, files_of_template
 from ftexp.life.upgrading import _kept_path
 from ftexp.state.work import stages_of
 from test_staleness import finish, states
+from warm.environment import use, warm_environment
 
 STAMPED = "{{cookiecutter.experiment_name}}"
 DATASET, CHAT, PLAN = "scripts/ftexp/trainers/torchtune/components/dataset.py", "scripts/ftexp/models/chat.py", "scripts/plan.py"
@@ -38,7 +39,7 @@ def template(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def _finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("upgrade") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
+    use(warm_environment(), shutil.copytree(baked_once, folder, symlinks=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert stamp.main([]) == 0 and split_stage.main([]) == 0

@@ -24,7 +24,8 @@ from ftexp.life.rehearsal import local_site
 from ftexp.trainers import tracking
 from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
 from ftexp.trainers.tracking import missing_key
-from test_pipeline import VENV, bake_small, edit, make
+from test_pipeline import bake_small, edit, make
+from warm.environment import warm_environment
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 JOB_TEMPLATE = (TEMPLATE / "{{cookiecutter.experiment_name}}" / "job.slurm.template").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(folder / "site.yaml", "jobs: null", "jobs: 1")
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in SECRETS.items()), encoding="utf-8")
     (folder / ".env").chmod(0o600)
-    make(folder, "setup", f"VENV={VENV}")
+    make(folder, "setup", f"VENV={warm_environment()}")
     make(folder, "all")
     subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
     return folder
