@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import written_tables
+from helpers import written_tables
 from warm.environment import REAL_ENVIRONMENT  # and one warm environment is named for all workers
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -74,7 +74,7 @@ def experiment(baked_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture(scope="session")
 def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated experiment of three factors with one failed cell, reported; not to be changed."""
-    from simulated_survey import make_survey
+    from helpers.simulated_survey import make_survey
 
     folder = tmp_path_factory.mktemp("survey")
     make_survey(folder)

@@ -1,0 +1,1 @@
+"""What tests of several rooms share: experiments, models, clusters, tables that tests write."""

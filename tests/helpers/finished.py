@@ -1,0 +1,35 @@
+"""Runs whose stages are done by what stands for their products, and the statuses that follow."""
+
+from collections import Counter
+
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.state.publishing import write_manifest
+from ftexp.state.status_words import STAGES
+from ftexp.state.work import Work, stages_of
+
+
+def finish(run: str, stages: tuple[str, ...]) -> None:
+    """Products and manifests of a run's stages."""
+    places, document = paths.RunPaths(run), next(each for each in planned_runs() if each["run"] == run)
+    for stage in stages:
+        folder = places.checkpoint_dir if stage == "train" else places.eval_dir
+        folder.mkdir()
+        (folder / "product").write_text(run)
+        if stage == "train":
+            places.train_csv.write_text("step,epoch,loss\n1,1,2.0\n")
+        write_manifest(run, stage, Work().inputs(document, stage))
+
+
+def states() -> tuple[str, str]:
+    """How many trainings and how many evaluations are in which status, and why."""
+    work, runs = Work(), planned_runs()
+    found: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
+    for run in runs:
+        for stage in stages_of(run):
+            state = work.state(run, stage)
+            reason = f" ({state.reason})" if state.reason else ""
+            is_later = state.status == "waiting" and state.reason.startswith("its training is ")
+            found[stage]["waiting for their training" if is_later else state.status + reason] += 1
+    train, evaluation = (", ".join(f"{count} {word}" for word, count in found[stage].items()) for stage in STAGES)
+    return train, evaluation

@@ -1,0 +1,102 @@
+"""Tables in docs/ that the tests write: a row for everything that was promised, when all of it was tried and passed.
+
+The tests may run in several processes: each row, and what is promised, is a file of its own until the session ends.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FAULTS = """\
+# Faults on a Slurm cluster, and what comes of them
+
+Written by `make test-slurm`, which injects each fault into an experiment on real Slurm daemons. After every one of them
+`make submit eval wait report` completed the experiment, and results.csv and the adapter were, byte for byte, those of a local run
+that nothing had disturbed. (Of the submit cap: every run was trained once, and scored.)
+
+| fault | how injected | what came of it |
+|---|---|---|
+"""
+MISTAKES = """\
+# Mistakes, and what is said of them
+
+Written by `make test`, which makes each mistake in an experiment that has none, and looks for the message; those of the kind
+`config` are made in a config of torchtune's, without an experiment. Nothing is trained and nothing lost; a warning does not stop
+a run. The last column is what `tune validate` (torchtune 0.6.1) says of the same config. Where ftexp stops before there is a
+config there is nothing to ask it about, and of other bad input it is not asked.
+
+| | mistake | what is said | `tune validate` |
+|---|---|---|---|
+"""
+SHIPPED = """\
+# The configs that torchtune ships, checked
+
+Written by `make test`: every supervised config of torchtune 0.6.1, pointed at a tiny model of its family, is checked by
+`python scripts/validate.py CONFIG`. It passes, or is refused with the reason; a warning says where torchtune's own component does
+something else than its name says.
+
+| config | recipe | family | outcome | warning |
+|---|---|---|---|---|
+"""
+MODELS = """\
+# Models and recipes
+
+Written by `make test`, on a tiny random model of each family in Hugging Face's layout; of the real models no weights were at
+hand, and no GPU. *Config*: the config that torchtune ships for the nearest shape. A run's config takes from it only what does
+not depend on the model (optimizer, loss, ...), so that where torchtune ships none for a family, Llama's serves. *Tensors*:
+every tensor of the checkpoint has its place in the model, every parameter its tensor. *Tokens*: training and evaluation give
+the same ids for every row. *Export*: after a training of so many steps, LoRA on every layer that can have some, the model as
+evaluation loads it gives the logits of the model as trained, and the base does not. A distributed recipe writes its checkpoint
+by the same code; two processes are compared with one for Qwen2 (`tests/trainers/test_distributed.py`).
+
+| models | recipe | config | tensors | tokens | export | trains on the CPU; or why it is refused |
+|---|---|---|---|---|---|---|
+"""
+STALENESS = """\
+# What becomes stale
+
+Written by `make test`, which makes each change in an experiment of four runs and two controls whose every stage is done, stamps
+and splits as `make all` does, and asks for the status. What is `ready` or `stale` is what `make all` does next; nothing
+that was done is deleted before its successor is there. The report, which takes seconds, is made again whenever something that it
+shows has changed.
+
+| after a change of | trainings | evaluations | |
+|---|---|---|---|
+"""
+HEADERS = {"models": MODELS, "staleness": STALENESS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+LONGEST = 200
+# Set in the first process, and inherited by those that it starts.
+ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))
+
+
+def promise(table: str, keys: Sequence[str]) -> None:
+    """Say which rows a table must have, in their order."""
+    (ROWS / f"{table}.promised").write_text(json.dumps(list(keys)), encoding="utf-8")
+
+
+def tell(table: str, key: str, cells: Sequence[str]) -> None:
+    """Note a row; cells are cut where a reader has read enough."""
+    name = re.sub(r"\W+", "-", key)
+    short = [cell if len(cell) <= LONGEST else f"{cell[:LONGEST]} ..." for cell in cells]
+    row = [cell.replace("|", "\\|").replace("\n", " ") for cell in short]
+    (ROWS / f"{table}.{name}.row").write_text(json.dumps([key, row], ensure_ascii=False), encoding="utf-8")
+
+
+def write_tables() -> list[Path]:
+    """Write every table of which all promised rows are there; return their files."""
+    return [written for table, header in HEADERS.items() if (written := _write(table, header))]
+
+
+def _write(table: str, header: str) -> Path | None:
+    promised = ROWS / f"{table}.promised"
+    rows = dict(json.loads(path.read_text(encoding="utf-8")) for path in ROWS.glob(f"{table}.*.row"))
+    if not promised.is_file() or set(json.loads(promised.read_text(encoding="utf-8"))) != set(rows):
+        return None
+    keys = json.loads(promised.read_text(encoding="utf-8"))
+    path = DOCS / f"{table}.md"
+    path.write_text(header + "".join(f"| {' | '.join(rows[key])} |\n" for key in keys), encoding="utf-8")
+    return path

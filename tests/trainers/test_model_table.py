@@ -1,0 +1,59 @@
+"""docs/models.md: families by recipes, what is proved of each, and what is refused with the reason."""
+
+from pathlib import Path
+
+import pytest
+from ftexp.design.settings import check_setting
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune.checks.support import refusals
+from ftexp.trainers.torchtune.families import family_of
+from helpers.model_table import FAMILIES, WAYS, checked_row
+from helpers.tiny_models import make_experiment
+from helpers.written_tables import promise, tell
+
+DISTRIBUTED = {"LoRA, distributed": "lora_finetune_distributed", "full, distributed": "full_finetune_distributed"}
+REFUSED_MODELS = {
+    "vision models": {"model_type": "mllama"}, "Mixtral": {"model_type": "mixtral"}, "Gemma 3": {"model_type": "gemma3_text"},
+    "Qwen3": {"model_type": "qwen3"},
+}
+REFUSED_RECIPES = {"QAT": "qat_distributed", "DPO": "lora_dpo_single_device", "PPO": "ppo_full_finetune_single_device"}
+DORA = {"model": {"_component_": "torchtune.models.llama3.lora_llama3", "use_dora": True}}
+NONE = ["refused", "", "", ""]
+
+promise("models", [
+    *(f"{family} {kind}" for family in FAMILIES for kind in (*WAYS, *DISTRIBUTED)), *REFUSED_MODELS, *REFUSED_RECIPES, "DoRA",
+])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", DISTRIBUTED)
+def test_a_config_of_a_distributed_recipe_is_checked(
+    kind: str, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = make_experiment(
+        tmp_path / "tiny", family, FAMILIES[family], constants={"recipe": DISTRIBUTED[kind]}, evaluation={"max_tokens": 24},
+    )
+    monkeypatch.chdir(experiment.root)
+    row, _ = checked_row(family, kind)
+    tell("models", f"{family} {kind}", [*row, "as on one device", "no: torchtune wants a GPU"])
+
+
+@pytest.mark.parametrize("name", REFUSED_MODELS)
+def test_a_model_of_another_kind_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(UserError) as refused:
+        family_of({**REFUSED_MODELS[name], "hidden_size": 64, "num_attention_heads": 4}, Path("config.json"))
+    tell("models", name, [name, "any", *NONE, str(refused.value).removeprefix("config.json: ")])
+
+
+@pytest.mark.parametrize("name", REFUSED_RECIPES)
+def test_a_recipe_of_another_kind_is_refused_with_the_reason(name: str) -> None:
+    said = check_setting("recipe", REFUSED_RECIPES[name])
+    assert said and said.startswith("is refused, because ")
+    assert refusals({}, REFUSED_RECIPES[name])
+    tell("models", name, ["any", name, *NONE, f"recipe: {said}"])
+
+
+def test_dora_is_refused_with_the_reason() -> None:
+    [said] = refusals(DORA, "lora_finetune_single_device")
+    assert said.startswith("model.use_dora: is refused: torchtune 0.6.1 exports a DoRA adapter wrongly")
+    tell("models", "DoRA", ["any", "DoRA", *NONE, said])
