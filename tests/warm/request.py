@@ -12,13 +12,13 @@ PYTHONS = ("python", "python3")
 # Libraries read these when they are imported, so a command whose value differs from the server's needs a process of its own.
 # A trailing * stands for any rest. Not here: HOME and XDG_CACHE_HOME, OMP_NUM_THREADS and Python's switches below, which
 # `child.py` follows; what is read when it is needed (TOKENIZERS_PARALLELISM, TORCHINDUCTOR_CACHE_DIR, WANDB_*, DVC_*,
-# INSPECT_*); CUDA_*, since the server is for machines without a GPU; offline, below.
+# INSPECT_*); PYTHON, a variable of our Makefiles; CUDA_*, since the server is for machines without a GPU; offline, below.
 _READ_AT_IMPORT = (
     "PYTHON*", "LC_*", "LANG", "LANGUAGE", "TZ", "LD_*", "MALLOC_*", "GLIBC_TUNABLES", "OMP_*", "MKL_*", "KMP_*", "OPENBLAS_*",
     "GOTO_*", "NPY_*", "NUMPY_*", "SCIPY_*", "ARROW_*", "MPL*", "HF_*", "HUGGINGFACE_*", "TRANSFORMERS_*", "TORCH*", "PYTORCH_*",
     "ATEN_*", "DNNL_*", "ONEDNN_*",
 )
-_FOLLOWED = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR")
+_FOLLOWED = ("PYTHON", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR")
 # The libraries go offline where one of them is true.
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 _TRUE = ("1", "ON", "YES", "TRUE")
