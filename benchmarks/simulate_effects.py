@@ -2,7 +2,7 @@
 
 Answers come from a logit model (items, clusters, runs, items by run, items by factor), which the estimator does not assume.
 Fast path: tables are made once per row; per experiment the functions that `effects` itself calls (cells_of, contrasts_of,
-run_weights, measured, estimates) run on matrices; tests/effects/test_effects.py holds both paths to the same numbers.
+run_weights, measured, estimates) run on matrices; tests/effects/test_intervals.py holds both paths to the same numbers.
 Reads nothing. Writes nothing; prints a markdown table.
 Command: OMP_NUM_THREADS=1 python benchmarks/simulate_effects.py [experiments a row, 2000]
 """

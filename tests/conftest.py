@@ -16,8 +16,10 @@ HOME = Path(tempfile.mkdtemp(prefix="ftexp-home-"))
 ENVIRONMENT = REAL_ENVIRONMENT
 # The longest first: 5 minutes to half a minute each on two cores.
 LONGEST = (
-    "test_pipeline.py", "test_proofs.py", "test_wandb.py", "test_rehearsal.py", "test_staleness.py", "test_upgrade.py",
-    "test_job_troubles.py", "test_secrets.py", "test_distributed.py", "test_chat_templates.py", "test_training_components.py",
+    "test_demo.py", "test_kills.py", "test_proofs.py", "test_wandb.py", "test_unfinished_experiment.py", "test_by_hand.py",
+    "test_whole_rehearsals.py", "test_finished_experiment.py", "test_changed_experiment.py", "test_staleness.py",
+    "test_upgrade.py", "test_job_troubles.py", "test_secrets.py", "test_distributed.py", "test_chat_templates.py",
+    "test_training_components.py",
 )
 
 # Before anything is imported: a ~/.cookiecutterrc of the machine must not answer questions, no hub must be asked.

@@ -1,7 +1,7 @@
 """Whatever stands in experiment.yaml, site.yaml or an answer: it is planned, or refused by a message, and never a traceback.
 
 The keys come from the tables that the code itself checks by, so that a new key is tried as soon as it is there. Longer, with
-other examples each time: FTEXP_FUZZ=5000 .venv/bin/python -m pytest tests/test_fuzz.py
+other examples each time: FTEXP_FUZZ=5000 .venv/bin/python -m pytest tests/design/test_fuzz.py
 """
 
 import contextlib

@@ -1,59 +1,19 @@
 """experiment.yaml: every mistake is one message that names the key, all of them at once, and none is a crash."""
 
-import copy
-import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from ftexp.design import sections, settings_table
-from ftexp.design.planning import HEADER
 from ftexp.design.runs import expand
-from ftexp.design.spec import TOP_KEYS, check_experiment, read_experiment
-from ftexp.ground.errors import UserError
-from ftexp.ground.yamlfile import dump_yaml, parse_yaml
-
-GOOD = """\
-experiment: caps
-question: Does rank matter?
-recipe: lora_finetune_single_device
-data:
-  source: data/raw/words.json
-  split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0}
-  input: input
-  output: output
-prompt: {system: null, user: "{input}", date: 2026-01-01}
-factors:
-  lora_rank: [2, 16]
-  optimizer.weight_decay: [0, 0.1]
-  corpus: {small: {data.source: data/raw/small.json, lr: 1e-4}, large: {data.source: data/raw/large.json, lr: 1e-3}}
-design: factorial
-constants: {model: tiny, epochs: 3, clip_grad_norm: 1.0}
-controls: {base: true}
-evaluation: {scorer: exact, max_tokens: 16}
-naming: {lora_rank: rank}
-"""
-
-
-def _mistakes(text: str) -> list[str]:
-    """The messages for a document; none where it is accepted."""
-    try:
-        expand(check_experiment(parse_yaml(text, "experiment.yaml"), "experiment.yaml"))
-    except UserError as error:
-        return str(error).splitlines()
-    return []
-
-
-def _with(old: str, new: str) -> str:
-    assert GOOD.count(old) == 1
-    return GOOD.replace(old, new)
+from ftexp.design.spec import check_experiment
+from ftexp.ground.yamlfile import parse_yaml
+from helpers.good_document import GOOD, alter, mistakes_of
 
 
 def test_the_good_document_is_accepted() -> None:
-    assert _mistakes(GOOD) == []
+    assert mistakes_of(GOOD) == []
 
 
 UNKNOWN_KEYS = [
@@ -85,7 +45,7 @@ UNKNOWN_KEYS = [
 
 @pytest.mark.parametrize(("old", "new", "message"), UNKNOWN_KEYS)
 def test_an_unknown_key_is_refused_and_the_nearest_named(old: str, new: str, message: str) -> None:
-    assert any(m.startswith(f"experiment.yaml: {message}") for m in _mistakes(_with(old, new))), _mistakes(_with(old, new))
+    assert any(m.startswith(f"experiment.yaml: {message}") for m in mistakes_of(alter(old, new))), mistakes_of(alter(old, new))
 
 
 WRONG_VALUES = [
@@ -197,14 +157,14 @@ WRONG_VALUES = [
 
 @pytest.mark.parametrize(("old", "new", "message"), WRONG_VALUES)
 def test_a_wrong_value_is_refused_by_its_key(old: str, new: str, message: str) -> None:
-    messages = _mistakes(_with(old, new))
+    messages = mistakes_of(alter(old, new))
     assert any(m.startswith(f"experiment.yaml: {message}") for m in messages), messages
 
 
 def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
     plain = check_experiment(parse_yaml(GOOD, "experiment.yaml"), "experiment.yaml")
     assert plain.analysis == {"primary": "exact", "metrics": [], "cluster": None, "groups": []} and plain.baseline == {}
-    text = _with("max_tokens: 16", "max_tokens: 16, primary: macro_f1, metrics: [macro_f1], cluster: passage, groups: [language]")
+    text = alter("max_tokens: 16", "max_tokens: 16, primary: macro_f1, metrics: [macro_f1], cluster: passage, groups: [language]")
     text = text.replace("controls:", "baseline: {lora_rank: 16, optimizer.weight_decay: 0.10, corpus: large}\ncontrols:")
     read = check_experiment(parse_yaml(text, "experiment.yaml"), "experiment.yaml")
     assert read.analysis == {"primary": "macro_f1", "metrics": ["macro_f1"], "cluster": "passage", "groups": ["language"]}
@@ -214,62 +174,15 @@ def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
 
 @pytest.mark.parametrize("said", ["", "temperature: 0", "temperature: 0.0, top_p: 1, epochs: 1, seed: 0"])
 def test_greedy_answers_are_the_default_however_they_are_spelt(said: str) -> None:
-    read = check_experiment(parse_yaml(_with("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
+    read = check_experiment(parse_yaml(alter("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
     assert read.evaluation == {"scorer": "exact", "max_tokens": 64}
 
 
 @pytest.mark.parametrize("said", ["temperature: 1", "temperature: 1.0, top_p: 1", "seed: 0, temperature: 1, top_p: 1.0"])
 def test_sampled_answers_have_defaults_and_one_spelling(said: str) -> None:
-    read = check_experiment(parse_yaml(_with("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
+    read = check_experiment(parse_yaml(alter("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
     wanted = {"scorer": "exact", "max_tokens": 64, "temperature": 1.0, "top_p": 1.0, "seed": 0, "epochs": 1}
     assert repr(read.evaluation) == repr(wanted)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [1, 2\nb: 3\n", "experiment.yaml: line 2, column 2: not readable as YAML"),
-        ("a: 1\nb: 2\na: 3\n", "experiment.yaml: line 3, column 1: not readable as YAML: key 'a' stands twice."),
-        ("a: {b: 1, b: 2}\n", "experiment.yaml: line 1, column 11: not readable as YAML: key 'b' stands twice."),
-        ("? [a]\n: b\n", "experiment.yaml: line 1, column 3: not readable as YAML: found unhashable key."),
-        ("a: !!python/object:os.system x\n", "experiment.yaml: line 1, column 4: not readable as YAML"),
-        ("a: &x [*x]\n", "experiment.yaml: not readable as YAML: an alias holds itself"),
-        ('a: "\\ud83d"\n', "experiment.yaml: not readable as YAML: 'utf-8' codec"),
-        ("- a\n", "experiment.yaml: must be a mapping of keys such as question, data, factors, got a list."),
-        ("", "experiment.yaml: must be a mapping of keys such as question, data, factors, got nothing."),
-    ],
-)
-def test_malformed_yaml_is_reported_with_its_place(text: str, message: str) -> None:
-    assert _mistakes(text)[0].startswith(message), _mistakes(text)
-
-
-def test_bytes_that_are_no_text_and_a_missing_file_are_one_message(tmp_path: Path) -> None:
-    path = tmp_path / "experiment.yaml"
-    with pytest.raises(UserError, match="^experiment.yaml: there is no such file"):
-        read_experiment(path)
-    path.write_bytes(b"a: \xff\n")
-    with pytest.raises(UserError, match="^experiment.yaml: not UTF-8 text, at byte 3"):
-        read_experiment(path)
-
-
-def test_yaml_is_read_as_a_scientist_reads_it() -> None:
-    text = "{a: 3e-4, b: on, c: no, d: 12:30:00, e: 010, f: 1E3, g: -.5, h: 2026-01-01, i: y, j: null, k: 0x10, l: 1_000}"
-    read = parse_yaml(text, "x")
-    assert read["a"] == 3e-4 and isinstance(read["a"], float)
-    assert [read["b"], read["c"], read["d"], read["i"], read["k"], read["l"]] == ["on", "no", "12:30:00", "y", "0x10", "1_000"]
-    assert (read["e"], read["f"], read["g"], read["j"]) == (10, 1000.0, -0.5, None)
-    assert read["h"].isoformat() == "2026-01-01"
-
-
-@pytest.mark.parametrize(
-    "value", ["3e-4", "on", "no", "12:30:00", "1_000", "null", "~", "", "true", "2026-01-01", "a: b", "=", "<<", "é\n#"]
-)
-def test_a_text_that_we_write_is_read_back_by_us_and_by_omegaconf(value: str) -> None:
-    from omegaconf import OmegaConf
-
-    text = dump_yaml({"key": value})
-    assert parse_yaml(text, "x") == {"key": value}
-    assert OmegaConf.to_container(OmegaConf.create(text)) == {"key": value}
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
@@ -283,7 +196,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
         ("max_tokens: 16", "max_tokens: x", ""),
     ):
         text = text.replace(old, new)
-    keys = [message.split(": ")[1] for message in _mistakes(text)]
+    keys = [message.split(": ")[1] for message in mistakes_of(text)]
     assert sorted(keys) == ["constants.epoch", "data.split", "desing", "evaluation.max_tokens", "experiment", "prompt.sytem"]
 
 
@@ -310,7 +223,7 @@ def test_a_mistake_writes_nothing(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     for name in ("words", "small", "large"):
         (data / f"{name}.json").write_text(str([{"input": f"w{i}", "output": "W"} for i in range(40)]).replace("'", '"'))
-    (tmp_path / "experiment.yaml").write_text(_with("[2, 16]", "[2, -16]"))
+    (tmp_path / "experiment.yaml").write_text(alter("[2, 16]", "[2, -16]"))
     before = sorted(tmp_path.rglob("*"))
     result = _plan(tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
@@ -324,112 +237,3 @@ def test_a_mistake_writes_nothing(tmp_path: Path) -> None:
 def _plan(folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(REPOSITORY / "scripts" / "plan.py")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-HOSTILE: list[Any] = [
-    None,
-    True,
-    0,
-    -1,
-    10**400,
-    1.5,
-    float("nan"),
-    float("inf"),
-    -0.0,
-    "",
-    "{",
-    "{input",
-    "{}",
-    "a/b",
-    "../x",
-    "3e-4",
-    "on",
-    "${x}",
-    "'\"`\n",
-    "x" * 300,
-    "é",
-    [],
-    [[]],
-    [None],
-    {},
-    {"a": {}},
-    {"": 1},
-    {"lr": 1},
-    {1: 2},
-    b"x",
-    [{"a": [1]}],
-    {"a": {"lr": 1}, "A": {"lr": 2}},
-]
-
-
-def _nodes(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all nodes below the root."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [found for key, child in pairs for found in [(*path, key), *_nodes(child, (*path, key))]]
-
-
-def _mutate(document: Any, dice: random.Random) -> Any:
-    """One to three nodes deleted, replaced or renamed."""
-    document = copy.deepcopy(document)
-    for _ in range(dice.randint(1, 3)):
-        *parents, last = dice.choice(_nodes(document) or [("experiment",)])
-        holder = document
-        for key in parents:
-            holder = holder[key]
-        action = dice.choice(("delete", "replace", "replace", "rename", "add"))
-        if action == "delete" and last in (holder if isinstance(holder, dict) else range(len(holder))):
-            del holder[last]
-        elif action in ("rename", "add") and isinstance(holder, dict):
-            key = dice.choice(["", "x", 5, None, "lr", "data.split", "data.source", "prompt.user", "a.b", "optimizer.", "model"])
-            holder[key] = holder.pop(last) if action == "rename" else copy.deepcopy(dice.choice(HOSTILE))
-        else:
-            holder[last] = copy.deepcopy(dice.choice(HOSTILE))
-    return document
-
-
-def test_a_random_mutation_is_accepted_or_ends_in_one_message() -> None:
-    good, dice, refused = parse_yaml(GOOD, "x"), random.Random(0), 0
-    for _ in range(1500):
-        document = _mutate(good, dice)
-        try:
-            for run in expand(check_experiment(document, "experiment.yaml")):
-                assert len(run.id) <= 120 and "/" not in run.id
-        except UserError as error:
-            assert all(line.startswith("experiment.yaml: ") for line in str(error).splitlines() if line), error
-            refused += 1
-        except Exception as error:
-            raise AssertionError(f"{type(error).__name__}: {error}\n{document}") from error
-    assert 500 < refused < 1500
-
-
-def test_the_settings_table_is_current() -> None:
-    command = "PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/settings.md"
-    text = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert text == settings_table.settings_table(), f"accept the change by: {command}"
-
-
-def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
-    keys = {
-        "data": sections.DATA_KEYS,
-        "data.split": sections.SPLIT_KEYS,
-        "prompt": sections.PROMPT_KEYS,
-        "evaluation": (*sections.EVALUATION_KEYS, *sections.SAMPLING, *sections.ANALYSIS_KEYS),
-        "controls": ("base",),
-    }
-    accepted = {f"{section}.{key}" for section, names in keys.items() for key in names} | set(TOP_KEYS)
-    assert set(settings_table.documented_keys()) == accepted - set(keys)
-
-
-def test_what_we_write_is_read_by_a_fast_parser_to_the_same_values() -> None:
-    import yaml
-    from ftexp.ground.yamlfile import OUR_FIRST_LINE, _FastLoader, _Loader
-
-    assert issubclass(_FastLoader, yaml.CSafeLoader), "the lock's PyYAML has libyaml"
-    assert OUR_FIRST_LINE.match(HEADER)
-    texts = [GOOD, *(path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "sites").glob("*.yaml")))]
-    texts += ["{a: 3e-4, b: on, c: 12:30:00, d: 010, e: -.5, f: 2026-01-01, g: ~, h: 'x\\n'}"]
-    for text in texts:
-        assert repr(yaml.load(HEADER + text, Loader=_FastLoader)) == repr(yaml.load(text, Loader=_Loader))
-    assert _mistakes(HEADER + "a: [1, 2\nb: 3\n")[0].startswith("experiment.yaml: line 3, column 2: not readable as YAML")
-    for text in ("[" * 100_000, "- " * 50_000, "{" * 5_000):
-        assert _mistakes(text)[0].startswith("experiment.yaml:")

@@ -1,17 +1,13 @@
-"""make rehearse: a design made small and still the same, runs that stand for all, tiny models, and the real thing untouched."""
+"""make rehearse: a design made small and still the same, runs that stand for all, and a folder of its own."""
 
 import hashlib
-import itertools
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from conftest import REPOSITORY
-from cookiecutter.main import cookiecutter
 from ftexp.design.planning import plan_runs
 from ftexp.design.runs import Run, expand
 from ftexp.design.spec import Experiment, check_experiment
@@ -23,11 +19,6 @@ from ftexp.jobs.site import read_site
 from ftexp.life.covering_set import FEW, covering_runs
 from ftexp.life.rehearsal import LOG, TEST_ROWS, local_site, open_folder, trim_test_rows
 from ftexp.life.small_design import changes_in_words, small_document, small_values
-from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
-from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
-from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
-from helpers.tiny_models import make_tiny_model
-from warm.environment import warm_environment
 
 ROWS = [{"input": f"word {number}", "output": f"WORD {number}", "kind": number % 4} for number in range(200)]
 WHAT = ("model", "recipe", "lora_rank", "lr", "loss", "seed", "max_seq_len")
@@ -248,68 +239,6 @@ def test_a_clusters_site_becomes_this_machines_and_stays_valid(tmp_path: Path) -
         assert "modules" not in local_site(was, has_modules=False)
 
 
-GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
-
-
-@pytest.mark.parametrize(("real", "tiny"), [
-    (GQA, {"num_key_value_heads": 2}),
-    ({**GQA, "num_key_value_heads": 32}, {"num_key_value_heads": 4}),
-    ({**GQA, "num_key_value_heads": 1}, {"num_key_value_heads": 1}),
-    ({**GQA, "head_dim": 64}, {"num_key_value_heads": 2, "head_dim": 64}),
-    ({**GQA, "head_dim": 256}, {"num_key_value_heads": 2, "head_dim": 128}),
-    ({"num_attention_heads": 32, "hidden_size": 2048}, {}),
-    ({**GQA, "layer_types": ["a", "b"] * 9}, {"num_key_value_heads": 2, "layer_types": ["a", "b"]}),
-])
-def test_a_tiny_shape_is_of_the_real_ones_kind(real: dict[str, Any], tiny: dict[str, Any]) -> None:
-    kept = {"vocab_size": 50_000, "rope_theta": 5e5, "sliding_window": 4096, "intermediate_size": 8192, "num_hidden_layers": 30}
-    small = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
-    assert tiny_shape({**kept, **real}) == {**kept, **small, **tiny}
-
-
-FAMILIES_MADE = ("qwen2", "llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")
-
-
-@pytest.mark.parametrize("family", FAMILIES_MADE)
-def test_a_tiny_copy_is_of_the_same_family_with_matrices_that_can_be_quantised(family: str, tmp_path: Path) -> None:
-    source, target = tmp_path / "real", tmp_path / "tiny"
-    make_tiny_model(source, family, "llama3", is_sharded=True)
-    for path in source.glob("*.safetensors"):
-        path.unlink()
-    make_tiny_copy(source, target)
-    real, tiny = (read_json(folder / "config.json") for folder in (source, target))
-    assert family_of(tiny, target) == family_of(real, source)
-    sizes = {"num_layers", "num_heads", "num_kv_heads", "embed_dim", "intermediate_dim", "head_dim"}
-    before, after = (dimensions(family, shape) for shape in (real, tiny))
-    assert {key: value for key, value in before.items() if key not in sizes} == {k: v for k, v in after.items() if k not in sizes}
-    tensors = read_header(target / "model.safetensors")
-    inner = [tensor.numel() for name, tensor in tensors.items() if tensor.dim() == 2 and ".layers." in name]
-    assert len(inner) >= 8 and all(count % 16384 == 0 for count in inner)
-    names = {path.name for path in source.iterdir() if not path.name.endswith(".index.json")}
-    assert {path.name for path in target.iterdir()} == {*names, "model.safetensors"}
-    assert all((source / n).read_bytes() == (target / n).read_bytes() for n in names - {"config.json"})
-
-
-def test_every_family_is_copied() -> None:
-    assert set(FAMILIES_MADE) == set(FAMILIES)
-
-
-def test_a_tiny_copy_is_the_same_at_every_call(tmp_path: Path) -> None:
-    make_tiny_model(tmp_path / "real", "qwen2", "chatml")
-    for name in ("one", "two"):
-        make_tiny_copy(tmp_path / "real", tmp_path / name)
-    assert len({(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")}) == 1
-
-
-def test_a_model_that_cannot_be_trained_is_refused_as_stamp_refuses_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no folder"):
-        make_tiny_copy(tmp_path / "nowhere", tmp_path / "tiny")
-    (tmp_path / "real").mkdir()
-    (tmp_path / "real/config.json").write_text('{"model_type": "mixtral"}')
-    with pytest.raises(UserError, match="config.json: model_type: is 'mixtral', and supported are"):
-        make_tiny_copy(tmp_path / "real", tmp_path / "tiny")
-    assert not (tmp_path / "tiny").exists()
-
-
 def test_test_rows_are_few_and_evenly_spaced() -> None:
     for name, count in (("many", 100), ("few", 3)):
         folder = Path("rehearsal/data/splits") / name
@@ -343,127 +272,3 @@ def test_a_folder_that_is_not_ours_and_a_rehearsal_under_way_are_left_alone() ->
         child.wait()
     with open_folder():
         assert [path.name for path in Path("rehearsal").iterdir()] == [LOG.name] and LOG.read_text() == ""
-
-
-# Whole rehearsals, in a process of their own
-
-
-SITE = """\
-backend: slurm
-models: {models}
-modules: [no-such-module/1.0]
-setup: export FTEXP_TEST=1
-device: cuda
-account: lab
-train: {{time_min: 60, mem_gb: 64, cpus: 4, gpus: 4}}
-eval: {{time_min: 60, mem_gb: 64, cpus: 4, gpus: 1}}
-sizes: {{1B: {{train: {{gpus: 8}}}}}}
-"""
-DESIGN = """\
-experiment: two
-question: Which model, for how long?
-recipe: lora_finetune_distributed
-data: {source: words.json, split: {train: 0.5, validation: 0, test: 0.5}, input: input, output: output}
-prompt: {user: "{kind}: {input}"}
-factors:
-  model: [org/llama, gemma]
-  epochs: [5, 50]
-constants: {batch_size: 16, warmup_steps: 10, optimizer.weight_decay: 0.1}
-evaluation: {max_tokens: 24, metrics: [macro_f1], cluster: passage, groups: [kind]}
-"""
-
-
-@pytest.fixture(scope="module")
-def clusters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An experiment for a cluster, two models of two families without their weights, set up and not run."""
-    root = tmp_path_factory.mktemp("a cluster")
-    for name, family in {"org/llama": "llama3_2", "gemma": "gemma2"}.items():
-        make_tiny_model(root / "models" / name, family, "llama3")
-    rows = [
-        {"input": f"word {n}", "output": "yes" if n % 3 else "no", "kind": "ab"[n % 2], "passage": n // 2} for n in range(120)
-    ]
-    (root / "words.json").write_text(json.dumps(rows), encoding="utf-8")
-    (root / "design.yaml").write_text(DESIGN, encoding="utf-8")
-    (root / "here.yaml").write_text(SITE.format(models=root / "models"), encoding="utf-8")
-    answers = {"experiment_name": "two", "design": str(root / "design.yaml"), "site": str(root / "here.yaml"), "model": "gemma"}
-    cookiecutter(str(REPOSITORY), no_input=True, extra_context=answers, output_dir=str(root), default_config=True)
-    made = make(root / "two", "setup", f"VENV={warm_environment()}")
-    assert made.returncode == 0, made.stderr
-    for path in root.glob("models/**/*.safetensors"):
-        path.unlink()
-    return root / "two"
-
-
-def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", *words], cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file, link and folder but the rehearsal's, with its time and content."""
-    found = {}
-    for path in itertools.chain([folder], folder.rglob("*")):
-        name = path.relative_to(folder)
-        if name.parts[:1] not in (("rehearsal",), (".venv",)) and name != Path():
-            content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-            found[str(name)] = (path.lstat().st_mtime_ns, content)
-    return found
-
-
-def test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched(clusters: Path) -> None:
-    """Scaled RoPE and Gemma 2, no weights, no GPU, no Slurm, from within a Slurm job and another make."""
-    before = snapshot(clusters)
-    made = make(clusters, "rehearse", SLURM_JOB_ID="1", SLURM_CPUS_PER_TASK="1", MAKEFLAGS="k")
-    assert made.returncode == 0, made.stdout + made.stderr
-    assert snapshot(clusters) == before
-    for text in (
-        "rehearsed: 4 runs and 2 controls of 4 runs and 2 controls, every stage, in ", "org/llama: its weights are not here",
-        "recipe: lora_finetune_single_device for lora_finetune_distributed", "epochs: 1, 2 for 5, 50", "warmup_steps: 1 for 10",
-        "no-such-module/1.0 not loaded", "make submit DRY=1", str(clusters / "rehearsal/report.html"),
-    ):
-        assert text in made.stdout, made.stdout
-    folder = clusters / "rehearsal"
-    assert all(f"rehearse: {stage} " in made.stderr for stage in ("setup", "split", "validate", "submit", "eval", "report"))
-    assert "Rehearsal, its numbers mean nothing: Which model" in (folder / "report.html").read_text(encoding="utf-8")
-    ids = [f"{model}_e{epochs}" for model in ("org-llama", "gemma") for epochs in (5, 50)]
-    assert all((folder / f"runs/{run}/{stage}.json").is_file() for run in ids for stage in ("train", "eval"))
-    script = (folder / f"runs/{ids[0]}/finetune.slurm").read_text(encoding="utf-8")
-    assert "export FTEXP_TEST=1" in script and "module load" not in script
-    config = yaml.safe_load((folder / f"runs/{ids[0]}/finetune.yaml").read_text(encoding="utf-8"))
-    assert config["optimizer"]["weight_decay"] == 0.1
-
-
-def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Path) -> None:
-    """An override that every check accepts and the loss refuses; then a shell line that does not work."""
-    path, site = clusters / "experiment.yaml", clusters / "site.yaml"
-    whole, whole_site = path.read_text(encoding="utf-8"), site.read_text(encoding="utf-8")
-    try:
-        path.write_text(whole.replace("optimizer.weight_decay: 0.1", "loss.num_output_chunks: 0"), encoding="utf-8")
-        made = make(clusters, "rehearse", "ONLY=gemma_e5")
-        assert made.returncode != 0 and "Traceback (most recent call last)" not in made.stdout
-        for text in (
-            "rehearse: 1 run and 1 control of 4 runs and 2 controls", "runs/gemma_e5: train failed", "submit   FAILED",
-            "the end of rehearsal/runs/gemma_e5/train.log:", "greater than 0, got: 0",
-            "The rehearsal failed at `make submit`. All that was printed is in rehearsal/rehearsal.log.",
-        ):
-            assert text in made.stderr, made.stderr
-        path.write_text(whole, encoding="utf-8")
-        site.write_text(whole_site.replace("setup: export FTEXP_TEST=1", "setup: source /no/such/environment"), encoding="utf-8")
-        made = make(clusters, "rehearse", "ONLY=gemma_e5")
-        assert made.returncode != 0 and "/no/such/environment: No such file" in made.stderr, made.stderr
-        assert "its job ended before its work began; see above, and `setup` and `modules` in site.yaml" in made.stderr
-    finally:
-        path.write_text(whole, encoding="utf-8")
-        site.write_text(whole_site, encoding="utf-8")
-
-
-def test_a_folder_without_a_tokenizer_fails_as_validate_would(clusters: Path) -> None:
-    moved = {path: path.rename(path.with_suffix(".away")) for path in clusters.parent.glob("models/gemma/tokenizer*")}
-    try:
-        made = make(clusters, "rehearse")
-        assert made.returncode != 0 and "models/gemma: has no tokenizer" in made.stderr, made.stderr
-        assert "failed at `make validate`" in made.stderr
-    finally:
-        for path, away in moved.items():
-            away.rename(path)

@@ -1,6 +1,6 @@
 """Troubles of the machine: a full disk, no permission, two commands at once, a clock that is set back, a kill in the middle.
 
-Kills while configs are validated, while a run trains, is evaluated or is recorded: test_pipeline. Between the files of an epoch:
+Kills while configs are validated, while a run trains, is evaluated or is recorded: test_kills. Between the files of an epoch:
 test_training_components. On a cluster: test_slurm.
 """
 

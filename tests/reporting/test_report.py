@@ -3,7 +3,6 @@
 import functools
 import html
 import json
-import math
 import os
 import re
 import shutil
@@ -18,12 +17,10 @@ from ftexp.data.items import Item, read_test_items
 from ftexp.design.planning import read_run
 from ftexp.evaluation.inspect_logs import Answer, UnusableLog, log_path, read_log
 from ftexp.ground import paths
-from ftexp.reporting.plots import Curve, Point, curves_plot, factor_plot, smooth
-from ftexp.results.table import RunFacts, controls_by_run, estimate, number, paired_difference
+from ftexp.results.table import controls_by_run, number
 from ftexp.state import work as state
 from ftexp.state.code_version import code_versions
 from ftexp.state.publishing import write_manifest
-from ftexp.state.status_words import State
 from ftexp.state.work import Work, outputs_of
 from helpers.fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, record_job, results, write_log
 
@@ -223,37 +220,6 @@ def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Pat
     assert second == Answer(lines[1]["item"], 1, "<b>no</b>", 0.0)
 
 
-def answered(scores: str, order: int = 1, cluster_size: int = 1) -> RunFacts:
-    """A run that answered items i0, i1, ... with these scores."""
-    items = {f"i{k}": Item(f"i{k}", "in", "target", f"c{k // cluster_size}", ()) for k in range(len(scores))}
-    answers = tuple(Answer(f"i{k}", 1, "answer", float(score)) for k, score in enumerate(scores))[::order]
-    return RunFacts({"run": "r"}, {}, State("done"), State("done"), items, answers)
-
-
-def test_score_and_its_error_equal_hand_computation() -> None:
-    found = answered("1110").score
-    assert found is not None and (found.n, found.mean) == (4, 0.75)
-    assert found.se is not None and math.isclose(found.se, math.sqrt((3 * 0.0625 + 0.5625) / 3 / 4))
-    assert estimate([1.0], ["c"]).se is None
-
-
-def test_the_error_over_clusters_equals_hand_computation() -> None:
-    # mean 0.5; the clusters' sums of deviations are 1, 0 and -1: G / (G - 1) * 2 = 3
-    found = answered("110100", cluster_size=2).score
-    assert found is not None and found.se is not None and math.isclose(found.se, math.sqrt(3) / 6)
-    alone = answered("1101", cluster_size=4).score
-    assert alone is not None and alone.se is None
-
-
-def test_paired_difference_equals_hand_computation() -> None:
-    # differences 1, 0, 0, -1, 1, by id and not by position: mean 1/5, sum of squares around it 3 - 5/25 = 2.8
-    difference = paired_difference(answered("11001"), answered("01010", order=-1))
-    assert difference is not None and difference.n == 5
-    assert math.isclose(difference.mean, 0.2)
-    assert difference.se is not None and math.isclose(difference.se, math.sqrt(2.8 / 4 / 5))
-    assert paired_difference(answered("111"), answered("11")) is None
-
-
 def test_the_difference_in_the_table_is_against_the_runs_own_control(experiment: Path) -> None:
     wording = "wording: {plain: {prompt.user: '{input}'}, told: {prompt.user: 'caps {input}'}}"
     plan(EXPERIMENT.replace("lora_rank: [2, 16]", wording).replace("seed: [1, 2]", "seed: [1]"))
@@ -395,19 +361,3 @@ def test_a_run_folder_outside_the_design_is_named_and_not_reported(experiment: P
     Path("runs/r99_lr1e-4_s1").mkdir()
     make_report()
     assert "r99" not in paths.RESULTS_CSV.read_text() and "r99_lr1e-4_s1" in paths.REPORT_HTML.read_text()
-
-
-def test_plots_cope_with_one_level_no_control_names_and_nothing() -> None:
-    assert factor_plot("lr", [1e-4], [], metric="exact").picture is None and curves_plot([]).picture is None
-    for levels in ([0.1], ["small", "large"], [None, True, "x"], [1, 2, 3], [1e-5, 1.0], [["q"], ["q", "k"]]):
-        points = [Point({"f": level, "seed": 1}, 0.5, None) for level in levels]
-        assert factor_plot("f", levels, points, metric="exact").picture
-    many = [Point({"f": 1, "g": g, "h": h}, 0.1 * h, 0.1 * g) for g in range(4) for h in range(5)]
-    assert factor_plot("f", [1, 2], many, metric="exact").picture
-    assert curves_plot([Curve({"f": 1}, [1, 2], [2.0, math.nan])]).picture
-
-
-def test_smoothing_keeps_a_constant_and_averages_around_each_step() -> None:
-    assert smooth([2.0] * 5, 3) == [2.0] * 5
-    assert smooth([0.0, 3.0, 6.0], 3) == [1.5, 3.0, 4.5]
-    assert smooth([1.0, 5.0], 1) == [1.0, 5.0]

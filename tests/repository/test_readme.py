@@ -11,14 +11,14 @@ from ftexp.design.spec import check_experiment
 from ftexp.ground.yamlfile import parse_yaml
 
 PAGES = {"template": REPOSITORY / "README.md", "experiment": REPOSITORY / "{{cookiecutter.experiment_name}}/README.md"}
-DEMO = "test_pipeline.py::test_the_demo_answers_its_question"
-ALL = "test_pipeline.py::test_make_all_fills_every_row"
-SETUP = "test_pipeline.py::test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_by_it"
+DEMO = "test_demo.py::test_the_demo_answers_its_question"
+ALL = "test_finished_experiment.py::test_make_all_fills_every_row"
+SETUP = "test_finished_experiment.py::test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_by_it"
 PLAN = "test_template.py::test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived"
-REHEARSE = "test_rehearsal.py::test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched"
-BARE = "test_pipeline.py::test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen"
+REHEARSE = "test_whole_rehearsals.py::test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched"
+BARE = "test_by_hand.py::test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen"
 INSPECT = "test_evaluation.py::test_inspect_eval_needs_nothing_but_the_runs_file"
-BUNDLE = "test_pipeline.py::test_the_logs_are_published_by_the_command_of_the_experiments_readme"
+BUNDLE = "test_by_hand.py::test_the_logs_are_published_by_the_command_of_the_experiments_readme"
 SLURM = "test_slurm.py::test_the_demo_gives_the_results_of_the_local_backend"
 PUSHED = "test_sharing.py::test_a_clone_gives_the_same_bytes_pulled_at_once_or_run_again"
 HERE = "test_readme.py::test_the_commands_that_stamp_an_experiment_stamp_one"
@@ -68,11 +68,12 @@ def where_run(command: str) -> str | None:
 def test_every_command_of_the_readmes_is_run_by_a_test() -> None:
     found = [command for page in PAGES.values() for command in commands(page)]
     assert not [command for command in found if where_run(command) is None]
+    files = {path.name: path for path in (REPOSITORY / "tests").rglob("test_*.py")}
     for key, where in COMMANDS.items():
         assert any(command.startswith(key) for command in found), f"no page has {key}"
         if where != NOT_HERE:
             file, _, test = where.partition("::")
-            assert f"def {test}(" in (REPOSITORY / "tests" / file).read_text(encoding="utf-8"), where
+            assert f"def {test}(" in files[file].read_text(encoding="utf-8"), where
 
 
 def test_the_commands_that_stamp_an_experiment_stamp_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

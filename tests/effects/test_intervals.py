@@ -1,0 +1,209 @@
+"""Errors, degrees of freedom, intervals and p-values of effects: against statsmodels, definitions and simulations."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+from conftest import REPOSITORY
+from ftexp.effects import Analysis, effects, means
+from ftexp.effects.errors import UnusableTable
+from helpers.effect_tables import TWO, UNBOUNDED, is_empty, pick, planned, scored, simulated
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+
+@pytest.mark.parametrize("cluster_size", [1, 7])
+def test_v_item_equals_statsmodels_cluster_robust_ols(cluster_size: int) -> None:
+    """With statsmodels' default correction, G / (G - 1) * (N - 1) / (N - K), of which the second factor is 1 as K = 1."""
+    runs = planned(TWO, 2)
+    scores = simulated(runs, 300, cluster_size=cluster_size)
+    wide = scores.pivot(index="item", columns="run", values="score")
+    y, x = [wide[[f"{a}_{b}_s{s}" for b in (1, 2) for s in (1, 2)]].mean(axis=1) for a in ("y", "x")]
+    clusters = np.arange(300) // cluster_size
+    fit = sm.OLS((y - x).to_numpy(), np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": clusters, "use_correction": True})
+    row = pick(effects(scores, runs, Analysis(TWO, "match")), "main", factor="a")
+    assert row["se_items"] == pytest.approx(fit.bse[0], rel=1e-9)
+    assert row["estimate"] == pytest.approx(fit.params[0])
+    assert row["df"] == len(set(clusters)) - 1
+
+
+def test_v_seed_equals_the_analysis_of_variance_of_run_means() -> None:
+    runs = planned(TWO, 3)
+    runs = runs[runs["run"] != "y_2_s3"]
+    scores = simulated(runs, 300)
+    of_runs = runs[runs["kind"] == "trained"].merge(scores.groupby("run")["score"].mean(), on="run")
+    fit = smf.ols("score ~ C(a) * C(b)", of_runs).fit()
+    table = effects(scores, runs, Analysis(TWO, "match"))
+    row = pick(table, "main", "recipe", factor="a")
+    weights = 3 * 3 * (1 / 6) ** 2 + 2 * (1 / 4) ** 2
+    assert row["se_seeds"] ** 2 == pytest.approx(fit.mse_resid * weights)
+    assert pick(table, "level", "recipe", factor="a")["se_seeds"] ** 2 == pytest.approx(fit.mse_resid * 2 / 3)
+    assert fit.df_resid == 7
+
+
+def test_v_and_its_degrees_of_freedom_are_those_of_the_definition() -> None:
+    runs = planned({"a": ["x", "y"]}, 3, has_control=False)
+    scores = simulated(runs, 250)
+    row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match")), "level", "recipe")
+    y = scores.pivot(index="run", columns="item", values="score").loc[runs["run"]].to_numpy().reshape(2, 3, 250)
+    c = y[1].mean(axis=0) - y[0].mean(axis=0)
+    v_item, w2 = c.var(ddof=1) / 250, 2 / 3
+    v_seed = y.mean(axis=2).var(axis=1, ddof=1).mean() * w2
+    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=2, keepdims=True) + y.mean(axis=(1, 2), keepdims=True)
+    s2_is = (residual**2).sum() / (4 * 249)
+    variance = max(v_item + v_seed - s2_is * w2 / 250, v_item, v_seed)
+    assert row["se"] ** 2 == pytest.approx(variance)
+    assert row["df"] == pytest.approx(variance**2 / (v_item**2 / 249 + v_seed**2 / 4))
+
+
+def test_an_average_against_the_control_uses_per_seed_means_where_seeds_move_the_cells_together() -> None:
+    runs = planned(TWO, 3)
+    rng = np.random.default_rng(0)
+    chance = {1: 0.3, 2: 0.5, 3: 0.7}
+    scores = scored({run: rng.random(250) < chance.get(seed, 0.5) for run, seed in zip(runs["run"], runs["seed"], strict=True)})
+    row = pick(effects(scores, runs, Analysis(TWO, "match")), "average", "recipe")
+    of_run = scores.groupby("run")["score"].mean()
+    by_seed = [of_run[runs.loc[(runs["seed"] == seed), "run"]].mean() for seed in (1, 2, 3)]
+    assert row["se_seeds"] == pytest.approx(np.std(by_seed, ddof=1) / np.sqrt(3))
+    assert row["method"].endswith("per-seed means") and 2 < row["df"] < 3
+
+
+def test_an_average_over_cells_of_one_seed_keeps_the_pooled_seed_variance() -> None:
+    runs = planned(TWO, 2)
+    runs = runs[~runs["run"].isin(["x_1_s2", "x_2_s2"])]
+    scores = simulated(runs, 250)
+    table = effects(scores, runs, Analysis(TWO, "match"))
+    s2 = pick(table, "level", "recipe", factor="b")["se_seeds"] ** 2 / 2
+    row = pick(table, "average", "recipe")
+    assert row["se_seeds"] ** 2 == pytest.approx(s2 * (2 / 16 + 4 / 64)) and row["method"].endswith("pooled within cells")
+
+
+def test_holm_equals_multipletests_within_family_and_scope() -> None:
+    levels = {"f": [1, 2, 3, 4], "g": ["p", "q"]}
+    runs = planned(levels, 2)
+    table = effects(simulated(runs, 100), runs, Analysis(levels, "match"))
+    for _, rows in table.groupby(["family", "scope"]):
+        np.testing.assert_allclose(rows["p_holm"], multipletests(rows["p"], method="holm")[1])
+    assert table["family"].nunique() == table["kind"].nunique() == 6
+
+
+def test_wilson_equals_proportion_confint() -> None:
+    table = means(scored({"r": [1] * 7 + [0] * 13, "s": [1] * 20}))
+    for (_, row), successes in zip(table.iterrows(), (7, 20), strict=True):
+        assert (row["low"], row["high"]) == pytest.approx(proportion_confint(successes, 20, method="wilson"))
+        assert row["method"] == "Wilson"
+    clustered = means(scored({"r": [1, 1, 0, 0, 1, 0]}, cluster_size=2)).iloc[0]
+    assert clustered["method"] == "t over clusters" and clustered["n_clusters"] == 3
+
+
+def test_pseudo_items_are_bonett_and_prices_adjusted_interval() -> None:
+    runs = planned({"a": ["x", "y"]}, has_control=False)
+    table = effects(scored({"x_s1": [0] * 20, "y_s1": [1] * 5 + [0] * 15}), runs, Analysis({"a": ["x", "y"]}, "match"))
+    row = pick(table, "level")
+    gained, lost = 6 / 22, 1 / 22
+    assert row["estimate"] == 0.25
+    assert (row["low"] + row["high"]) / 2 == pytest.approx(gained - lost)
+    assert row["se"] ** 2 == pytest.approx((gained + lost - (gained - lost) ** 2) / 21)  # they divide by n + 2 = 22
+    assert "pseudo-items" in row["method"]
+
+
+def test_all_or_nothing_still_has_an_interval() -> None:
+    runs = planned({"a": ["x", "y"]}, has_control=False)
+    row = pick(effects(scored({"x_s1": [0] * 400, "y_s1": [1] * 400}), runs, Analysis({"a": ["x", "y"]}, "match")), "level")
+    assert 0.97 < row["low"] < row["high"] < 1.01 and row["p"] < 1e-9 and "pseudo-items" in row["method"]
+
+
+def test_test_sets_apart_by_design_are_contrasted_unpaired() -> None:
+    runs = planned({"a": ["x", "y"]}, has_control=False)
+    rng = np.random.default_rng(3)
+    x, y = (rng.random(size) < 0.5 for size in (300, 400))
+    other = scored({"y_s1": y})
+    scores = pd.concat([scored({"x_s1": x}), other.assign(item="other" + other["item"], cluster="other" + other["item"])])
+    row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", test_set_factors=["a"])), "level")
+    parts = [v.var(ddof=1) / len(v) for v in (x.astype(float), y.astype(float))]
+    assert row["se"] ** 2 == pytest.approx(sum(parts))
+    assert row["df"] == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 299 + parts[1] ** 2 / 399))
+    assert row["n_items"] == 700 and row["flags"] == "unpaired" and row["method"].startswith("unpaired")
+
+
+def test_one_item_says_nothing_about_others() -> None:
+    runs = planned({"a": ["x", "y"]})
+    row = pick(effects(scored({"base": [0], "x_s1": [0], "y_s1": [1]}), runs, Analysis({"a": ["x", "y"]}, "match")), "level")
+    assert is_empty(row) and row["reason"] == "one item, or one cluster, says nothing about others"
+
+
+def test_scores_without_bounds_that_do_not_vary_have_an_estimate_but_no_interval() -> None:
+    runs = planned({"a": ["x", "y"]})
+    scores = scored({"base": [0, 0], "x_s1": [3, 3], "y_s1": [5, 5]})
+    row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", ranges=UNBOUNDED)), "level")
+    assert row["estimate"] == 2 and row[["low", "high", "p", "df"]].isna().all() and "do not vary" in row["reason"]
+
+
+def test_no_interval_reaches_past_what_the_range_allows() -> None:
+    runs = planned(TWO, 2)
+    values = {run: np.ones(30) if "y" in run else np.zeros(30) for run in runs["run"]}
+    table = effects(scored(values), runs, Analysis(TWO, "match"))
+    main = pick(table, "main", factor="a")
+    assert main["high"] == 1.0 and 0 < main["low"] < 1 and main["p"] < 0.05
+    assert pick(table, "interaction")["high"] <= 2.0
+    unbounded = pick(effects(scored(values), runs, Analysis(TWO, "match", ranges=UNBOUNDED)), "main", factor="a")
+    assert unbounded["estimate"] == 1.0
+
+
+def test_a_metric_that_is_no_mean_is_bootstrapped_over_clusters_with_v_seed() -> None:
+    runs = planned({"a": ["x", "y"]}, 2)
+    scores = simulated(runs, 120, cluster_size=4)
+    linear = effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", ranges=UNBOUNDED))
+    boot = scores.assign(metric="agree", target=1.0, prediction=scores["score"], score=np.nan)
+    analysis = Analysis(
+        {"a": ["x", "y"]}, "agree", ranges={"agree": None}, resamples=400,
+        custom={"agree": lambda target, prediction: float((target == prediction).mean())},
+    )
+    table = effects(boot, runs, analysis)
+    np.testing.assert_allclose(table["estimate"], linear["estimate"], atol=1e-12)
+    np.testing.assert_allclose(table["se_seeds"], linear["se_seeds"], atol=1e-12)
+    np.testing.assert_allclose(table["se_items"], linear["se_items"], rtol=0.15)
+    np.testing.assert_allclose(table["se"], linear["se"], rtol=0.15)
+    assert table["method"].str.contains("bootstrap of clusters").all()
+    pd.testing.assert_frame_equal(effects(boot, runs, analysis), table)
+
+
+def test_resamples_in_which_a_metric_is_not_defined_are_left_out_and_counted() -> None:
+    runs = planned({"a": ["x", "y"]})
+    target = [0, 0, 0, 0, 1, 1] * 2
+    scores = simulated(runs, 12).assign(metric="recall")
+    scores = scores.assign(target=target * 3, prediction=scores["score"])
+    recall = {"recall": lambda t, p: float(p[t == 1].mean()) if (t == 1).any() else float("nan")}
+    table = effects(scores, runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall, resamples=300))
+    assert table["reason"].str.contains(r"\d of 300 resamples left out").all()
+    with pytest.raises(UnusableTable, match="prediction: missing column"):
+        effects(scores.drop(columns="prediction"), runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall))
+
+
+def test_the_simulations_fast_path_gives_the_numbers_of_effects() -> None:
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    import simulate_effects as simulation
+
+    row = simulation.Row(items=60, seeds=2)
+    found = simulation.simulate(row, experiments=1, sizes=simulation.EFFECTS, seed=5)
+    setting = simulation.setting_of(row, simulation.EFFECTS)
+    values, _ = simulation.experiment(setting, np.random.default_rng(5))
+    runs = simulation.table_of_runs(row)
+    table = effects(scored(dict(zip(runs["run"], values, strict=True))), runs, Analysis({"a": [0, 1], "b": [0, 1]}, "match"))
+    for scope in ("models", "recipe"):
+        np.testing.assert_allclose(table.loc[table["scope"] == scope, "p"], found[f"{scope} p"][0])
+
+
+@pytest.mark.slow
+def test_intervals_of_both_scopes_cover_the_truth() -> None:
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    import simulate_effects as simulation
+
+    for index, row in enumerate([simulation.Row(), simulation.Row(seeds=2, mean=0.2), simulation.Row(seeds=5, mean=0.8)]):
+        found = simulation.simulate(row, experiments=2000, sizes=simulation.EFFECTS, seed=index)
+        for scope in ("models", "recipe"):
+            assert 0.93 <= found[scope].mean() <= 0.97
+        assert found["z"].mean() < 0.93

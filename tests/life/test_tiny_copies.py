@@ -1,0 +1,73 @@
+"""Tiny models that stand for real ones in a rehearsal."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import read_json
+from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
+from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
+from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
+from helpers.tiny_models import make_tiny_model
+
+GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
+
+
+@pytest.mark.parametrize(("real", "tiny"), [
+    (GQA, {"num_key_value_heads": 2}),
+    ({**GQA, "num_key_value_heads": 32}, {"num_key_value_heads": 4}),
+    ({**GQA, "num_key_value_heads": 1}, {"num_key_value_heads": 1}),
+    ({**GQA, "head_dim": 64}, {"num_key_value_heads": 2, "head_dim": 64}),
+    ({**GQA, "head_dim": 256}, {"num_key_value_heads": 2, "head_dim": 128}),
+    ({"num_attention_heads": 32, "hidden_size": 2048}, {}),
+    ({**GQA, "layer_types": ["a", "b"] * 9}, {"num_key_value_heads": 2, "layer_types": ["a", "b"]}),
+])
+def test_a_tiny_shape_is_of_the_real_ones_kind(real: dict[str, Any], tiny: dict[str, Any]) -> None:
+    kept = {"vocab_size": 50_000, "rope_theta": 5e5, "sliding_window": 4096, "intermediate_size": 8192, "num_hidden_layers": 30}
+    small = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
+    assert tiny_shape({**kept, **real}) == {**kept, **small, **tiny}
+
+
+FAMILIES_MADE = ("qwen2", "llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")
+
+
+@pytest.mark.parametrize("family", FAMILIES_MADE)
+def test_a_tiny_copy_is_of_the_same_family_with_matrices_that_can_be_quantised(family: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "real", tmp_path / "tiny"
+    make_tiny_model(source, family, "llama3", is_sharded=True)
+    for path in source.glob("*.safetensors"):
+        path.unlink()
+    make_tiny_copy(source, target)
+    real, tiny = (read_json(folder / "config.json") for folder in (source, target))
+    assert family_of(tiny, target) == family_of(real, source)
+    sizes = {"num_layers", "num_heads", "num_kv_heads", "embed_dim", "intermediate_dim", "head_dim"}
+    before, after = (dimensions(family, shape) for shape in (real, tiny))
+    assert {key: value for key, value in before.items() if key not in sizes} == {k: v for k, v in after.items() if k not in sizes}
+    tensors = read_header(target / "model.safetensors")
+    inner = [tensor.numel() for name, tensor in tensors.items() if tensor.dim() == 2 and ".layers." in name]
+    assert len(inner) >= 8 and all(count % 16384 == 0 for count in inner)
+    names = {path.name for path in source.iterdir() if not path.name.endswith(".index.json")}
+    assert {path.name for path in target.iterdir()} == {*names, "model.safetensors"}
+    assert all((source / n).read_bytes() == (target / n).read_bytes() for n in names - {"config.json"})
+
+
+def test_every_family_is_copied() -> None:
+    assert set(FAMILIES_MADE) == set(FAMILIES)
+
+
+def test_a_tiny_copy_is_the_same_at_every_call(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "real", "qwen2", "chatml")
+    for name in ("one", "two"):
+        make_tiny_copy(tmp_path / "real", tmp_path / name)
+    assert len({(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")}) == 1
+
+
+def test_a_model_that_cannot_be_trained_is_refused_as_stamp_refuses_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no folder"):
+        make_tiny_copy(tmp_path / "nowhere", tmp_path / "tiny")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/config.json").write_text('{"model_type": "mixtral"}')
+    with pytest.raises(UserError, match="config.json: model_type: is 'mixtral', and supported are"):
+        make_tiny_copy(tmp_path / "real", tmp_path / "tiny")
+    assert not (tmp_path / "tiny").exists()
