@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 def _make_splits() -> None:
     hashes = FileHashes(paths.HASHES_JSON)
-    data_by_split = {run["split"]: run["data"] for run in planned_runs()}
+    data_by_split = {run.split: run.data for run in planned_runs()}
     for name, data in data_by_split.items():
         inputs = _inputs(data, hashes)
         if not _is_current(name, inputs, hashes):

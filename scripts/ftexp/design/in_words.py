@@ -15,7 +15,8 @@ from ftexp.design.combinations import (
     levels_in_words,
 )
 from ftexp.design.planning import cell
-from ftexp.design.runs import Run, abbreviation, level_text
+from ftexp.design.run import Run
+from ftexp.design.runs import abbreviation, level_text
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
 

@@ -1,43 +1,17 @@
 """The design: from factors to runs, each with an id that is a function of its own levels only."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
+from ftexp.design.run import Run
 from ftexp.design.sections import check_sources
 from ftexp.design.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.ground.errors import Findings, UserError
 
 ID_LIMIT = 120
-
-
-@dataclass
-class Run:
-    """One run of the design.
-
-    Attributes:
-        id: `<abbreviation><level>` of every factor in declared order; a control is `base[_<its levels>]`.
-        kind: `trained` or `control`.
-        levels: Per factor the level's label; for a control only the factors that concern it.
-        settings: Short names with their values, derived ones included; `quantize_base` only where it is true.
-        overrides: torchtune keys that constants or levels set.
-        rows: Rows of the training part, None where they cannot be counted here.
-        problems: What is wrong with this run only; a run with problems is not stamped.
-    """
-
-    id: str
-    kind: str
-    levels: dict[str, Any]
-    settings: dict[str, Any]
-    overrides: dict[str, Any]
-    data: dict[str, Any]
-    prompt: dict[str, Any]
-    evaluation: dict[str, Any]
-    steps: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
 
 
 def expand(experiment: Experiment) -> list[Run]:
@@ -79,8 +53,9 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
     if not settings["quantize_base"]:
         del settings["quantize_base"]
     return Run(
-        id=_run_id(experiment, kind, levels), kind=kind, levels={name: level.label for name, level in levels.items()},
-        settings=settings, overrides=overrides, data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
+        experiment=experiment.name, id=_run_id(experiment, kind, levels), kind=kind,
+        levels={name: level.label for name, level in levels.items()}, settings=settings, overrides=overrides,
+        data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
     )
 
 

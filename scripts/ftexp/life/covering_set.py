@@ -1,6 +1,7 @@
 """Which runs of a design stand for all of it: few of them, in which every level of every factor comes at least once."""
 
-from ftexp.design.runs import Run, control_key, level_text
+from ftexp.design.run import Run
+from ftexp.design.runs import control_key, level_text
 from ftexp.design.settings import SEED
 from ftexp.ground.options import Options
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ftexp.data.splits import PARTS
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words
+from ftexp.design.run import Run
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
@@ -80,10 +81,10 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     ) + "\n"
 
 
-def design_in_words(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> str:
+def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     """One sentence: how many runs, of what, against what."""
-    trained = sum(run["kind"] == "trained" for run in runs)
-    controls = [run["run"] for run in runs if run["kind"] == "control"]
+    trained = sum(run.kind == "trained" for run in runs)
+    controls = [run.id for run in runs if run.kind == "control"]
     kind = kind_in_words(experiment).replace(" x ", " × ") if experiment.factors else "a single cell"
     every = ", every combination" if experiment.factors and experiment.design.is_full_factorial() else ""
     notes = reference_in_words(experiment, level_label)
@@ -129,22 +130,22 @@ def _assignments(sets: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {level_label(value)}" for name, value in sets.items())
 
 
-def constants(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def constants(experiment: Experiment, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """What is the same in all trained runs, declared or by default, and what derives from it."""
-    trained = [run for run in runs if run["kind"] == "trained"]
+    trained = [run for run in runs if run.kind == "trained"]
     varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
     found: dict[str, Any] = {}
     for section in ("settings", "overrides", "steps"):
-        for name, value in (trained[0][section] if trained else {}).items():
-            if name not in varied and value is not None and all(run[section].get(name) == value for run in trained):
+        for name, value in (getattr(trained[0], section) if trained else {}).items():
+            if name not in varied and value is not None and all(getattr(run, section).get(name) == value for run in trained):
                 found[name] = value
     return [(name, level_label(value)) for name, value in found.items()]
 
 
-def _split_rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _split_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Sizes of every split and how many repeated inputs each part lost; `None` where it is not made yet."""
     rows = []
-    for name in dict.fromkeys(run["split"] for run in runs):
+    for name in dict.fromkeys(run.split for run in runs):
         path = paths.split_dir(name) / "split.json"
         made = read_json(path) if path.is_file() else {"rows": None, "removed_because_repeated": {}}
         rows.append({"name": name, "sizes": made["rows"], "removed": made["removed_because_repeated"]})

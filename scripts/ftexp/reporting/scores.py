@@ -68,10 +68,10 @@ def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.Data
     controls = controls_by_run(facts.run for facts in all_facts)
     rows = []
     for facts in all_facts:
-        levels = {name: level_label(facts.run["levels"][name]) for name in experiment.factors if name in facts.run["levels"]}
+        levels = {name: level_label(facts.run.levels[name]) for name in experiment.factors if name in facts.run.levels}
         held_up = facts.train if facts.train and facts.train.status != "done" else facts.eval
         rows.append({
-            "run": facts.id, "kind": facts.run["kind"], "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
+            "run": facts.id, "kind": facts.run.kind, "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
             **{name: levels.get(name) for name in experiment.factors if name != SEED},
             "status": held_up.status, "eval_status": facts.eval.status, "reason": held_up.reason,
         })
@@ -84,7 +84,7 @@ def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
     for facts in filter(lambda f: f.answers, all_facts):
         items = [facts.items[answer.item] for answer in facts.answers]
         parts.append(pd.DataFrame({
-            "run": facts.id, "task": task_name(facts.run), "item": [item.id for item in items],
+            "run": facts.id, "task": task_name(facts.run.experiment), "item": [item.id for item in items],
             "epoch": [answer.epoch for answer in facts.answers],
             "cluster": [item.cluster for item in items], "target": [item.target for item in items],
             "completion": [answer.completion for answer in facts.answers], "score": [answer.score for answer in facts.answers],
