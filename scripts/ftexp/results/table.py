@@ -119,7 +119,7 @@ def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) ->
     for facts in all_facts:
         split = facts.run.split
         if facts.eval.status == "done" and split not in items:
-            items[split] = read_test_items(facts.run, analysis)
+            items[split] = read_test_items(facts.run.split, facts.run.data, analysis)
         full.append(_with_contents(facts, items.get(split, {})))
     return full
 
