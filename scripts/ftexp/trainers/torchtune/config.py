@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.run import Run
-from ftexp.design.settings import is_quantized
+from ftexp.design.settings import SETTINGS, Setting, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.folder import read_model_config, weight_files
@@ -84,6 +84,9 @@ def training_config(run: Run) -> dict[str, Any]:
     if run.kind == "trained":
         check_decided(shipped, frozenset(ours), frozenset(run.overrides))
     config |= ours
+    for name, setting in SETTINGS.items():
+        if setting.key and not _is_of_lora(setting):
+            _assign(config, setting.key, settings[name])
     if "output_dir" in config.get("profiler", {}):
         config["profiler"]["output_dir"] = "${output_dir}/profiling_outputs"  # some shipped ones name a folder of a machine
     for key, value in run.overrides.items():
@@ -112,13 +115,24 @@ def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, A
     section |= {
         "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
         "apply_lora_to_mlp": "mlp" in modules,
-        "lora_rank": settings["lora_rank"],
-        "lora_alpha": settings["lora_alpha"],
-        "lora_dropout": shipped.get("lora_dropout", 0.0),
+        **{setting.key.removeprefix("model."): settings[name] for name, setting in SETTINGS.items() if _is_of_lora(setting)},
     }
+    section.setdefault("lora_dropout", shipped.get("lora_dropout", 0.0))
     if FAMILIES[family].has_lora_output:
         section["apply_lora_to_output"] = "output" in modules
     return {**section, "quantize_base": True} if is_nf4 else section
+
+
+def _is_of_lora(setting: Setting) -> bool:
+    return setting.key.startswith("model.lora_")
+
+
+def _assign(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key of a config that has its section."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[last] = value
 
 
 def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
@@ -159,9 +173,9 @@ def _schedule_and_logging(run: Run, config: dict[str, Any]) -> dict[str, Any]:
         "max_steps_per_epoch": None,
         "batch_size": settings["batch_size"],
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
-        "optimizer": {**shipped_optimizer(config), "lr": settings["lr"]},
+        "optimizer": dict(shipped_optimizer(config)),
         "lr_scheduler": {
-            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup", "num_warmup_steps": settings["warmup_steps"],
+            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup",
         },
         "dtype": settings["dtype"],
         "device": None,
@@ -278,4 +292,4 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.split}/train.jsonl"}
     if name.startswith("data."):
         return {"dataset.file": f"data/splits/{run.split}/train.jsonl"}
-    return table.get(name, {name: value})
+    return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})
