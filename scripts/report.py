@@ -45,7 +45,6 @@ from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
 
-MEMORY_JSON = Path(".scratch/report.json")
 MOST_LINES = 60
 
 
@@ -107,7 +106,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
     outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures, *_metrics_files())}
     texts = [conclusion.text for conclusion in said]
-    write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
+    write_json(paths.REPORT_MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
 
@@ -159,10 +158,10 @@ def _pair(state: Any) -> list[str] | None:
 
 def _is_current(key: str) -> bool:
     """Whether every output is there as this command wrote it from the same inputs."""
-    if not MEMORY_JSON.is_file():
+    if not paths.REPORT_MEMORY_JSON.is_file():
         return False
     try:
-        known = read_json(MEMORY_JSON)
+        known = read_json(paths.REPORT_MEMORY_JSON)
         return bool(known["key"] == key) and all(sha256_file(Path(path)) == digest for path, digest in known["outputs"].items())
     except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
         return False
@@ -197,7 +196,7 @@ def _show(run_count: int) -> None:
     """The table on stdout, what is missing on stderr, and what to type next."""
     with paths.RESULTS_CSV.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
-    memory = read_json(MEMORY_JSON)
+    memory = read_json(paths.REPORT_MEMORY_JSON)
     print(text_table(*shown_table(header, rows[:MOST_LINES])))
     if len(rows) > MOST_LINES:
         print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")

@@ -22,7 +22,7 @@ class Rows:
     """
 
     def __init__(self, run: Run, chat: Chat, part: str) -> None:
-        self.file = paths.split_dir(run.split) / f"{part}.jsonl"
+        self.file = paths.split_part(run.split, part)
         self.items: list[Item] = read_items(self.file)
         self.input, self.output = run.data["input"], run.data["output"]
         self._render = lambda item: render_messages(run.prompt, run.data["input"], item["row"])

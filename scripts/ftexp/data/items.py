@@ -41,7 +41,7 @@ def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) 
     Raises:
         UserError: If a row has no value in a column that the analysis names.
     """
-    path = paths.split_dir(split) / "test.jsonl"
+    path = paths.split_part(split, "test")
     lines = read_items(path)
     for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
         if any(line["row"].get(column) is None for line in lines):

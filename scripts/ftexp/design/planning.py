@@ -18,6 +18,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, suggestion
 from ftexp.ground.filesystem import write_if_changed
 from ftexp.ground.memories import YamlMemory
+from ftexp.ground.wording import first_of
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
@@ -198,4 +199,4 @@ def folders_not_in_design(runs: list[str]) -> list[str]:
 
 def some_of(names: list[str]) -> str:
     """The first names, and how many more there are."""
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    return first_of(names, MOST_NAMED)

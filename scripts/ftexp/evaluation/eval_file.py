@@ -55,7 +55,7 @@ def eval_text(run: Run) -> str:
     places = paths.RunPaths(run.id)
     return _TEMPLATE.format(
         run=run.id, kind=run.kind, name=task_name(run.experiment), scorer=run.evaluation["scorer"],
-        max_tokens=run.evaluation["max_tokens"], file=str(paths.split_dir(run.split) / "test.jsonl"),
+        max_tokens=run.evaluation["max_tokens"], file=str(paths.split_part(run.split, "test")),
         system=run.prompt["system"], user=run.prompt["user"], date=run.prompt["date"],
         input=run.data["input"], output=run.data["output"], dtype=run.settings["dtype"],
         base=str(paths.model_dir(run.settings["model"])),

@@ -146,7 +146,7 @@ def _split_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Sizes of every split and how many repeated inputs each part lost; `None` where it is not made yet."""
     rows = []
     for name in dict.fromkeys(run.split for run in runs):
-        path = paths.split_dir(name) / "split.json"
+        path = paths.split_json(name)
         made = read_json(path) if path.is_file() else {"rows": None, "removed_because_repeated": {}}
         rows.append({"name": name, "sizes": made["rows"], "removed": made["removed_because_repeated"]})
     return rows

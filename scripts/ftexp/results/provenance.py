@@ -60,7 +60,7 @@ def _manifest(run: str, stage: str) -> dict[str, Any]:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    split = read_json(paths.split_dir(run.split) / "split.json")
+    split = read_json(paths.split_json(run.split))
     return {"sources": split["inputs"]["sources"], "split": run.split, "rows": split["rows"], "sha256": split["sha256"]}
 
 
@@ -104,7 +104,7 @@ def provenance_of_report(runs: Sequence[Run]) -> list[tuple[str, str]]:
 def _sources(runs: Sequence[Run]) -> str:
     sources: dict[str, str] = {}
     for name in dict.fromkeys(run.split for run in runs):
-        path: Path = paths.split_dir(name) / "split.json"
+        path: Path = paths.split_json(name)
         if path.is_file():
             sources |= read_json(path)["inputs"]["sources"]
     return ", ".join(f"{file} ({digest[:DIGITS]})" for file, digest in sources.items())

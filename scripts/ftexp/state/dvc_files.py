@@ -94,7 +94,7 @@ def record_finished(work: Work, runs: list[Run]) -> None:
 
     A run's stage is finished if its inputs still hash as they did when it ran; others are left alone.
     """
-    has_split = all((paths.split_dir(run.split) / "split.json").is_file() for run in runs)
+    has_split = all((paths.split_json(run.split)).is_file() for run in runs)
     targets = [f"{paths.ROOT_DVC_YAML}:split"] if has_split and not _is_split_recorded(runs) else []
     for run in runs:
         places = paths.RunPaths(run.id)

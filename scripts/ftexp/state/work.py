@@ -139,7 +139,7 @@ class Work:
         self._require_current_split(run)
         return {
             "config": self.hashes.of_yaml(self._there(paths.RunPaths(run.id).finetune_yaml, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_dir(run.split) / "train.jsonl", "make split")),
+            "rows": self.hashes.of(self._there(paths.split_part(run.split, "train"), "make split")),
             "model": self.model_files(run.settings["model"]),
             "code": self.code["training"],
         }
@@ -151,7 +151,7 @@ class Work:
         self._require_current_split(run)
         return {
             "task": self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_dir(run.split) / "test.jsonl", "make split")),
+            "rows": self.hashes.of(self._there(paths.split_part(run.split, "test"), "make split")),
             "model": self.model_files(run.settings["model"]),
             "code": self.code["evaluation"],
         }
@@ -199,7 +199,7 @@ class Work:
         """The split is of the data as it is now."""
         name = run.split
         if name not in self._splits:
-            path = self._there(paths.split_dir(name) / "split.json", "make split")
+            path = self._there(paths.split_json(name), "make split")
             made = (read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
             self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run.data, self.hashes).items())
         if not self._splits[name]:
@@ -216,7 +216,7 @@ class Work:
         Raises:
             Missing: If an input is not there yet.
         """
-        test_file = self._there(paths.split_dir(run.split) / "test.jsonl", "make split")
+        test_file = self._there(paths.split_part(run.split, "test"), "make split")
         self._require_current_split(run)
         facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
         facts["task"] = self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp"))

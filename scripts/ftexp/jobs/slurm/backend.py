@@ -8,6 +8,7 @@ from ftexp.design.run import Run
 from ftexp.ground.errors import UserError
 from ftexp.ground.events import record_event
 from ftexp.ground.options import Options, confirm
+from ftexp.ground.wording import first_of
 from ftexp.jobs.site import Resources, Site
 from ftexp.jobs.slurm import claims, deferred
 from ftexp.jobs.slurm import commands as slurm
@@ -160,11 +161,7 @@ def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: li
         print(f"{stage}: {len(plan.outdated)} jobs wait for inputs that have changed, and are replaced", file=sys.stderr)
     for reason in dict.fromkeys(plan.deferred.values()):
         names = [name for name, why in plan.deferred.items() if why == reason]
-        print(f"{stage}: {len(names)} later ({reason}), by the next call or `make wait`: {_some(names)}", file=sys.stderr)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        print(f"{stage}: {len(names)} later ({reason}), by the next call or `make wait`: {first_of(names, 3)}", file=sys.stderr)
 
 
 def _gpu_hours(asked: Resources) -> float:
