@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.splits import PARTS, Split, make_split, split_name
+from ftexp.design.levels import cell_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.sections import placeholders
@@ -140,20 +141,10 @@ def runs_table(experiment: Experiment, runs: list[Run]) -> str:
     table.writerow(["run", "kind", *experiment.factors, *derived, "problem"])
     for run in runs:
         facts = {**run.settings, **run.steps} if run.kind == "trained" else {}
-        levels = [cell(run.levels.get(name, "")) for name in experiment.factors]
-        table.writerow([run.id, run.kind, *levels, *(cell(facts.get(name, "")) for name in derived), "; ".join(run.problems)])
+        levels = [cell_text(run.levels.get(name, "")) for name in experiment.factors]
+        further = [cell_text(facts.get(name, "")) for name in derived]
+        table.writerow([run.id, run.kind, *levels, *further, "; ".join(run.problems)])
     return text.getvalue()
-
-
-def cell(value: Any) -> str:
-    """A value as it stands in a CSV cell: null is empty, a list is joined by '+'."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
 
 
 def planned_runs() -> list[Run]:

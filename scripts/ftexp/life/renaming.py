@@ -2,9 +2,10 @@
 
 import re
 
+from ftexp.design.levels import id_text
 from ftexp.design.planning import read_run
 from ftexp.design.run import STAGES, Run
-from ftexp.design.runs import abbreviation, level_text
+from ftexp.design.runs import abbreviation
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -55,7 +56,7 @@ def _fingerprint(run: Run) -> str:
 
 def _letters(old_id: str, run: Run) -> dict[str, str] | None:
     """Per factor what stood before its level in the old id; None where the levels themselves have other names."""
-    levels = "_".join(f"([A-Za-z0-9.+-]*?){re.escape(level_text(label))}" for label in run.levels.values())
+    levels = "_".join(f"([A-Za-z0-9.+-]*?){re.escape(id_text(label))}" for label in run.levels.values())
     prefix = "base_" if run.kind == "control" else ""
     match = re.fullmatch(prefix + levels, old_id)
     return dict(zip(run.levels, match.groups(), strict=True)) if match else None
