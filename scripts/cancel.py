@@ -6,6 +6,7 @@ Command: make cancel [ONLY='<patterns>'] [YES=1] (python scripts/cancel.py)
 
 import sys
 
+from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.options import confirm, read_options
@@ -13,7 +14,6 @@ from ftexp.jobs.site import read_site
 from ftexp.jobs.slurm import claims, deferred
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.queue import queue_of
-from ftexp.state.status_words import STAGES
 
 
 def main(arguments: list[str]) -> int:

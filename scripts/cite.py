@@ -26,9 +26,9 @@ def main(arguments: list[str]) -> int:
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     runs = planned_runs()
     name = arguments[0] if arguments else ""
-    if name not in {run["run"] for run in runs}:
+    if name not in {run.id for run in runs}:
         example = "Name one: make cite RUN=<id>. " if not name else ""
-        raise UserError(f"RUN: there is no run '{name}'. {example}{suggestion(name, [run['run'] for run in runs])}")
+        raise UserError(f"RUN: there is no run '{name}'. {example}{suggestion(name, [run.id for run in runs])}")
     work = work_here()
     control = controls_by_run(runs).get(name)
     states = [facts for facts in collect_states(work, runs) if facts.id in (name, control)]
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     result: dict[str, Any] = {key: row[key] for key in RESULT if row[key]}
     if control and own[control].answers:
         result |= {"control": {"run": control, "log": provenance_of_log(own[control].run)}}
-    said = {"experiment": experiment.name, "run": name, "levels": own[name].run["levels"], "result": result, "git": _commit()}
+    said = {"experiment": experiment.name, "run": name, "levels": own[name].run.levels, "result": result, "git": _commit()}
     print(dump_yaml(said | provenance_of_run(own[name].run)), end="")
     return 0
 

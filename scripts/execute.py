@@ -10,13 +10,13 @@ import shutil
 import sys
 from contextlib import nullcontext
 
+from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, of_the_system, run_command
 from ftexp.ground.filesystem import log_to
 from ftexp.ground.own_job import own_job
 from ftexp.jobs.attempt import run_once
 from ftexp.jobs.dot_env import load_secrets
-from ftexp.state.status_words import STAGES
 
 
 def main(arguments: list[str]) -> int:

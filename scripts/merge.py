@@ -23,7 +23,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json",
 def main(arguments: list[str]) -> int:
     """Merge one run's adapter, in the precision of its training, onto the base as it was trained: quantised where that was."""
     paths.require_experiment()
-    runs = {run["run"]: run for run in planned_runs() if run["kind"] == "trained"}
+    runs = {run.id: run for run in planned_runs() if run.kind == "trained"}
     name = arguments[0] if arguments else ""
     if name not in runs:
         raise UserError(f"RUN: there is no trained run '{name}'. {suggestion(name, runs)}")
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if state.status != "done":
         raise UserError(f"runs/{name}: its training is {state.status}, so there is nothing to merge. Run `make submit`.")
     target = paths.RunPaths(name).dir / "merged"
-    _merge(runs[name]["settings"], paths.RunPaths(name), target)
+    _merge(runs[name].settings, paths.RunPaths(name), target)
     print(target)
     return 0
 

@@ -11,7 +11,7 @@ import os
 from ftexp.data.splits import source_paths
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, runs_table, some_of
-from ftexp.design.runs import Run
+from ftexp.design.run import Run
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command

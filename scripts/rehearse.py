@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ftexp.design.planning import make_plan
-from ftexp.design.runs import Run
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.options import read_options

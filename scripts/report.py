@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.planning import folders_not_in_design, planned_runs
+from ftexp.design.run import Run
 from ftexp.design.spec import Experiment, read_experiment
 from ftexp.evaluation.inspect_logs import log_path, logs_not_counted
 from ftexp.ground import paths
@@ -43,9 +44,7 @@ from ftexp.results.table import (
 from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
-from ftexp.state.work import stages_of
 
-MEMORY_JSON = Path(".scratch/report.json")
 MOST_LINES = 60
 
 
@@ -107,7 +106,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
     outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures, *_metrics_files())}
     texts = [conclusion.text for conclusion in said]
-    write_json(MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
+    write_json(paths.REPORT_MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
 
@@ -124,9 +123,9 @@ def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list
             continue
         counted = log_path(facts.run) if facts.answers else None
         why = "another log of this run; its eval.json vouches for one only" if facts.answers else _why_none(facts)
-        found += logs_not_counted(facts.run, counted, why)
+        found += logs_not_counted(facts.id, experiment.name, counted, why)
     for folder in folders_not_in_design([facts.id for facts in all_facts]):
-        found += logs_not_counted({"run": folder, "experiment": experiment.name}, None, "the run is not in the design")
+        found += logs_not_counted(folder, experiment.name, None, "the run is not in the design")
     return found
 
 
@@ -140,9 +139,9 @@ def _key(all_facts: list[RunFacts]) -> str:
     code = Path(__file__).parent
     files = [paths.EXPERIMENT_YAML, paths.RUNS_CSV, paths.TEMPLATE_JSON, *sorted((code / "ftexp").rglob("*.py"))]
     files += [code / "ftexp/reporting/page_template.html", Path(__file__)]
-    files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in stages_of(facts.run)]
-    files += sorted({paths.split_dir(facts.run["split"]) / name for facts in all_facts for name in ("split.json", "test.jsonl")})
-    states = [[facts.run, facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]
+    files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in facts.run.stages]
+    files += sorted({paths.split_dir(facts.run.split) / name for facts in all_facts for name in ("split.json", "test.jsonl")})
+    states = [[facts.run.to_yaml(), facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]
     extra = folders_not_in_design([facts.id for facts in all_facts])
     patterns = ("runs/*/eval/*", ".scratch/eval/*/logs/*")
     logs = [_size_and_time(path) for pattern in patterns for path in sorted(Path().glob(pattern))]
@@ -159,16 +158,16 @@ def _pair(state: Any) -> list[str] | None:
 
 def _is_current(key: str) -> bool:
     """Whether every output is there as this command wrote it from the same inputs."""
-    if not MEMORY_JSON.is_file():
+    if not paths.REPORT_MEMORY_JSON.is_file():
         return False
     try:
-        known = read_json(MEMORY_JSON)
+        known = read_json(paths.REPORT_MEMORY_JSON)
         return bool(known["key"] == key) and all(sha256_file(Path(path)) == digest for path, digest in known["outputs"].items())
     except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
         return False
 
 
-def timing_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def timing_rows(runs: list[Run]) -> list[list[str]]:
     """One row per stage that ran: run, stage, host, started (UTC, ISO 8601), seconds (empty where it did not end).
 
     Job records are not in git: for a stage without one here (in a clone), the row that timings.csv has stays.
@@ -176,12 +175,12 @@ def timing_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
     before = {(row["run"], row["stage"]): row for row in _read_timings()}
     rows = []
     for run in runs:
-        for stage in stages_of(run):
-            job = read_job(run["run"], stage)
+        for stage in run.stages:
+            job = read_job(run.id, stage)
             if job is not None:
-                rows.append([run["run"], stage, job["host"], began_at(job), str(job.get("seconds", ""))])
-            elif (run["run"], stage) in before:
-                rows.append([before[run["run"], stage][name] for name in TIMING_COLUMNS])
+                rows.append([run.id, stage, job["host"], began_at(job), str(job.get("seconds", ""))])
+            elif (run.id, stage) in before:
+                rows.append([before[run.id, stage][name] for name in TIMING_COLUMNS])
     return rows
 
 
@@ -197,7 +196,7 @@ def _show(run_count: int) -> None:
     """The table on stdout, what is missing on stderr, and what to type next."""
     with paths.RESULTS_CSV.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
-    memory = read_json(MEMORY_JSON)
+    memory = read_json(paths.REPORT_MEMORY_JSON)
     print(text_table(*shown_table(header, rows[:MOST_LINES])))
     if len(rows) > MOST_LINES:
         print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")

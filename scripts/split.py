@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 def _make_splits() -> None:
     hashes = FileHashes(paths.HASHES_JSON)
-    data_by_split = {run["split"]: run["data"] for run in planned_runs()}
+    data_by_split = {run.split: run.data for run in planned_runs()}
     for name, data in data_by_split.items():
         inputs = _inputs(data, hashes)
         if not _is_current(name, inputs, hashes):
@@ -43,14 +43,14 @@ def _inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
 
 
 def _is_current(name: str, inputs: dict[str, Any], hashes: FileHashes) -> bool:
-    path = paths.split_dir(name) / "split.json"
+    path = paths.split_json(name)
     if not path.is_file():
         return False
     try:
         made = read_json(path)
     except json.JSONDecodeError:
         return False
-    files = {part: paths.split_dir(name) / f"{part}.jsonl" for part in PARTS}
+    files = {part: paths.split_part(name, part) for part in PARTS}
     return made["inputs"] == inputs and all(f.is_file() and hashes.of(f) == made["sha256"][part] for part, f in files.items())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ftexp.checks.verdicts import grouped
 from ftexp.data.splits import source_paths
-from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, run_document, some_of
+from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, some_of
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.events import record_event
@@ -43,10 +43,7 @@ def _stamp(*, is_partial: bool) -> int:
     site = read_site(paths.SITE_YAML)
     require_link(site)
     experiment, runs = make_plan()
-    documents = [run_document(experiment, run) for run in runs]
-    stamped = generate_files(documents, site)
-    for run, document in zip(runs, documents, strict=True):
-        run.problems = document["problems"]
+    stamped = generate_files(runs, site)
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     renew_readme(experiment, runs)
     _report(changed, stamped.refused, [run.id for run in runs])

@@ -9,14 +9,15 @@ import time
 from typing import Any
 
 from ftexp.design.planning import folders_not_in_design, planned_runs, some_of
+from ftexp.design.run import STAGES, Run
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.options import Options, read_options
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.backends import wait, work_here
 from ftexp.state.job_record import read_job
-from ftexp.state.status_words import STAGES, State
-from ftexp.state.work import Work, stages_of
+from ftexp.state.status_words import State
+from ftexp.state.work import Work
 
 
 def main(arguments: list[str]) -> int:
@@ -25,13 +26,13 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--wait"]:
         return wait()
     runs, options, work = planned_runs(), read_options(), work_here()
-    options.require_picked([run["run"] for run in runs])
+    options.require_picked([run.id for run in runs])
     rows = _rows(work, runs, options)
     work.hashes.save()
     print(text_table(("run", "stage", "status", "job", "time", "reason"), rows))
     if work.queue and work.queue.silence:
         print(f"\nSlurm does not answer ({work.queue.silence}); its jobs are shown as last known", file=sys.stderr)
-    extra = folders_not_in_design([run["run"] for run in runs])
+    extra = folders_not_in_design([run.id for run in runs])
     if extra:
         print(f"\nnot in the design (kept, not reported): {some_of([name + _jobs_of(work, name) for name in extra])}")
     return 0
@@ -44,18 +45,18 @@ def _jobs_of(work: Work, run: str) -> str:
     return f" ({'; '.join(said)}: make cancel ONLY='{run}')" if said else ""
 
 
-def _rows(work: Work, runs: list[dict[str, Any]], options: Options) -> list[tuple[str, ...]]:
-    return [_row(work, run, stage) for run in runs if options.picks(run["run"]) for stage in stages_of(run)]
+def _rows(work: Work, runs: list[Run], options: Options) -> list[tuple[str, ...]]:
+    return [_row(work, run, stage) for run in runs if options.picks(run.id) for stage in run.stages]
 
 
-def _row(work: Work, run: dict[str, Any], stage: str) -> tuple[str, ...]:
+def _row(work: Work, run: Run, stage: str) -> tuple[str, ...]:
     state = work.state(run, stage)
     reason = state.reason
     if stage == "train" and state.status in ("ready", "stale") and work.preflight(run).status != "done":
         reason = "; ".join(filter(None, [reason, work.preflight(run).reason]))
-    record = read_job(run["run"], stage)
+    record = read_job(run.id, stage)
     job = state.job or str((record or {}).get("job_id", ""))
-    return run["run"], stage, state.status, job, state.elapsed or _time(record, state), reason
+    return run.id, stage, state.status, job, state.elapsed or _time(record, state), reason
 
 
 def _time(record: dict[str, Any] | None, state: State) -> str:

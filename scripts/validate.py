@@ -16,6 +16,7 @@ from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.events import record_event
@@ -38,17 +39,17 @@ def main(arguments: list[str]) -> int:
 def _validate() -> int:
     runs, work = planned_runs(), Work()
     _warn_of_secrets()
-    if not any(run["problems"] for run in runs) and all(work.preflight(run).status == "done" for run in runs):
+    if not any(run.problems for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         entries = read_preflight()["runs"]
         print(_cost(runs, work, entries), file=sys.stderr)
         _show_warnings({name: entry["warnings"] for name, entry in entries.items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
-    verdicts, hashes = Verdicts.of(run["run"] for run in runs), _hashes(runs, work)
+    verdicts, hashes = Verdicts.of(run.id for run in runs), _hashes(runs, work)
     for run in runs:
-        missing = hashes[run["run"]][1]
-        verdicts.add(run["run"], errors=[*run["problems"], *([missing] if missing else [])])
+        missing = hashes[run.id][1]
+        verdicts.add(run.id, errors=[*run.problems, *([missing] if missing else [])])
     document = _check(runs, verdicts)
     work.hashes.save()
     for name, entry in document["runs"].items():
@@ -64,25 +65,25 @@ def _warn_of_secrets() -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _hashes(runs: list[dict[str, Any]], work: Work) -> dict[str, tuple[str, str]]:
+def _hashes(runs: list[Run], work: Work) -> dict[str, tuple[str, str]]:
     """Per run the hash of what is checked, and what is missing for it."""
     found = {}
     for run in runs:
         try:
-            found[run["run"]] = (work.preflight_hash(run), "")
+            found[run.id] = (work.preflight_hash(run), "")
         except Missing as missing:
-            found[run["run"]] = ("", str(missing))
+            found[run.id] = ("", str(missing))
     return found
 
 
-def _check(runs: list[dict[str, Any]], verdicts: Verdicts) -> dict[str, Any]:
+def _check(runs: list[Run], verdicts: Verdicts) -> dict[str, Any]:
     """Check the runs whose files are there, and return what preflight.json holds, but for the hashes."""
     from ftexp.checks.preflight import check_runs
 
-    ready, site = [run for run in runs if not verdicts.errors[run["run"]]], read_site(paths.SITE_YAML)
+    ready, site = [run for run in runs if not verdicts.errors[run.id]], read_site(paths.SITE_YAML)
     found = check_runs(ready, verdicts)
     for run in ready:
-        verdicts.add(run["run"], warnings=check_site(run, site))
+        verdicts.add(run.id, warnings=check_site(run, site))
     entries = {
         name: {
             "hash": "", "errors": verdicts.errors[name], "warnings": verdicts.warnings[name],
@@ -110,7 +111,7 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     return 1 if count else 0
 
 
-def _report(runs: list[dict[str, Any]], verdicts: Verdicts, examples: list[dict[str, Any]], cost: str) -> int:
+def _report(runs: list[Run], verdicts: Verdicts, examples: list[dict[str, Any]], cost: str) -> int:
     """Show one training example per distinct prompt, the cost, the warnings, then the errors, equal ones grouped."""
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
@@ -131,14 +132,14 @@ def _show_warnings(warnings: dict[str, list[str]]) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
-def _cost(runs: list[dict[str, Any]], work: Work, entries: dict[str, Any]) -> str:
+def _cost(runs: list[Run], work: Work, entries: dict[str, Any]) -> str:
     """The cost of all runs that could be counted; `entries` are those of preflight.json."""
     costs = {name: entry["cost"] for name, entry in entries.items() if "cost" in entry}
-    counted = [run for run in runs if run["run"] in costs or (run["kind"] == "control" and not run["problems"])]
+    counted = [run for run in runs if run.id in costs or (run.kind == "control" and not run.problems)]
     if not costs:
         return ""
-    tried = [run for run in counted if paths.RunPaths(run["run"]).train_csv.is_file()]
-    finished = {run["run"] for run in tried if work.state(run, "train").status == "done"}
+    tried = [run for run in counted if paths.RunPaths(run.id).train_csv.is_file()]
+    finished = {run.id for run in tried if work.state(run, "train").status == "done"}
     return "\n" + cost_in_words(costs, counted, read_site(paths.SITE_YAML), measured_peaks(runs, finished))
 
 

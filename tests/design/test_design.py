@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ftexp.design.levels import number_text
 from ftexp.design.planning import make_plan, run_document, runs_table
-from ftexp.design.runs import Run, control_key, derive_steps, expand, number_text
+from ftexp.design.runs import Run, control_key, derive_steps, expand
 from ftexp.design.spec import check_experiment
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import parse_yaml

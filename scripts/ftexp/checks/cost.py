@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.checks.measured_memory import memory_in_words
+from ftexp.design.run import Run
 from ftexp.design.runs import rows_of_size
 from ftexp.design.settings import DTYPES, is_quantized
 from ftexp.jobs.site import Site
 from ftexp.models.folder import model_parameters
-from ftexp.state.work import stages_of
 from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.interface import Sizes
 
@@ -41,27 +41,27 @@ class Cost:
     weights_gb: float | None
 
 
-def cost_of(run: dict[str, Any], sizes: Sizes, lengths: Sequence[int]) -> Cost:
+def cost_of(run: Run, sizes: Sizes, lengths: Sequence[int]) -> Cost:
     """What one training costs.
 
     Args:
         run: Its run.yaml.
         lengths: (rows,) tokens of each training row, in the split's order.
     """
-    settings, rows = run["settings"], run["steps"]["train_rows"]
+    settings, rows = run.settings, run.steps["train_rows"]
     size, trained = DTYPES[settings["dtype"]], sizes.trained(settings["lora_rank"])
     used = lengths[:rows]
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
         rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),
-        tokens=settings["epochs"] * sum(used), steps=run["steps"]["steps"],
+        tokens=settings["epochs"] * sum(used), steps=run.steps["steps"],
         disk_mb=round((trained if trainer_of(settings).is_adapter(settings) else sizes.parameters) * size / 1e6, 3),
         weights_gb=None if is_quantized(settings) else round(sizes.parameters * size / 1e9, 4),
     )
 
 
 def cost_in_words(
-    costs: Mapping[str, Mapping[str, Any]], runs: Sequence[dict[str, Any]], site: Site, peaks: Mapping[str, float]
+    costs: Mapping[str, Mapping[str, Any]], runs: Sequence[Run], site: Site, peaks: Mapping[str, float]
 ) -> str:
     """The cost of all trainings in some lines; ranges where runs differ.
 
@@ -93,12 +93,12 @@ def _total(costs: Mapping[str, Mapping[str, Any]], name: str) -> float:
     return float(sum(cost[name] for cost in costs.values()))
 
 
-def _gpu_hours(runs: Sequence[dict[str, Any]], site: Site) -> str:
+def _gpu_hours(runs: Sequence[Run], site: Site) -> str:
     """What the jobs ask for: walltime x GPUs, summed over runs and stages; no prediction."""
     hours = 0.0
     for run in runs:
-        for stage in stages_of(run):
-            asked = site.resources(stage, model_parameters(run["settings"]["model"]))
+        for stage in run.stages:
+            asked = site.resources(stage, model_parameters(run.settings["model"]))
             hours += asked.gpus * asked.time_min / 60
     if not hours:
         return "none asked: site.yaml gives no job a GPU and a walltime"

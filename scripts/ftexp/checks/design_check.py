@@ -5,6 +5,7 @@ from typing import Any
 
 from ftexp.design.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
 from ftexp.design.factors import Level
+from ftexp.design.run import Run
 from ftexp.design.settings import SEED, is_quantized
 from ftexp.design.spec import Experiment
 from ftexp.ground.nested import flat
@@ -16,7 +17,7 @@ Found = list[tuple[str, str]]
 BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
 
 
-def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config], factors: Factors) -> Found:
+def check_differences(runs: list[Run], configs: dict[str, Config], factors: Factors) -> Found:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
     Runs of one model and recipe, all with a quantised base or all without, are compared with the first of them, because these
@@ -26,58 +27,58 @@ def check_differences(runs: list[dict[str, Any]], configs: dict[str, Config], fa
     Returns:
         Pairs of run id and message, as all checks here.
     """
-    firsts: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    firsts: dict[tuple[str, str, bool], Run] = {}
     messages = []
     for run in runs:
-        settings = run["settings"]
+        settings = run.settings
         first = firsts.setdefault((settings["model"], settings["recipe"], is_quantized(settings)), run)
         varied = {
-            name for factor, levels in factors.items() if first["levels"].get(factor) != run["levels"].get(factor)
+            name for factor, levels in factors.items() if first.levels.get(factor) != run.levels.get(factor)
             for level in levels for name in level.sets
         }
-        ours, theirs = flat(configs[run["run"]]), flat(configs[first["run"]])
+        ours, theirs = flat(configs[run.id]), flat(configs[first.id])
         differing = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
         for key in sorted(differing - _allowed_differences(first, run, varied)):
-            what = f"differs from run {first['run']} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
-            messages.append((run["run"], f"finetune.yaml: {key}: {what}. Run `make stamp`, or report it"))
+            what = f"differs from run {first.id} ({ours.get(key)!r}, there {theirs.get(key)!r}), though no factor declares it"
+            messages.append((run.id, f"finetune.yaml: {key}: {what}. Run `make stamp`, or report it"))
     return messages
 
 
-def check_distinct(runs: list[dict[str, Any]], configs: dict[str, Config]) -> Found:
+def check_distinct(runs: list[Run], configs: dict[str, Config]) -> Found:
     """No run is another one under a second name: a factor that reaches neither training nor evaluation changes nothing."""
-    firsts: dict[str, dict[str, Any]] = {}
+    firsts: dict[str, Run] = {}
     messages = []
     for run in runs:
-        config = {key: value for key, value in configs[run["run"]].items() if key != "output_dir"}
-        first = firsts.setdefault(repr((flat(config), run["prompt"], run["split"], run["evaluation"])), run)
+        config = {key: value for key, value in configs[run.id].items() if key != "output_dir"}
+        first = firsts.setdefault(repr((flat(config), run.prompt, run.split, run.evaluation)), run)
         if first is not run:
-            names = [name for name, level in run["levels"].items() if first["levels"].get(name) != level]
-            what = f"trains and evaluates exactly what run {first['run']} does"
+            names = [name for name, level in run.levels.items() if first.levels.get(name) != level]
+            what = f"trains and evaluates exactly what run {first.id} does"
             cure = "Remove the level, or let it set something else"
-            messages.append((run["run"], f"experiment.yaml: factors.{', '.join(names)}: changes nothing here: it {what}. {cure}"))
+            messages.append((run.id, f"experiment.yaml: factors.{', '.join(names)}: changes nothing here: it {what}. {cure}"))
     return messages
 
 
-def check_effective_batch(runs: Iterable[dict[str, Any]], factors: Factors) -> Found:
+def check_effective_batch(runs: Iterable[Run], factors: Factors) -> Found:
     """The rows of an optimiser step differ only where they are a factor themselves, not along with something else."""
     own = {name for name, levels in factors.items() if all(set(level.sets) <= BATCH for level in levels)}
-    firsts: dict[tuple[Any, ...], dict[str, Any]] = {}
+    firsts: dict[tuple[Any, ...], Run] = {}
     messages = []
     for run in runs:
-        first = firsts.setdefault(tuple(repr(run["levels"].get(name)) for name in sorted(own)), run)
-        ours, theirs = (r["steps"]["effective_batch"] for r in (run, first))
+        first = firsts.setdefault(tuple(repr(run.levels.get(name)) for name in sorted(own)), run)
+        ours, theirs = (r.steps["effective_batch"] for r in (run, first))
         if ours == theirs:
             continue
         names = [n for n, levels in factors.items() if n not in own and any(BATCH & set(level.sets) for level in levels)]
-        what = f"a step takes {ours} rows here and {theirs} in run {first['run']}, so that two effects cannot be told apart"
+        what = f"a step takes {ours} rows here and {theirs} in run {first.id}, so that two effects cannot be told apart"
         cure = "Choose gradient_accumulation_steps so that batch_size times it is equal, or make the batch a factor of its own"
-        messages.append((run["run"], f"experiment.yaml: factors.{', '.join(names)}: {what}. {cure}"))
+        messages.append((run.id, f"experiment.yaml: factors.{', '.join(names)}: {what}. {cure}"))
     return messages
 
 
-def check_design(runs: list[dict[str, Any]]) -> list[str]:
+def check_design(runs: list[Run]) -> list[str]:
     """Warnings about the design as a whole."""
-    seeds = {run["settings"][SEED] for run in runs}
+    seeds = {run.settings[SEED] for run in runs}
     if len(runs) > 1 and len(seeds) == 1:
         what = "there is one seed, so the results cannot tell a factor's effect from that of another seed"
         return [f"experiment.yaml: factors.{SEED}: {what}. Add seed: [1, 2, 3] to the factors, or claim less"]
@@ -100,12 +101,12 @@ def check_comparisons(experiment: Experiment) -> list[str]:
     ]
 
 
-def _allowed_differences(first: dict[str, Any], run: dict[str, Any], varied: set[str]) -> set[str]:
+def _allowed_differences(first: Run, run: Run, varied: set[str]) -> set[str]:
     """Keys that may differ: those of the settings that the two runs' levels set, and those that follow."""
     allowed = {"output_dir", "checkpointer.output_dir", "metric_logger.output_dir", "profiler.output_dir"}
     for name in varied | _derived_from(varied):
         for one in (run, first):
-            allowed |= set(trainer_of(one["settings"]).expected_keys(one, name, None))
+            allowed |= set(trainer_of(one.settings).expected_keys(one, name, None))
     return allowed
 
 

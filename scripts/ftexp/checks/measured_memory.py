@@ -6,8 +6,8 @@ Reads runs/<id>/train.csv of finished trainings. Writes nothing.
 import csv
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.ground import paths
 
 # Settings that change the size of no tensor.
@@ -16,14 +16,14 @@ _FREE = ("seed", "lr", "epochs", "warmup_steps", "lora_alpha", "gradient_accumul
 _SPREAD = 0.2
 
 
-def measured_peaks(runs: Sequence[dict[str, Any]], finished: Collection[str]) -> dict[str, float]:
+def measured_peaks(runs: Sequence[Run], finished: Collection[str]) -> dict[str, float]:
     """Peak memory in GiB per trained run of whose kind trainings were measured, and agree within 20 %.
 
     Args:
         runs: Every run.yaml.
         finished: Ids of the runs whose training is done, for their present config.
     """
-    kinds = {run["run"]: _kind(run) for run in runs if run["kind"] == "trained"}
+    kinds = {run.id: _kind(run) for run in runs if run.kind == "trained"}
     found: dict[str, list[float]] = defaultdict(list)
     for name, kind in kinds.items():
         if name in finished:
@@ -47,10 +47,10 @@ def memory_in_words(peaks: Mapping[str, float], trainings: int, least: str) -> s
     return said + (f"; not known of {rest} others{least}" if rest else "")
 
 
-def _kind(run: dict[str, Any]) -> str:
+def _kind(run: Run) -> str:
     """All that decides how much memory a training takes."""
-    settings = {name: value for name, value in run["settings"].items() if name not in _FREE}
-    return repr((settings, run["overrides"], run["prompt"], run["split"]))
+    settings = {name: value for name, value in run.settings.items() if name not in _FREE}
+    return repr((settings, run.overrides, run.prompt, run.split))
 
 
 def _peaks(run: str) -> list[float]:

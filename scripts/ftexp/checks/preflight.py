@@ -16,6 +16,7 @@ from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.token_check import TokenReport, check_tokens
 from ftexp.checks.verdicts import Verdicts
+from ftexp.design.run import Run
 from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -24,7 +25,6 @@ from ftexp.models.chat import Chat
 from ftexp.trainers.choice import runs_by_trainer
 from ftexp.trainers.interface import Sizes
 
-Run = dict[str, Any]
 Config = dict[str, Any]
 
 
@@ -43,10 +43,10 @@ class Preflight:
 
 def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     """Run every check on runs whose files are there, adding to `verdicts`."""
-    trained = [run for run in runs if run["kind"] == "trained"]
-    configs = {run["run"]: _read_config(run) for run in trained}
+    trained = [run for run in runs if run.kind == "trained"]
+    configs = {run.id: _read_config(run) for run in trained}
     for run in runs:
-        verdicts.add(run["run"], errors=check_eval_file(run))
+        verdicts.add(run.id, errors=check_eval_file(run))
     _check_configs(trained, configs, verdicts)
     sizes = _check_models(runs, configs, verdicts)
     experiment = read_experiment(paths.EXPERIMENT_YAML)
@@ -56,17 +56,17 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
         verdicts.add(name, errors=[message])
     of_whole = [*check_design(trained), *check_comparisons(experiment)]
     for run in trained:
-        verdicts.add(run["run"], warnings=of_whole)
+        verdicts.add(run.id, warnings=of_whole)
     reports = _check_rows(runs, verdicts)
     return Preflight(_examples(trained, reports), {
-        run["run"]: cost_of(run, sizes[run["run"]], reports[run["run"]].lengths)
-        for run in trained if run["run"] in sizes and reports[run["run"]].lengths
+        run.id: cost_of(run, sizes[run.id], reports[run.id].lengths)
+        for run in trained if run.id in sizes and reports[run.id].lengths
     })
 
 
 def _read_config(run: Run) -> Config:
     """finetune.yaml, `${...}` in place. OmegaConf, ten times as slow, would read the same (a test)."""
-    path = paths.RunPaths(run["run"]).finetune_yaml
+    path = paths.RunPaths(run.id).finetune_yaml
     config: Config = load_yaml(path, str(path))
     return config
 
@@ -76,12 +76,12 @@ def _check_configs(trained: list[Run], configs: dict[str, Config], verdicts: Ver
     for trainer, runs in runs_by_trainer(trained):
         found = trainer.check_configs(runs, configs)
         for run in runs:
-            of_config, of_declared = found[run["run"]], check_read_back(run, configs[run["run"]])
-            verdicts.add(run["run"], errors=[*of_config, *of_declared], warnings=_check_rate(run))
+            of_config, of_declared = found[run.id], check_read_back(run, configs[run.id])
+            verdicts.add(run.id, errors=[*of_config, *of_declared], warnings=_check_rate(run))
 
 
 def _check_rate(run: Run) -> list[str]:
-    lr = run["settings"]["lr"]
+    lr = run.settings["lr"]
     return [f"experiment.yaml: lr: is {lr}, and above 1 a training diverges as a rule. Check the exponent"] if lr > 1 else []
 
 
@@ -95,14 +95,14 @@ def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdict
     """
     sizes: dict[str, Sizes] = {}
     of_files: dict[str, list[str]] = {}
-    sound = [run for run in runs if run["run"] in configs and not verdicts.errors[run["run"]]]
+    sound = [run for run in runs if run.id in configs and not verdicts.errors[run.id]]
     for trainer, members in runs_by_trainer(sound):
-        for name, check in trainer.check_models({run["run"]: configs[run["run"]] for run in members}).items():
+        for name, check in trainer.check_models({run.id: configs[run.id] for run in members}).items():
             verdicts.add(name, errors=[*check.of_model, *check.of_files])
             of_files.setdefault(check.folder, check.of_files)
             sizes |= {name: check.sizes} if check.sizes else {}
-    for control in (run for run in runs if run["kind"] == "control"):
-        verdicts.add(control["run"], errors=of_files.get(str(paths.model_dir(control["settings"]["model"])), []))
+    for control in (run for run in runs if run.kind == "control"):
+        verdicts.add(control.id, errors=of_files.get(str(paths.model_dir(control.settings["model"])), []))
     return sizes
 
 
@@ -118,9 +118,9 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
     folders: dict[str, tuple[list[str], list[str]]] = {}
     reports: dict[str, TokenReport] = {}
     for members in groups.values():
-        largest = max(members, key=lambda run: run["steps"].get("train_rows", 0))
-        model = largest["settings"]["model"]
-        chat = _chat(model, largest["prompt"]["date"], chats)
+        largest = max(members, key=lambda run: run.steps.get("train_rows", 0))
+        model = largest.settings["model"]
+        chat = _chat(model, largest.prompt["date"], chats)
         if isinstance(chat, str):
             report = TokenReport(errors=[chat])
         else:
@@ -130,14 +130,14 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
             report.errors = [*folders[model][0], *report.errors]
             report.warnings = [*folders[model][1], *report.warnings]
         for run in members:
-            verdicts.add(run["run"], errors=report.errors, warnings=report.warnings)
-            reports[run["run"]] = report
+            verdicts.add(run.id, errors=report.errors, warnings=report.warnings)
+            reports[run.id] = report
     return reports
 
 
 def _token_key(run: Run) -> str:
-    settings, limit = run["settings"], run["evaluation"]["max_tokens"]
-    return repr((settings["model"], run["prompt"], run["split"], settings["max_seq_len"], settings["loss"], limit, run["kind"]))
+    settings, limit = run.settings, run.evaluation["max_tokens"]
+    return repr((settings["model"], run.prompt, run.split, settings["max_seq_len"], settings["loss"], limit, run.kind))
 
 
 def _chat(model: str, date: str, known: dict[tuple[str, str], Chat | str]) -> Chat | str:
@@ -160,7 +160,7 @@ def _tokens_or_why_not(run: Run, chat: Chat) -> TokenReport:
 def _examples(trained: list[Run], reports: dict[str, TokenReport]) -> list[dict[str, str]]:
     examples: dict[str, dict[str, str]] = {}
     for run in trained:
-        if reports[run["run"]].example:
-            key = repr((run["settings"]["model"], run["prompt"], run["settings"]["loss"]))
-            examples.setdefault(key, {"run": run["run"], "text": reports[run["run"]].example})
+        if reports[run.id].example:
+            key = repr((run.settings["model"], run.prompt, run.settings["loss"]))
+            examples.setdefault(key, {"run": run.id, "text": reports[run.id].example})
     return list(examples.values())

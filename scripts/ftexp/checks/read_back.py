@@ -4,6 +4,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import eval_text
 from ftexp.ground import paths
 from ftexp.ground.nested import value_at
@@ -12,11 +13,11 @@ from ftexp.trainers.choice import trainer_of
 Config = dict[str, Any]
 
 
-def check_read_back(run: dict[str, Any], config: Config) -> list[str]:
+def check_read_back(run: Run, config: Config) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
     resolved = config
-    expected_keys = trainer_of(run["settings"]).expected_keys
+    expected_keys = trainer_of(run.settings).expected_keys
     for name, wanted in _declared(run).items():
         for key, expected in expected_keys(run, name, wanted).items():
             if resolved is config and "${" in str(value_at(config, key)):
@@ -27,9 +28,9 @@ def check_read_back(run: dict[str, Any], config: Config) -> list[str]:
     return messages
 
 
-def check_eval_file(run: dict[str, Any]) -> list[str]:
+def check_eval_file(run: Run) -> list[str]:
     """eval.py is the one that experiment.yaml makes."""
-    if paths.RunPaths(run["run"]).eval_py.read_text(encoding="utf-8") == eval_text(run):
+    if paths.RunPaths(run.id).eval_py.read_text(encoding="utf-8") == eval_text(run):
         return []
     return ["eval.py: is not what experiment.yaml says. Delete it and run `make stamp`"]
 
@@ -41,8 +42,8 @@ def _resolved(config: Config) -> Config:
     return dict(plain)
 
 
-def _declared(run: dict[str, Any]) -> dict[str, Any]:
+def _declared(run: Run) -> dict[str, Any]:
     """Everything of a run.yaml that training depends on, by the names that experiment.yaml gives it."""
-    prompt = {f"prompt.{key}": value for key, value in run["prompt"].items()}
-    columns = {f"data.{key}": run["data"][key] for key in ("input", "output")}
-    return {**run["settings"], **prompt, **columns, "data.split": run["split"], **run["overrides"]}
+    prompt = {f"prompt.{key}": value for key, value in run.prompt.items()}
+    columns = {f"data.{key}": run.data[key] for key in ("input", "output")}
+    return {**run.settings, **prompt, **columns, "data.split": run.split, **run.overrides}

@@ -1,9 +1,9 @@
 """What a careful colleague would ask about the rows and the prompt, before they cost anything. Warnings, but for one."""
 
 from collections import Counter
-from typing import Any
 
 from ftexp.checks.rows import Rows
+from ftexp.design.run import Run
 from ftexp.design.sections import placeholders
 from ftexp.models.chat import Chat
 
@@ -11,28 +11,28 @@ from ftexp.models.chat import Chat
 _LABELS = 50
 
 
-def check_answer_hidden(run: dict[str, Any]) -> list[str]:
+def check_answer_hidden(run: Run) -> list[str]:
     """The prompt does not name the column of the answers: an error, because nothing could be concluded."""
-    column = run["data"]["output"]
-    if column not in placeholders(run["prompt"]["user"]) or column == run["data"]["input"]:
+    column = run.data["output"]
+    if column not in placeholders(run.prompt["user"]) or column == run.data["input"]:
         return []
     what = f"{{{column}}} is the column of the answers (data.output), so that every prompt holds its own answer"
     return [f"experiment.yaml: prompt.user: {what}. Take it out"]
 
 
-def check_end_of_prompt(run: dict[str, Any], chat: Chat) -> list[str]:
+def check_end_of_prompt(run: Run, chat: Chat) -> list[str]:
     """Without a chat template, something parts the answer from the prompt."""
-    user = run["prompt"]["user"]
+    user = run.prompt["user"]
     if chat.has_template or user[-1:].isspace() or not user.endswith("}"):
         return []
-    what = f"the model {run['settings']['model']} has no chat template, so the answer follows the input without anything between"
+    what = f"the model {run.settings['model']} has no chat template, so the answer follows the input without anything between"
     return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
 
 
-def check_control_tokens(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
+def check_control_tokens(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """No text of a row holds what the model reads as one of its special tokens."""
     special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
-    column = run["data"]["input"]
+    column = run.data["input"]
     held = [n for n, item in enumerate(rows.items) if any(token in str(item["row"][column]) for token in special)]
     if not held:
         return []

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ftexp.data.rows import read_items
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.chat import Chat, Message, render_messages
 
@@ -20,11 +21,11 @@ class Rows:
         prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
     """
 
-    def __init__(self, run: dict[str, Any], chat: Chat, part: str) -> None:
-        self.file = paths.split_dir(run["split"]) / f"{part}.jsonl"
+    def __init__(self, run: Run, chat: Chat, part: str) -> None:
+        self.file = paths.split_part(run.split, part)
         self.items: list[Item] = read_items(self.file)
-        self.input, self.output = run["data"]["input"], run["data"]["output"]
-        self._render = lambda item: render_messages(run["prompt"], run["data"]["input"], item["row"])
+        self.input, self.output = run.data["input"], run.data["output"]
+        self._render = lambda item: render_messages(run.prompt, run.data["input"], item["row"])
         self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
         self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
 

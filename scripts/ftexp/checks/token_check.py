@@ -8,7 +8,6 @@ Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writ
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ftexp.checks.row_check import (
     check_answer_hidden,
@@ -18,6 +17,7 @@ from ftexp.checks.row_check import (
     check_training_answers,
 )
 from ftexp.checks.rows import Rows
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
@@ -43,7 +43,7 @@ class TokenReport:
     lengths: list[int] = field(default_factory=list)
 
 
-def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
+def check_tokens(run: Run, chat: Chat) -> TokenReport:
     """Check every row that a run is trained and tested on.
 
     Args:
@@ -59,27 +59,27 @@ def check_tokens(run: dict[str, Any], chat: Chat) -> TokenReport:
     report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
     report.warnings += [*check_test_rows(test), *check_control_tokens(run, chat, test), *check_end_of_prompt(run, chat)]
     report.errors += [*_check_limit(run, test), *_check_room(run, test), *check_answer_hidden(run)]
-    if run["kind"] == "control":
+    if run.kind == "control":
         return report
     train = Rows(run, chat, "train")
     report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
-    report.example = _marked(chat, train, run["settings"]["loss"])
+    report.example = _marked(chat, train, run.settings["loss"])
     report.errors += [] if report.errors else _check_training_rows(run, chat, train)
     return report
 
 
-def _check_own_system(run: dict[str, Any], chat: Chat) -> list[str]:
+def _check_own_system(run: Run, chat: Chat) -> list[str]:
     """A text that the template puts into every prompt of itself is part of the experiment, and to be known."""
-    own = chat.own_system_text() if run["prompt"]["system"] is None else None
+    own = chat.own_system_text() if run.prompt["system"] is None else None
     if not own:
         return []
-    what = f"is null, and the chat template of {run['settings']['model']} puts a text of its own there: {own[:80]!r}"
+    what = f"is null, and the chat template of {run.settings['model']} puts a text of its own there: {own[:80]!r}"
     return [f"experiment.yaml: prompt.system: {what}. That is the same in training and evaluation; set it to say something else"]
 
 
-def _check_blanks(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
+def _check_blanks(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """Blanks at the ends of inputs that the template takes off; of answers the scorer ignores them."""
     if "user" not in chat.trims():
         return []
@@ -87,19 +87,19 @@ def _check_blanks(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
     cut = [n for n, text in enumerate(texts) if text != text.strip()]
     if not cut:
         return []
-    what = f"the chat template of {run['settings']['model']} takes the blanks off the ends of its prompt"
+    what = f"the chat template of {run.settings['model']} takes the blanks off the ends of its prompt"
     return [f"{rows.where(cut)}: {what}. Where they matter, put something around {{input}} in prompt.user"]
 
 
-def _check_date(run: dict[str, Any], chat: Chat) -> list[str]:
+def _check_date(run: Run, chat: Chat) -> list[str]:
     """No prompt changes from one day to the next."""
     today = datetime.date.today()
     text = chat.render(chat.prompt_ids([{"role": "user", "content": "x"}]))
     printed = [today.strftime(form) for form in _DATES if today.strftime(form) in text]
-    if not printed or run["prompt"]["date"] == today.isoformat():
+    if not printed or run.prompt["date"] == today.isoformat():
         return []
     what = f"prints today's date ({printed[0]}), so that prompts change overnight"
-    return [f"{paths.model_dir(run['settings']['model'])}: chat_template: {what}. Take the date from date_string or strftime_now"]
+    return [f"{paths.model_dir(run.settings['model'])}: chat_template: {what}. Take the date from date_string or strftime_now"]
 
 
 def _check_begins(rows: Rows, chat: Chat) -> list[str]:
@@ -138,18 +138,18 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
     return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
 
 
-def _check_limit(run: dict[str, Any], rows: Rows) -> list[str]:
+def _check_limit(run: Run, rows: Rows) -> list[str]:
     """Every reference answer fits into max_tokens with its end token."""
-    most, longest = run["evaluation"]["max_tokens"], max(map(len, rows.answers))
+    most, longest = run.evaluation["max_tokens"], max(map(len, rows.answers))
     if longest <= most:
         return []
     what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
     return [f"experiment.yaml: evaluation.max_tokens: {what}"]
 
 
-def _check_room(run: dict[str, Any], rows: Rows) -> list[str]:
+def _check_room(run: Run, rows: Rows) -> list[str]:
     """The longest prompt and its answer fit into what the model takes."""
-    most = trainer_of(run["settings"]).longest_text(paths.model_dir(run["settings"]["model"]))
+    most = trainer_of(run.settings).longest_text(paths.model_dir(run.settings["model"]))
     return _first_wrong(
         rows, lambda n: len(rows.prompts[n]) + len(rows.answers[n]) > most,
         lambda n: f"has {len(rows.prompts[n]) + len(rows.answers[n])} tokens with its answer, the model takes {most}. Shorten it",
@@ -172,10 +172,10 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
     return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
 
 
-def _check_training_rows(run: dict[str, Any], chat: Chat, rows: Rows) -> list[str]:
+def _check_training_rows(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
-    trainer, path = trainer_of(run["settings"]), paths.RunPaths(run["run"]).finetune_yaml
-    most, loss = trainer.longest_row(load_yaml(path, str(path))), run["settings"]["loss"]
+    trainer, path = trainer_of(run.settings), paths.RunPaths(run.id).finetune_yaml
+    most, loss = trainer.longest_row(load_yaml(path, str(path))), run.settings["loss"]
     for row in trainer.training_rows(run):
         if len(row.tokens) > most:
             problem: str | None = f"has {len(row.tokens)} tokens, and the model takes {most}. Shorten or remove it"

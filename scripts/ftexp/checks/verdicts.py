@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ftexp.ground.errors import sentence
+from ftexp.ground.wording import first_of
 
 # Runs that a line names, and lines that a terminal shows of one kind; preflight.json has all.
 NAMED, SHOWN = 3, 30
@@ -34,11 +35,6 @@ def grouped(messages: Mapping[str, list[str]]) -> list[str]:
     for run, found in messages.items():
         for message in found:
             runs_of.setdefault(message, []).append(run)
-    lines = [f"{_named(runs)}: {sentence(message)}" for message, runs in runs_of.items()]
+    lines = [f"{first_of([f'runs/{run}' for run in runs], NAMED)}: {sentence(message)}" for message, runs in runs_of.items()]
     rest = len(lines) - SHOWN
     return lines[:SHOWN] + ([f"and {rest} more messages, in preflight.json"] if rest > 0 else [])
-
-
-def _named(runs: list[str]) -> str:
-    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-    return ", ".join(f"runs/{run}" for run in runs[:NAMED]) + more

@@ -30,17 +30,18 @@ class Item:
     groups: tuple[str, ...]
 
 
-def read_test_items(run: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
+def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
     """The items that a run is asked, by id, in the test set's order.
 
     Args:
-        run: Its run.yaml.
+        split: The name of the run's split.
+        data: The run's data section.
         analysis: `Experiment.analysis`.
 
     Raises:
         UserError: If a row has no value in a column that the analysis names.
     """
-    path = paths.split_dir(run["split"]) / "test.jsonl"
+    path = paths.split_part(split, "test")
     lines = read_items(path)
     for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
         if any(line["row"].get(column) is None for line in lines):
@@ -48,7 +49,7 @@ def read_test_items(run: dict[str, Any], analysis: dict[str, Any]) -> dict[str, 
                 f"{path}: column '{column}', which experiment.yaml names under evaluation, is not in every row. "
                 "Name another, or `make split` where the data changed."
             )
-    items = (_item(line["item"], line["row"], run["data"], analysis) for line in lines)
+    items = (_item(line["item"], line["row"], data, analysis) for line in lines)
     return {item.id: item for item in items}
 
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.splits import PARTS, Split, make_split, split_name
-from ftexp.design.runs import Run, derive_steps, expand, reject_all_failed
+from ftexp.design.levels import cell_text
+from ftexp.design.run import Run
+from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.sections import placeholders
 from ftexp.design.spec import Experiment, read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, suggestion
 from ftexp.ground.filesystem import write_if_changed
 from ftexp.ground.memories import YamlMemory
+from ftexp.ground.wording import first_of
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
@@ -121,22 +124,13 @@ def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Spl
 
 def plan_files(experiment: Experiment, runs: list[Run]) -> dict[Path, str]:
     """The text of runs.csv and of every run's run.yaml."""
-    files = {paths.RunPaths(run.id).run_yaml: HEADER + dump_yaml(run_document(experiment, run)) for run in runs}
+    files = {paths.RunPaths(run.id).run_yaml: HEADER + dump_yaml(run.to_yaml()) for run in runs}
     return {paths.RUNS_CSV: runs_table(experiment, runs), **files}
 
 
 def write_plan(experiment: Experiment, runs: list[Run]) -> list[Path]:
     """Write a new experiment's plan; return what changed."""
     return [path for path, text in plan_files(experiment, runs).items() if write_if_changed(path, text)]
-
-
-def run_document(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """What run.yaml says: all that decides this run's numbers, and nothing of any other run."""
-    return {
-        "experiment": experiment.name, "run": run.id, "kind": run.kind, "levels": run.levels, "problems": run.problems,
-        "data": run.data, "split": split_name(run.data), "prompt": run.prompt, "settings": run.settings,
-        "overrides": run.overrides, "steps": run.steps, "evaluation": run.evaluation,
-    }
 
 
 def runs_table(experiment: Experiment, runs: list[Run]) -> str:
@@ -147,23 +141,13 @@ def runs_table(experiment: Experiment, runs: list[Run]) -> str:
     table.writerow(["run", "kind", *experiment.factors, *derived, "problem"])
     for run in runs:
         facts = {**run.settings, **run.steps} if run.kind == "trained" else {}
-        levels = [cell(run.levels.get(name, "")) for name in experiment.factors]
-        table.writerow([run.id, run.kind, *levels, *(cell(facts.get(name, "")) for name in derived), "; ".join(run.problems)])
+        levels = [cell_text(run.levels.get(name, "")) for name in experiment.factors]
+        further = [cell_text(facts.get(name, "")) for name in derived]
+        table.writerow([run.id, run.kind, *levels, *further, "; ".join(run.problems)])
     return text.getvalue()
 
 
-def cell(value: Any) -> str:
-    """A value as it stands in a CSV cell: null is empty, a list is joined by '+'."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
-
-
-def planned_runs() -> list[dict[str, Any]]:
+def planned_runs() -> list[Run]:
     """The run.yaml of every run of runs.csv, in its order.
 
     Raises:
@@ -174,15 +158,27 @@ def planned_runs() -> list[dict[str, Any]]:
     with paths.RUNS_CSV.open(encoding="utf-8", newline="") as file:
         ids = [row["run"] for row in csv.DictReader(file)]
     memory = YamlMemory(paths.RUN_DOCUMENTS_JSON)
-    runs = [memory.load(paths.RunPaths(run).run_yaml) for run in ids]
+    runs = [_run_of(memory.load(path), path) for path in (paths.RunPaths(run).run_yaml for run in ids)]
     memory.save()
     return runs
 
 
-def read_run(run: str) -> dict[str, Any]:
+def read_run(run: str) -> Run:
     """The run.yaml of one run."""
-    document: dict[str, Any] = load_yaml(paths.RunPaths(run).run_yaml, str(paths.RunPaths(run).run_yaml))
-    return document
+    path = paths.RunPaths(run).run_yaml
+    return _run_of(load_yaml(path, str(path)), path)
+
+
+def _run_of(document: Any, path: Path) -> Run:
+    """The run that a document describes.
+
+    Raises:
+        UserError: If it is no run.yaml.
+    """
+    try:
+        return Run.from_yaml(document)
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path}: is no run as `make plan` writes it. Delete it, and run `make plan`.") from error
 
 
 def folders_not_in_design(runs: list[str]) -> list[str]:
@@ -194,4 +190,4 @@ def folders_not_in_design(runs: list[str]) -> list[str]:
 
 def some_of(names: list[str]) -> str:
     """The first names, and how many more there are."""
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    return first_of(names, MOST_NAMED)

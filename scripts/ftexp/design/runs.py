@@ -1,43 +1,18 @@
 """The design: from factors to runs, each with an id that is a function of its own levels only."""
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
+from ftexp.design.levels import id_text
+from ftexp.design.run import Run
 from ftexp.design.sections import check_sources
 from ftexp.design.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.ground.errors import Findings, UserError
 
 ID_LIMIT = 120
-
-
-@dataclass
-class Run:
-    """One run of the design.
-
-    Attributes:
-        id: `<abbreviation><level>` of every factor in declared order; a control is `base[_<its levels>]`.
-        kind: `trained` or `control`.
-        levels: Per factor the level's label; for a control only the factors that concern it.
-        settings: Short names with their values, derived ones included; `quantize_base` only where it is true.
-        overrides: torchtune keys that constants or levels set.
-        rows: Rows of the training part, None where they cannot be counted here.
-        problems: What is wrong with this run only; a run with problems is not stamped.
-    """
-
-    id: str
-    kind: str
-    levels: dict[str, Any]
-    settings: dict[str, Any]
-    overrides: dict[str, Any]
-    data: dict[str, Any]
-    prompt: dict[str, Any]
-    evaluation: dict[str, Any]
-    steps: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
 
 
 def expand(experiment: Experiment) -> list[Run]:
@@ -79,8 +54,9 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
     if not settings["quantize_base"]:
         del settings["quantize_base"]
     return Run(
-        id=_run_id(experiment, kind, levels), kind=kind, levels={name: level.label for name, level in levels.items()},
-        settings=settings, overrides=overrides, data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
+        experiment=experiment.name, id=_run_id(experiment, kind, levels), kind=kind,
+        levels={name: level.label for name, level in levels.items()}, settings=settings, overrides=overrides,
+        data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
     )
 
 
@@ -134,32 +110,7 @@ def abbreviation(experiment: Experiment, factor: str) -> str:
 def _level_in_id(level: Level) -> str:
     """The level's text; all training rows as a share are `1.0`, because one row is `1`."""
     is_all_rows = "train_size" in level.sets and isinstance(level.label, float) and level.label == 1
-    return "1.0" if is_all_rows else level_text(level.label)
-
-
-def level_text(level: Any) -> str:
-    """A level as it stands in an id: numbers canonical, otherwise only `[A-Za-z0-9.+-]`."""
-    if level is None or isinstance(level, bool):
-        return {None: "none", True: "true", False: "false"}[level]
-    if isinstance(level, int | float):
-        return number_text(level)
-    if isinstance(level, list):
-        return "+".join(map(level_text, level))
-    return re.sub(r"[^A-Za-z0-9.+-]", "-", str(level))
-
-
-def number_text(value: float) -> str:
-    """The one text of a number: 0.0001 and 1e-4 are both `1e-4`, 16.0 is `16`, 0.5 is `0.5`."""
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
-    if 0.01 <= abs(value) < 1e6:
-        return repr(float(value))
-    mantissa, _, exponent = f"{float(value):.16e}".partition("e")
-    for digits in range(17):
-        mantissa = f"{float(value):.{digits}e}".partition("e")[0]
-        if float(f"{mantissa}e{exponent}") == value:
-            break
-    return f"{mantissa}e{int(exponent)}"
+    return "1.0" if is_all_rows else id_text(level.label)
 
 
 def _check_ids(runs: list[Run]) -> None:

@@ -19,7 +19,8 @@ EVALUATION_KEYS = ("scorer", "max_tokens")
 # How answers are drawn, with the defaults; where temperature is 0 they are not drawn, and a run knows none of these.
 SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
 ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
-SCORERS = ("exact",)
+# Per scorer what it says of an answer; the function of that name is in evaluation/scorer.py.
+SCORERS = {"exact": "string equality after stripping outer white space, case-sensitive"}
 METRICS = ("macro_f1",)
 
 

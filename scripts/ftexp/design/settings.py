@@ -33,6 +33,7 @@ class Setting:
         accepts: Whether a value is one.
         default: The value where nobody sets it; None means derived or absent.
         meaning: One line for the documentation.
+        key: The dotted key of the trainer's config that it sets, where that is all it does (one of LoRA's where there is LoRA).
     """
 
     abbreviation: str
@@ -40,6 +41,7 @@ class Setting:
     accepts: Callable[[Any], bool]
     default: Any
     meaning: str
+    key: str = ""
 
 
 def _is_whole(value: Any) -> bool:
@@ -96,19 +98,21 @@ _WHOLE = "a whole number above 0, below 2^31"
 SETTINGS: dict[str, Setting] = {
     "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
     "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
-    "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices"),
-    "lora_alpha": Setting("a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank"),
+    "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices", key="model.lora_rank"),
+    "lora_alpha": Setting(
+        "a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank", key="model.lora_alpha",
+    ),
     "lora_modules": Setting(
         "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
         ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
     ),
-    "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate"),
+    "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate", key="optimizer.lr"),
     "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
     "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
     "warmup_steps": Setting(
         "w", "a whole number, 0 or above, below 2^31", _not_negative_whole, None,
-        "steps of linear warm-up; derived: min(100, 10 % of the steps)",
+        "steps of linear warm-up; derived: min(100, 10 % of the steps)", key="lr_scheduler.num_warmup_steps",
     ),
     "max_seq_len": Setting(
         "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
@@ -135,14 +139,11 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 # Keys of the generated config that another fact owns, and what to set instead.
 OWNED_KEYS = {
-    "optimizer.lr": "lr",
-    "model.lora_rank": "lora_rank",
-    "model.lora_alpha": "lora_alpha",
+    **{setting.key: name for name, setting in SETTINGS.items() if setting.key},
     "model.lora_attn_modules": "lora_modules",
     "model.apply_lora_to_mlp": "lora_modules",
     "model.apply_lora_to_output": "lora_modules",
     "model.quantize_base": "quantize_base",
-    "lr_scheduler.num_warmup_steps": "warmup_steps",
     "tokenizer.max_seq_len": "max_seq_len",
 }
 # Keys that torchtune takes and that would give a wrong result, and why.

@@ -32,6 +32,15 @@ Besides the short names: {top}, and any dotted key that exists in the config tha
 model, or that is a parameter of its component (`optimizer.weight_decay`). `null` removes the key. These follow from other
 facts and are refused: {owned}, and everything in {sections}.
 """
+
+
+def _scorers() -> str:
+    """What each scorer says of an answer; by name, where there are several."""
+    if len(sections.SCORERS) == 1:
+        return next(iter(sections.SCORERS.values()))
+    return "; ".join(f"{name}: {meaning}" for name, meaning in sections.SCORERS.items())
+
+
 # Per key of experiment.yaml what it must be, and what it means.
 _KEYS: dict[str, tuple[str, str]] = {
     "experiment": ("a name", "name of the experiment"),
@@ -72,7 +81,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     ),
     "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
-    "evaluation.scorer": (" or ".join(sections.SCORERS), "string equality after stripping outer white space, case-sensitive"),
+    "evaluation.scorer": (" or ".join(sections.SCORERS), _scorers()),
     "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
     "evaluation.temperature": (
         "0, or a number from 0.01 to 100",

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 
@@ -49,17 +50,17 @@ def evaluation() -> Task:
 '''
 
 
-def eval_text(run: dict[str, Any]) -> str:
+def eval_text(run: Run) -> str:
     """eval.py of a run, from the content of its run.yaml."""
-    places = paths.RunPaths(run["run"])
+    places = paths.RunPaths(run.id)
     return _TEMPLATE.format(
-        run=run["run"], kind=run["kind"], name=task_name(run), scorer=run["evaluation"]["scorer"],
-        max_tokens=run["evaluation"]["max_tokens"], file=str(paths.split_dir(run["split"]) / "test.jsonl"),
-        system=run["prompt"]["system"], user=run["prompt"]["user"], date=run["prompt"]["date"],
-        input=run["data"]["input"], output=run["data"]["output"], dtype=run["settings"]["dtype"],
-        base=str(paths.model_dir(run["settings"]["model"])),
-        quantized="\n            quantize_base=True," if is_quantized(run["settings"]) else "",
-        checkpoint=str(places.checkpoint_dir) if run["kind"] == "trained" else None, **_asking(run["evaluation"]),
+        run=run.id, kind=run.kind, name=task_name(run.experiment), scorer=run.evaluation["scorer"],
+        max_tokens=run.evaluation["max_tokens"], file=str(paths.split_part(run.split, "test")),
+        system=run.prompt["system"], user=run.prompt["user"], date=run.prompt["date"],
+        input=run.data["input"], output=run.data["output"], dtype=run.settings["dtype"],
+        base=str(paths.model_dir(run.settings["model"])),
+        quantized="\n            quantize_base=True," if is_quantized(run.settings) else "",
+        checkpoint=str(places.checkpoint_dir) if run.kind == "trained" else None, **_asking(run.evaluation),
     )
 
 
@@ -79,6 +80,6 @@ def _asking(evaluation: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def task_name(run: dict[str, Any]) -> str:
+def task_name(experiment: str) -> str:
     """The task's name in inspect-ai: the experiment's."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", run["experiment"])
+    return re.sub(r"[^A-Za-z0-9_-]", "-", experiment)

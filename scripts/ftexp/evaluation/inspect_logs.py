@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 
@@ -41,12 +42,12 @@ class UnusableLog(Exception):
     """A log that may not fill a cell of the table; the text is the reason."""
 
 
-def log_path(run: dict[str, Any]) -> Path:
+def log_path(run: Run) -> Path:
     """Where the log of a run's evaluation lies."""
-    return paths.RunPaths(run["run"]).eval_dir / f"{task_name(run)}.eval"
+    return paths.RunPaths(run.id).eval_dir / f"{task_name(run.experiment)}.eval"
 
 
-def read_log(run: dict[str, Any], items: Collection[str], *, vouched: Collection[str]) -> tuple[Answer, ...]:
+def read_log(run: Run, items: Collection[str], *, vouched: Collection[str]) -> tuple[Answer, ...]:
     """The answers in a run's log.
 
     They stand in its reductions, which hold every score with its whole answer and are read a hundred times as fast as the
@@ -63,11 +64,11 @@ def read_log(run: dict[str, Any], items: Collection[str], *, vouched: Collection
     """
     path = log_path(run)
     if str(path) not in vouched or not path.is_file():
-        raise UnusableLog(f"{path} is not what {paths.RunPaths(run['run']).manifest('eval')} vouches for")
+        raise UnusableLog(f"{path} is not what {paths.RunPaths(run.id).manifest('eval')} vouches for")
     try:
         log = _read_header(path)
-        _check_header(log, run)
-        by_epoch = _answers(log, run["evaluation"])
+        _check_header(log, run.id, run.experiment)
+        by_epoch = _answers(log, run.evaluation)
         for answers in by_epoch:
             _check_items(answers, items)
     except UnusableLog as unusable:
@@ -84,11 +85,11 @@ def _read_header(path: Path) -> "EvalLog":
         raise UnusableLog(f"cannot be read: it is truncated, or no log of inspect-ai ({error})") from error
 
 
-def _check_header(log: "EvalLog", run: dict[str, Any]) -> None:
+def _check_header(log: "EvalLog", run: str, experiment: str) -> None:
     if log.status != "success":
         raise UnusableLog(f"has status {log.status}")
     metadata = log.eval.metadata or {}
-    for key, wanted in (("experiment", task_name(run)), ("run", run["run"])):
+    for key, wanted in (("experiment", task_name(experiment)), ("run", run)):
         if metadata.get(key) != wanted:
             raise UnusableLog(f"belongs to {key} {metadata.get(key)}")
 
@@ -131,26 +132,27 @@ def _check_items(answers: Collection[str], items: Collection[str]) -> None:
         raise UnusableLog(f"has {len(foreign)} items that are not in the test set, for example {min(foreign)}")
 
 
-def logs_not_counted(run: dict[str, Any], counted: Path | None, why: str) -> list[tuple[str, str]]:
+def logs_not_counted(run: str, experiment: str, counted: Path | None, why: str) -> list[tuple[str, str]]:
     """Every log in a run's folder, and what an evaluation that did not end left, but for the one that was counted.
 
     Args:
-        run: Its run.yaml, or of a folder outside the design `run` and `experiment` alone.
+        run: Its id, or the name of a folder outside the design.
+        experiment: The experiment's name.
         counted: The log whose answers are in the table.
         why: What is known of the run's evaluation, for a log with nothing wrong in itself.
 
     Returns:
         Pairs of path and reason.
     """
-    places = paths.RunPaths(run["run"])
+    places = paths.RunPaths(run)
     found = [path for folder in (places.eval_dir, places.scratch_dir("eval") / "logs") for path in sorted(folder.glob("*"))]
     others = [path for path in found if path.suffix in _SUFFIXES and path != counted]
-    return [(str(path), _why_not_counted(path, run, why)) for path in others]
+    return [(str(path), _why_not_counted(path, run, experiment, why)) for path in others]
 
 
-def _why_not_counted(path: Path, run: dict[str, Any], why: str) -> str:
+def _why_not_counted(path: Path, run: str, experiment: str, why: str) -> str:
     try:
-        _check_header(_read_header(path), run)
+        _check_header(_read_header(path), run, experiment)
     except UnusableLog as unusable:
         return str(unusable)
     return why

@@ -95,7 +95,10 @@ EVENTS_JSONL = Path("events.jsonl")
 CODE_JSON = Path("code.json")
 ROOT_DVC_YAML = Path("dvc.yaml")
 ROOT_DVC_LOCK = Path("dvc.lock")
+LOCKS_DIR = Path(".scratch/locks")
 STAMP_JSON = Path(".scratch/stamp.json")
+REPORT_MEMORY_JSON = Path(".scratch/report.json")
+UPGRADE_DIR = Path(".scratch/upgrade")
 HASHES_JSON = Path(".scratch/hashes.json")
 RUN_DOCUMENTS_JSON = Path(".scratch/runs.json")
 # Weights & Biases makes its folder `wandb` here.
@@ -111,6 +114,16 @@ REHEARSAL_DIR = Path("rehearsal")
 def split_dir(name: str) -> Path:
     """The folder of one split: train.jsonl, validation.jsonl, test.jsonl, split.json."""
     return SPLITS_DIR / name
+
+
+def split_part(name: str, part: str) -> Path:
+    """The rows of one part of a split: train, validation or test."""
+    return split_dir(name) / f"{part}.jsonl"
+
+
+def split_json(name: str) -> Path:
+    """What a split was made from, and how many rows it has."""
+    return split_dir(name) / "split.json"
 
 
 def model_dir(model: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.planning import read_run
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import sha256_json, write_json
@@ -70,9 +71,9 @@ def _require_unchanged(run: str, submitted_for: str) -> None:
         raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
 
 
-def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], *, preflight: str) -> int:
+def _run_stage(run: Run, stage: str, inputs: dict[str, Any], *, preflight: str) -> int:
     """Run the stage between two records, so that an end of any kind leaves a trace; `preflight` is what spoke against it."""
-    name = run["run"]
+    name = run.id
     record = job_record.begin(name, stage, sha256_json(inputs))
     try:
         scratch = _prepare_scratch(name, stage, inputs)
@@ -94,9 +95,9 @@ def _run_stage(run: dict[str, Any], stage: str, inputs: dict[str, Any], *, prefl
     return 0
 
 
-def _stop(run: dict[str, Any], stage: str, record: dict[str, Any], epochs_before: int | None) -> int:
+def _stop(run: Run, stage: str, record: dict[str, Any], epochs_before: int | None) -> int:
     """Told to stop: warned of the walltime (then `epochs_before` this try are given), or ended by Slurm (None)."""
-    name, job = run["run"], own_job()
+    name, job = run.id, own_job()
     if epochs_before is None:
         job_record.end(name, stage, record, "stopped", "was stopped by Slurm (cancelled, preempted or requeued)")
         return 143
@@ -107,7 +108,7 @@ def _stop(run: dict[str, Any], stage: str, record: dict[str, Any], epochs_before
         job_record.end(name, stage, record, "failed", f"{reached} {what}. Raise {stage}.time_min in site.yaml")
         return 1
     if job.is_last_try:
-        reason = f"{reached} in epoch {epochs + 1} of {run['settings']['epochs']}, in the last of {job.tries} tries"
+        reason = f"{reached} in epoch {epochs + 1} of {run.settings['epochs']}, in the last of {job.tries} tries"
         job_record.end(name, stage, record, "failed", f"{reason}. Raise train.time_min or tries in site.yaml")
         return 1
     job_record.end(name, stage, record, "stopped", f"{reached}; goes on after epoch {epochs}")

@@ -11,7 +11,7 @@ from ftexp.jobs.site import read_site
 from ftexp.jobs.slurm import backend as slurm_backend
 from ftexp.jobs.slurm import wait as slurm_wait
 from ftexp.jobs.slurm.queue import queue_of
-from ftexp.state.work import Work, stages_of
+from ftexp.state.work import Work
 
 
 def work_here() -> Work:
@@ -37,9 +37,9 @@ def wait() -> int:
     code = slurm_wait.wait(site) if site.backend == "slurm" else local_backend.wait()
     work = Work(queue_of(site))
     for run in planned_runs():
-        for stage in stages_of(run):
+        for stage in run.stages:
             state = work.state(run, stage)
             if state.status == "failed":
-                print(f"runs/{run['run']}: {stage} failed: {state.reason}", file=sys.stderr)
+                print(f"runs/{run.id}: {stage} failed: {state.reason}", file=sys.stderr)
     work.hashes.save()
     return code

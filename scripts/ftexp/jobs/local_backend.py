@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import STAGES, Run
 from ftexp.ground import paths
 from ftexp.ground.cores import runs_on_cpu
 from ftexp.ground.events import record_event
@@ -21,7 +21,6 @@ from ftexp.jobs.work_list import announce, work_list
 from ftexp.state.dvc_files import record_finished
 from ftexp.state.job_record import end_killed, read_job
 from ftexp.state.run_lock import is_running, only_one_make
-from ftexp.state.status_words import STAGES
 from ftexp.state.work import Work
 
 POLL_S = 0.5
@@ -74,16 +73,16 @@ def wait() -> int:
     return 0
 
 
-def _failures(work: Work, runs: list[dict[str, Any]], stage: str, attempted: list[str]) -> dict[str, str]:
+def _failures(work: Work, runs: list[Run], stage: str, attempted: list[str]) -> dict[str, str]:
     """Which of the runs that were attempted are not done, and why."""
-    states = {run["run"]: work.state(run, stage) for run in runs if run["run"] in set(attempted)}
+    states = {run.id: work.state(run, stage) for run in runs if run.id in set(attempted)}
     return {run: state.reason or _NOT_BEGUN for run, state in states.items() if state.status != "done"}
 
 
-def _wait_for_running(runs: list[dict[str, Any]], stage: str) -> None:
+def _wait_for_running(runs: list[Run], stage: str) -> None:
     """Wait for jobs that an interrupted command left behind, rather than start them twice."""
     told = False
-    while running := [run["run"] for run in runs if is_running(run["run"], stage)]:
+    while running := [run.id for run in runs if is_running(run.id, stage)]:
         if not told:
             print(f"waiting for {len(running)} running: {', '.join(running)}", file=sys.stderr, flush=True)
         told = True

@@ -59,8 +59,8 @@ def describe_training(run: str, record: dict[str, Any]) -> str:
     if len(fields) < 3 or not fields[0].isdigit() or not fields[2]:
         return f"starting, {elapsed:.0f} s"
     plan = read_run(run)
-    left = elapsed * (plan["steps"]["steps"] - int(fields[0])) / int(fields[0])
-    return f"epoch {fields[1]}/{plan['settings']['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
+    left = elapsed * (plan.steps["steps"] - int(fields[0])) / int(fields[0])
+    return f"epoch {fields[1]}/{plan.settings['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
 
 
 def _say(text: str) -> None:

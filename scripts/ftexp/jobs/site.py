@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError
 from ftexp.ground.yamlfile import load_yaml
-from ftexp.state.status_words import STAGES
 
 BACKENDS = ("local", "slurm")
 DEVICES = ("auto", "cpu", "cuda")

@@ -4,8 +4,8 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
@@ -46,14 +46,14 @@ def require_tracking() -> None:
         raise StageFailed(missing)
 
 
-def resumable_epochs(run: dict[str, Any], stage: str) -> int:
+def resumable_epochs(run: Run, stage: str) -> int:
     """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
-    trainer = trainer_of(run["settings"])
-    is_resumable = stage == "train" and trainer.is_adapter(run["settings"])
-    return trainer.finished_epochs(paths.RunPaths(run["run"]).scratch_dir("train")) if is_resumable else 0
+    trainer = trainer_of(run.settings)
+    is_resumable = stage == "train" and trainer.is_adapter(run.settings)
+    return trainer.finished_epochs(paths.RunPaths(run.id).scratch_dir("train")) if is_resumable else 0
 
 
-def train(run: dict[str, Any], scratch: Path) -> None:
+def train(run: Run, scratch: Path) -> None:
     """Train, from the last finished epoch where there is one, and publish the checkpoint and train.csv.
 
     Raises:
@@ -61,12 +61,12 @@ def train(run: dict[str, Any], scratch: Path) -> None:
         UserError: If the batch cannot be shared out to the processes.
     """
     require_tracking()
-    settings, job, trainer = run["settings"], own_job(), trainer_of(run["settings"])
+    settings, job, trainer = run.settings, own_job(), trainer_of(run.settings)
     finished = resumable_epochs(run, "train")
     if finished:
-        print(f"{run['run']}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
+        print(f"{run.id}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
     name_wandb_run(run, scratch, is_resumed=bool(finished))
-    log, kills = paths.RunPaths(run["run"]).log("train"), cgroup_kills()
+    log, kills = paths.RunPaths(run.id).log("train"), cgroup_kills()
     from_byte = log.stat().st_size if log.is_file() else 0
     processes = job.processes if trainer.is_distributed(settings) else 1
     code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=job.device)
@@ -87,7 +87,7 @@ def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> st
     return f"torchtune ended with exit status {code}; see its log"
 
 
-def evaluate(run: dict[str, Any], scratch: Path) -> None:
+def evaluate(run: Run, scratch: Path) -> None:
     """Run the run's eval.py and publish its log, if its status is success and no sample is missing.
 
     Raises:
@@ -95,7 +95,7 @@ def evaluate(run: dict[str, Any], scratch: Path) -> None:
     """
     from inspect_ai import eval as inspect_eval
 
-    places = paths.RunPaths(run["run"])
+    places = paths.RunPaths(run.id)
     logs = inspect_eval(
         str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,
         fail_on_error=True, log_realtime=False, score_display=False,
@@ -106,14 +106,14 @@ def evaluate(run: dict[str, Any], scratch: Path) -> None:
         sign = sign_in_text(message)
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
         raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
-    epochs = run["evaluation"].get("epochs", 1)
-    wanted = read_json(paths.split_dir(run["split"]) / "split.json")["rows"]["test"] * epochs
+    epochs = run.evaluation.get("epochs", 1)
+    wanted = read_json(paths.split_json(run.split))["rows"]["test"] * epochs
     if log.results.completed_samples != wanted:
         what = "test rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each test row"
         raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
     published = scratch / "published"
     shutil.rmtree(published, ignore_errors=True)
     published.mkdir()
-    shutil.copy2(log.location, published / f"{task_name(run)}.eval")
+    shutil.copy2(log.location, published / f"{task_name(run.experiment)}.eval")
     places.manifest("eval").unlink(missing_ok=True)
     replace_dir(published, places.eval_dir)

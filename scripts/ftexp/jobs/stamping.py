@@ -1,9 +1,9 @@
 """The generated files of an experiment: what they hold, which of them changed, which were edited by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import eval_text
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -29,24 +29,24 @@ class Stamped:
     refused: dict[str, str]
 
 
-def generate_files(runs: list[dict[str, Any]], site: Site) -> Stamped:
+def generate_files(runs: list[Run], site: Site) -> Stamped:
     """The text of every generated file but runs.csv and run.yaml.
 
     Raises:
         UserError: If the job template names a field that nobody sets.
     """
     files: dict[Path, str] = {}
-    refused: dict[str, str] = {run["run"]: "; ".join(run["problems"]) for run in runs if run["problems"]}
+    refused: dict[str, str] = {run.id: "; ".join(run.problems) for run in runs if run.problems}
     template = read_job_template()
     check_template(template, site, str(paths.JOB_TEMPLATE))
     for run in runs:
-        if run["problems"]:
+        if run.problems:
             continue
         try:
             files |= _run_files(run) | _scripts(run, site, template)
         except UserError as error:
-            refused[run["run"]] = str(error)
-            run["problems"] = [str(error)]
+            refused[run.id] = str(error)
+            run.problems = [str(error)]
             continue
     files[paths.ROOT_DVC_YAML] = root_pipeline(runs)
     files[paths.CODE_JSON] = _code_json()
@@ -70,28 +70,28 @@ def _code_json() -> str:
     return json.dumps(code_versions(), indent=1) + "\n"
 
 
-def _run_files(run: dict[str, Any]) -> dict[Path, str]:
+def _run_files(run: Run) -> dict[Path, str]:
     """What a run's numbers follow from; nothing of the site."""
-    places, trainer = paths.RunPaths(run["run"]), trainer_of(run["settings"])
+    places, trainer = paths.RunPaths(run.id), trainer_of(run.settings)
     files = {places.eval_py: eval_text(run)}
-    if run["kind"] == "trained":
-        header = CONFIG_HEADER.format(run=run["run"], command=trainer.command(run))
+    if run.kind == "trained":
+        header = CONFIG_HEADER.format(run=run.id, command=trainer.command(run))
         files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
     else:
-        trainer.config({**run, "overrides": {}, "steps": {"train_rows": 0, "steps_per_epoch": 1}})
+        trainer.config(replace(run, overrides={}, steps={"train_rows": 0, "steps_per_epoch": 1}))
     files[places.dvc_yaml] = run_pipeline(run)
     return files
 
 
-def _scripts(run: dict[str, Any], site: Site, template: str) -> dict[Path, str]:
+def _scripts(run: Run, site: Site, template: str) -> dict[Path, str]:
     """A run's job scripts, which belong to the site."""
     files = {}
-    trainer = trainer_of(run["settings"])
-    for stage in ("train", "eval") if run["kind"] == "trained" else ("eval",):
-        path = paths.RunPaths(run["run"]).script(stage)
-        asked = site.resources(stage, model_parameters(run["settings"]["model"]))
-        processes = max(1, asked.gpus) if stage == "train" and trainer.is_distributed(run["settings"]) else 1
-        trainer.rows_per_process(run["settings"], processes)
-        facts = ScriptFacts(Path.cwd(), stage, run["run"], path, asked, processes)
+    trainer = trainer_of(run.settings)
+    for stage in ("train", "eval") if run.kind == "trained" else ("eval",):
+        path = paths.RunPaths(run.id).script(stage)
+        asked = site.resources(stage, model_parameters(run.settings["model"]))
+        processes = max(1, asked.gpus) if stage == "train" and trainer.is_distributed(run.settings) else 1
+        trainer.rows_per_process(run.settings, processes)
+        facts = ScriptFacts(Path.cwd(), stage, run.id, path, asked, processes)
         files[path] = job_script(template, site, facts)
     return files

@@ -2,11 +2,11 @@
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.ground.options import Options
 from ftexp.state.status_words import UNDER_WAY, WORK
-from ftexp.state.work import Work, stages_of
+from ftexp.state.work import Work
 
 
 @dataclass
@@ -21,28 +21,28 @@ class WorkList:
     can_force: bool = False
 
 
-def work_list(work: Work, runs: list[dict[str, Any]], stage: str, options: Options) -> WorkList:
+def work_list(work: Work, runs: list[Run], stage: str, options: Options) -> WorkList:
     """Sort the runs that have this stage and are picked."""
-    options.require_picked([run["run"] for run in runs])
+    options.require_picked([run.id for run in runs])
     result = WorkList()
     for run in runs:
-        if stage not in stages_of(run) or not options.picks(run["run"]):
+        if stage not in run.stages or not options.picks(run.id):
             continue
         state = work.state(run, stage)
         if state.status == "done":
-            result.done.append(run["run"])
-        elif run["problems"]:
-            result.refused.append((run["run"], state.reason))
+            result.done.append(run.id)
+        elif run.problems:
+            result.refused.append((run.id, state.reason))
         elif state.status in UNDER_WAY:
             job = f"job {state.job}" if state.job else ""
-            result.under_way.append((run["run"], ", ".join(filter(None, [state.status, job, state.reason]))))
+            result.under_way.append((run.id, ", ".join(filter(None, [state.status, job, state.reason]))))
         elif refusal := work.refusal(run):
-            result.refused.append((run["run"], refusal))
+            result.refused.append((run.id, refusal))
             result.can_force = True
         elif state.status in WORK:
-            result.to_do.append(run["run"])
+            result.to_do.append(run.id)
         else:
-            result.waiting.append((run["run"], state.reason))
+            result.waiting.append((run.id, state.reason))
     return result
 
 

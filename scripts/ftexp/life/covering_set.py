@@ -1,6 +1,8 @@
 """Which runs of a design stand for all of it: few of them, in which every level of every factor comes at least once."""
 
-from ftexp.design.runs import Run, control_key, level_text
+from ftexp.design.levels import id_text
+from ftexp.design.run import Run
+from ftexp.design.runs import control_key
 from ftexp.design.settings import SEED
 from ftexp.ground.options import Options
 
@@ -26,9 +28,9 @@ def covering_runs(runs: list[Run], options: Options) -> list[Run]:
 
 def _greedy(trained: list[Run]) -> list[Run]:
     """Again and again the first of the runs that cover most of what is not covered yet."""
-    seeds = list(dict.fromkeys(level_text(run.levels[SEED]) for run in trained if SEED in run.levels))
+    seeds = list(dict.fromkeys(id_text(run.levels[SEED]) for run in trained if SEED in run.levels))
     unwanted = {(SEED, seed) for seed in seeds[_SEEDS:]}
-    levels = {run.id: {(name, level_text(label)) for name, label in run.levels.items()} - unwanted for run in trained}
+    levels = {run.id: {(name, id_text(label)) for name, label in run.levels.items()} - unwanted for run in trained}
     uncovered = set().union(*levels.values())
     chosen = []
     while uncovered:

@@ -4,7 +4,7 @@ Only the standard library and PyYAML are imported here, because the cookiecutter
 """
 
 from ftexp.design.in_words import design_in_words, naming_in_words
-from ftexp.design.runs import Run
+from ftexp.design.run import Run
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.filesystem import write_bytes_if_changed

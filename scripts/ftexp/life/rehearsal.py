@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ftexp.data.splits import source_paths
-from ftexp.design.runs import Run
+from ftexp.design.run import STAGES, Run
 from ftexp.ground import paths
 from ftexp.ground.cores import available_cores
 from ftexp.ground.errors import UserError
@@ -22,7 +22,6 @@ from ftexp.ground.yamlfile import dump_yaml, load_yaml
 from ftexp.life.tiny_copy import make_tiny_copy
 from ftexp.models.folder import weight_files
 from ftexp.state.run_lock import lock_file
-from ftexp.state.status_words import STAGES
 
 LOG = paths.REHEARSAL_DIR / "rehearsal.log"
 TEST_ROWS = 8

@@ -1,14 +1,14 @@
 """Runs that left the design under their old names: what an experiment.yaml has to say so that their results count again."""
 
 import re
-from typing import Any
 
+from ftexp.design.levels import id_text
 from ftexp.design.planning import read_run
-from ftexp.design.runs import Run, abbreviation, level_text
+from ftexp.design.run import STAGES, Run
+from ftexp.design.runs import abbreviation
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.state.status_words import STAGES
 
 _FACTS = ("kind", "settings", "overrides", "data", "prompt", "evaluation")
 
@@ -21,7 +21,7 @@ def renaming_hints(experiment: Experiment, runs: list[Run], left_behind: list[st
     Args:
         left_behind: Ids of folders that are not in the design.
     """
-    new = {_fingerprint(vars(run)): run for run in runs if run.levels}
+    new = {_fingerprint(run): run for run in runs if run.levels}
     naming: dict[str, str] = {}
     renamed: dict[str, str] = {}
     for name in left_behind:
@@ -31,7 +31,7 @@ def renaming_hints(experiment: Experiment, runs: list[Run], left_behind: list[st
             old = read_run(name)
         except UserError:  # of a folder that nothing reads any more; there is no hint for it then
             continue
-        run = new.get(_fingerprint(old)) if isinstance(old, dict) else None
+        run = new.get(_fingerprint(old))
         letters = _letters(name, run) if run and _has_results(name) and not _has_results(run.id) else None
         if run and letters:
             renamed[name] = run.id
@@ -50,13 +50,13 @@ def _has_results(run: str) -> bool:
     return any(paths.RunPaths(run).manifest(stage).is_file() for stage in STAGES)
 
 
-def _fingerprint(run: dict[str, Any]) -> str:
-    return repr([run.get(key) for key in _FACTS])
+def _fingerprint(run: Run) -> str:
+    return repr([getattr(run, name) for name in _FACTS])
 
 
 def _letters(old_id: str, run: Run) -> dict[str, str] | None:
     """Per factor what stood before its level in the old id; None where the levels themselves have other names."""
-    levels = "_".join(f"([A-Za-z0-9.+-]*?){re.escape(level_text(label))}" for label in run.levels.values())
+    levels = "_".join(f"([A-Za-z0-9.+-]*?){re.escape(id_text(label))}" for label in run.levels.values())
     prefix = "base_" if run.kind == "control" else ""
     match = re.fullmatch(prefix + levels, old_id)
     return dict(zip(run.levels, match.groups(), strict=True)) if match else None

@@ -9,7 +9,8 @@ from typing import Any
 
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
-from ftexp.design.runs import Run, abbreviation
+from ftexp.design.run import Run
+from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.trainers.choice import trainer_of

@@ -25,10 +25,9 @@ _STATES = """
 import json
 from ftexp.design.planning import planned_runs
 from ftexp.jobs.backends import work_here
-from ftexp.state.work import stages_of
 work = work_here()
-print(json.dumps([[run["run"], stage, *(lambda s: (s.status, s.reason))(work.state(run, stage))]
-                  for run in planned_runs() for stage in stages_of(run)]))
+print(json.dumps([[run.id, stage, *(lambda s: (s.status, s.reason))(work.state(run, stage))]
+                  for run in planned_runs() for stage in run.stages]))
 """
 # `events.jsonl` is appended to; the others belong to the place, or are no input of a stage.
 _NOT_LINKED = (".git", ".dvc", ".venv", ".scratch", "scripts", "models", "rehearsal", "logs", "site.yaml", "events.jsonl")

@@ -21,8 +21,7 @@ from ftexp.ground.filesystem import read_json, sha256_file, write_json
 from ftexp.life.template_files import files_of_experiment, files_of_template, template_commit
 
 KEPT_DIR = Path("upgrade-kept")
-WORK_DIR = Path(".scratch/upgrade")
-_BEFORE = WORK_DIR / "scripts.before"
+_BEFORE = paths.UPGRADE_DIR / "scripts.before"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -112,8 +111,8 @@ def apply(upgrade: Upgrade) -> None:
         copy = _kept_path(name)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(name, copy)
-    shutil.rmtree(WORK_DIR, ignore_errors=True)
-    WORK_DIR.mkdir(parents=True)
+    shutil.rmtree(paths.UPGRADE_DIR, ignore_errors=True)
+    paths.UPGRADE_DIR.mkdir(parents=True)
     if any(name.startswith("scripts/") for name in (*upgrade.new, *upgrade.gone)):
         _exchange(_new_scripts(upgrade), Path("scripts"))
     for name, source in upgrade.new.items():
@@ -122,7 +121,7 @@ def apply(upgrade: Upgrade) -> None:
     for name in upgrade.gone:
         Path(name).unlink(missing_ok=True)
     record(upgrade.template)
-    shutil.rmtree(WORK_DIR)
+    shutil.rmtree(paths.UPGRADE_DIR)
 
 
 def _kept_path(name: str) -> Path:
@@ -148,13 +147,13 @@ def restore_interrupted() -> None:
 
 def _new_scripts(upgrade: Upgrade) -> Path:
     """scripts/ as it will be, a person's own files in it among them."""
-    folder = WORK_DIR / "scripts"
+    folder = paths.UPGRADE_DIR / "scripts"
     shutil.copytree("scripts", folder, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
     for name, source in upgrade.new.items():
         if name.startswith("scripts/"):
-            _place(source, WORK_DIR / name)
+            _place(source, paths.UPGRADE_DIR / name)
     for name in upgrade.gone:
-        (WORK_DIR / name).unlink(missing_ok=True)
+        (paths.UPGRADE_DIR / name).unlink(missing_ok=True)
     return folder
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.reporting.number_words import shown, shown_range
 from ftexp.reporting.plots import Plot, Point, file_stem, level_ticks, places_of
-from ftexp.reporting.svg_figure import COLOURS, draw_picture, group_looks, level_label
+from ftexp.reporting.svg_figure import COLOURS, draw_picture, group_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ def effect_plot(
 def _is_at(baseline: Mapping[str, str], point: Point, factor: str) -> bool:
     """Whether all factors but those that are compared are at the baseline."""
     others = (name for name in baseline if name not in factor.split(", "))
-    return all(level_label(point.levels[name]) == baseline[name] for name in others)
+    return all(label_text(point.levels[name]) == baseline[name] for name in others)
 
 
 def _draw_effect(axes: "Axes", y: int, models: Any, recipe: Any | None) -> None:
@@ -103,8 +104,8 @@ def seed_differences(points: Sequence[Point], factor: str, level: str, reference
     scores: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for point in points:
         others = repr([(name, value) for name, value in point.levels.items() if name not in (*names, SEED)])
-        own = ", ".join(level_label(point.levels[name]) for name in names)
-        scores[level_label(point.levels.get(SEED))][others][own] = point.score
+        own = ", ".join(label_text(point.levels[name]) for name in names)
+        scores[label_text(point.levels.get(SEED))][others][own] = point.score
     found = []
     for cells in scores.values():
         differences = [cell[level] - cell[reference] for cell in cells.values() if level in cell and reference in cell]
@@ -182,7 +183,7 @@ def _heat_map(
         bar.set_label(f"mean score ({metric})")
         axes.grid(visible=False)
         for axis, own in ((axes.set_xticks, levels[0]), (axes.set_yticks, levels[1])):
-            axis(range(len(own)), [level_label(level) for level in own])
+            axis(range(len(own)), [label_text(level) for level in own])
         axes.set_xlabel(factors[0])
         axes.set_ylabel(factors[1])
         if len(levels[0]) * len(levels[1]) <= MOST_WRITTEN:

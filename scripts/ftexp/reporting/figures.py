@@ -38,7 +38,7 @@ def draw_figures(
     analysis = analysis_of(experiment)
     baseline = {name: str(analysis.baseline.get(name, levels[0])) for name, levels in analysis.factors.items()}
     points = _points(all_facts, scores)
-    curves = [Curve(f.run["levels"], [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
+    curves = [Curve(f.run.levels, [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
     own = effects[effects["metric"] == metric]
     of_effects = [
         effect_plot(name, leading_rows(own[own["factor"] == name]), points, metric=metric, baseline=baseline)
@@ -56,8 +56,8 @@ def draw_figures(
 def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float]) -> list[Point]:
     """Score of every trained run that is evaluated, and that of its control."""
     controls = controls_by_run(facts.run for facts in all_facts)
-    trained = [facts for facts in all_facts if facts.run["kind"] == "trained" and facts.id in scores]
-    return [Point(facts.run["levels"], scores[facts.id], scores.get(controls[facts.id] or "")) for facts in trained]
+    trained = [facts for facts in all_facts if facts.run.kind == "trained" and facts.id in scores]
+    return [Point(facts.run.levels, scores[facts.id], scores.get(controls[facts.id] or "")) for facts in trained]
 
 
 def write_figures(plots: Sequence[Plot]) -> tuple[list[Path], bool]:

@@ -58,11 +58,11 @@ def answer_columns(all_facts: Sequence[RunFacts]) -> list[Column]:
     """One column per control and one per cell, of many cells a few; for a cell speaks its first evaluated seed."""
     cells: dict[str, list[RunFacts]] = {}
     for facts in all_facts:
-        levels = {name: level for name, level in facts.run["levels"].items() if name != SEED}
-        title = cell_label(levels) if facts.run["kind"] == "trained" else f"control {facts.id}"
+        levels = {name: level for name, level in facts.run.levels.items() if name != SEED}
+        title = cell_label(levels) if facts.run.kind == "trained" else f"control {facts.id}"
         cells.setdefault(title, []).append(facts)
-    controls = [_column(title, members) for title, members in cells.items() if members[0].run["kind"] == "control"]
-    trained = [_column(title, members) for title, members in cells.items() if members[0].run["kind"] == "trained"]
+    controls = [_column(title, members) for title, members in cells.items() if members[0].run.kind == "control"]
+    trained = [_column(title, members) for title, members in cells.items() if members[0].run.kind == "trained"]
     return [*controls[:MOST_CELLS], *_spread(trained)]
 
 
@@ -113,7 +113,7 @@ def item_changes(all_facts: Sequence[RunFacts]) -> tuple[dict[str, float], dict[
     differences: dict[str, list[float]] = {}
     scores: dict[str, list[float]] = {}
     for facts in all_facts:
-        if facts.run["kind"] == "control":
+        if facts.run.kind == "control":
             continue
         reference = of_control.get(controls[facts.id] or "", {})
         for item, score in item_scores(facts.answers).items():

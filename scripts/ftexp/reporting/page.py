@@ -13,6 +13,8 @@ import pandas as pd
 
 from ftexp.data.splits import PARTS
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words
+from ftexp.design.levels import label_text
+from ftexp.design.run import Run
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
@@ -26,7 +28,6 @@ from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
 from ftexp.reporting.item_changes import answer_columns, changed_items
 from ftexp.reporting.plots import Plot
 from ftexp.reporting.results_view import missing, shown_table
-from ftexp.reporting.svg_figure import level_label
 from ftexp.results.provenance import provenance_of_report
 from ftexp.results.table import NUMBERS, RunFacts, results_header
 
@@ -80,14 +81,14 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     ) + "\n"
 
 
-def design_in_words(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> str:
+def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     """One sentence: how many runs, of what, against what."""
-    trained = sum(run["kind"] == "trained" for run in runs)
-    controls = [run["run"] for run in runs if run["kind"] == "control"]
+    trained = sum(run.kind == "trained" for run in runs)
+    controls = [run.id for run in runs if run.kind == "control"]
     kind = kind_in_words(experiment).replace(" x ", " × ") if experiment.factors else "a single cell"
     every = ", every combination" if experiment.factors and experiment.design.is_full_factorial() else ""
-    notes = reference_in_words(experiment, level_label)
-    notes += [f"excluded: {words}" for words in excluded_in_words(experiment, level_label)]
+    notes = reference_in_words(experiment, label_text)
+    notes += [f"excluded: {words}" for words in excluded_in_words(experiment, label_text)]
     design = "; ".join([f"{_count(trained, 'trained run')} ({kind}{every}", *notes]) + ")"
     if not controls:
         return f"{design}; no control."
@@ -111,7 +112,7 @@ def _factor_rows(experiment: Experiment) -> list[dict[str, str]]:
     rows = []
     for name, levels in experiment.factors.items():
         is_named = any(level.sets != {name: level.label} for level in levels)
-        texts = [level_label(level.label) + (f" ({_assignments(level.sets)})" if is_named else "") for level in levels]
+        texts = [label_text(level.label) + (f" ({_assignments(level.sets)})" if is_named else "") for level in levels]
         meaning = SETTINGS[name].meaning if name in SETTINGS else "named levels" if is_named else "torchtune key"
         rows.append({"name": name, "meaning": meaning, "levels": ("; " if is_named else ", ").join(texts)})
     return rows
@@ -126,26 +127,26 @@ def _prompt_factors(experiment: Experiment) -> list[str]:
 
 
 def _assignments(sets: dict[str, Any]) -> str:
-    return ", ".join(f"{name} = {level_label(value)}" for name, value in sets.items())
+    return ", ".join(f"{name} = {label_text(value)}" for name, value in sets.items())
 
 
-def constants(experiment: Experiment, runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def constants(experiment: Experiment, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """What is the same in all trained runs, declared or by default, and what derives from it."""
-    trained = [run for run in runs if run["kind"] == "trained"]
+    trained = [run for run in runs if run.kind == "trained"]
     varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
     found: dict[str, Any] = {}
     for section in ("settings", "overrides", "steps"):
-        for name, value in (trained[0][section] if trained else {}).items():
-            if name not in varied and value is not None and all(run[section].get(name) == value for run in trained):
+        for name, value in (getattr(trained[0], section) if trained else {}).items():
+            if name not in varied and value is not None and all(getattr(run, section).get(name) == value for run in trained):
                 found[name] = value
-    return [(name, level_label(value)) for name, value in found.items()]
+    return [(name, label_text(value)) for name, value in found.items()]
 
 
-def _split_rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _split_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Sizes of every split and how many repeated inputs each part lost; `None` where it is not made yet."""
     rows = []
-    for name in dict.fromkeys(run["split"] for run in runs):
-        path = paths.split_dir(name) / "split.json"
+    for name in dict.fromkeys(run.split for run in runs):
+        path = paths.split_json(name)
         made = read_json(path) if path.is_file() else {"rows": None, "removed_because_repeated": {}}
         rows.append({"name": name, "sizes": made["rows"], "removed": made["removed_because_repeated"]})
     return rows

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED, SETTINGS
-from ftexp.reporting.svg_figure import Look, Picture, draw_picture, group_looks, level_label
+from ftexp.reporting.svg_figure import Look, Picture, draw_picture, group_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,7 +205,7 @@ def _draw_controls(axes: "Axes", marks: list[Spots], looks: list[Look], *, gap: 
 
 def level_ticks(axes: "Axes", levels: Sequence[Any], places: dict[str, float], *, is_named: bool) -> None:
     """A tick at every level; its label is left out where it would run into the one before."""
-    ordered = sorted(((places[repr(level)], level_label(level)) for level in levels), key=lambda pair: pair[0])
+    ordered = sorted(((places[repr(level)], label_text(level)) for level in levels), key=lambda pair: pair[0])
     span = (ordered[-1][0] - ordered[0][0]) or 1.0
     shown, last = [], -math.inf
     for x, label in ordered:

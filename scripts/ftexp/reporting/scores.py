@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
 from ftexp.effects.analysis import IntArray
 from ftexp.effects.measurements import group_column
 from ftexp.evaluation.eval_file import task_name
-from ftexp.reporting.svg_figure import level_label
 from ftexp.results.table import RunFacts, controls_by_run
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def analysis_of(experiment: Experiment) -> Analysis:
     """How the effects of an experiment are to be read; levels are in the words of its plots and tables."""
     factors = {name: levels for name, levels in experiment.factors.items() if name != SEED}
     return Analysis(
-        factors={name: [level_label(level.label) for level in levels] for name, levels in factors.items()},
-        primary=experiment.analysis["primary"], baseline={n: level_label(v) for n, v in experiment.baseline.items()},
+        factors={name: [label_text(level.label) for level in levels] for name, levels in factors.items()},
+        primary=experiment.analysis["primary"], baseline={n: label_text(v) for n, v in experiment.baseline.items()},
         design=experiment.design.kind,
         groups=experiment.analysis["groups"], custom={name: CUSTOM[name] for name in experiment.analysis["metrics"]},
         test_set_factors=[
@@ -68,10 +68,10 @@ def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.Data
     controls = controls_by_run(facts.run for facts in all_facts)
     rows = []
     for facts in all_facts:
-        levels = {name: level_label(facts.run["levels"][name]) for name in experiment.factors if name in facts.run["levels"]}
+        levels = {name: label_text(facts.run.levels[name]) for name in experiment.factors if name in facts.run.levels}
         held_up = facts.train if facts.train and facts.train.status != "done" else facts.eval
         rows.append({
-            "run": facts.id, "kind": facts.run["kind"], "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
+            "run": facts.id, "kind": facts.run.kind, "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
             **{name: levels.get(name) for name in experiment.factors if name != SEED},
             "status": held_up.status, "eval_status": facts.eval.status, "reason": held_up.reason,
         })
@@ -84,7 +84,7 @@ def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
     for facts in filter(lambda f: f.answers, all_facts):
         items = [facts.items[answer.item] for answer in facts.answers]
         parts.append(pd.DataFrame({
-            "run": facts.id, "task": task_name(facts.run), "item": [item.id for item in items],
+            "run": facts.id, "task": task_name(facts.run.experiment), "item": [item.id for item in items],
             "epoch": [answer.epoch for answer in facts.answers],
             "cluster": [item.cluster for item in items], "target": [item.target for item in items],
             "completion": [answer.completion for answer in facts.answers], "score": [answer.score for answer in facts.answers],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ftexp.design.runs import number_text
+from ftexp.design.levels import label_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+
 @dataclass(frozen=True)
 class Look:
     """What tells a group apart; groups with one label share a look."""
@@ -38,18 +39,9 @@ class Look:
     marker: str
 
 
-def level_label(level: Any) -> str:
-    """A level as it stands in a plot."""
-    if level is None or isinstance(level, bool):
-        return {None: "none", True: "true", False: "false"}[level]
-    if isinstance(level, int | float):
-        return "1.0" if isinstance(level, float) and level == 1 else number_text(level)  # as a share of rows 1.0 is not 1
-    return "+".join(map(level_label, level)) if isinstance(level, list) else str(level)
-
-
 def cell_label(levels: dict[str, Any]) -> str:
     """A combination of levels in words."""
-    return ", ".join(f"{name} {level_label(level)}" for name, level in levels.items()) or "all runs"
+    return ", ".join(f"{name} {label_text(level)}" for name, level in levels.items()) or "all runs"
 
 
 def group_looks(groups: list[dict[str, Any]]) -> tuple[list[Look], str]:
@@ -57,7 +49,7 @@ def group_looks(groups: list[dict[str, Any]]) -> tuple[list[Look], str]:
     labels, title = [cell_label(group) for group in groups], ""
     if len(groups) > MOST_IN_LEGEND:
         first = next(iter(groups[0]))
-        labels, title = [f"{first} {level_label(group[first])}" for group in groups], f"coloured by {first}"
+        labels, title = [f"{first} {label_text(group[first])}" for group in groups], f"coloured by {first}"
     order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
     colours = _colours(len(order))
     return [Look(label, colours[order[label]], MARKERS[order[label] % len(MARKERS)]) for label in labels], title

@@ -8,35 +8,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.evaluation.inspect_logs import log_path
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, sha256_file, sha256_json
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.state.job_record import began_at, read_job
-from ftexp.state.work import read_manifest, stages_of
+from ftexp.state.work import read_manifest
 
 DIGITS = 12
 
 
-def provenance_of_run(run: dict[str, Any]) -> dict[str, Any]:
+def provenance_of_run(run: Run) -> dict[str, Any]:
     """Everything that a finished run's numbers stand on, as a mapping that reads well as YAML.
 
     Args:
         run: Its run.yaml; every stage of it must be done.
     """
-    places = paths.RunPaths(run["run"])
-    manifests = {stage: _manifest(run["run"], stage) for stage in stages_of(run)}
+    places = paths.RunPaths(run.id)
+    manifests = {stage: _manifest(run.id, stage) for stage in run.stages}
     said: dict[str, Any] = {
-        "data": _data(run), "model": {"name": run["settings"]["model"], "sha256": manifests["eval"]["inputs"]["model"]},
-        "seed": run["settings"]["seed"] if run["kind"] == "trained" else None,
+        "data": _data(run), "model": {"name": run.settings["model"], "sha256": manifests["eval"]["inputs"]["model"]},
+        "seed": run.settings["seed"] if run.kind == "trained" else None,
         "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
         "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
-        "jobs": {stage: _job(run["run"], stage) for stage in manifests},
+        "jobs": {stage: _job(run.id, stage) for stage in manifests},
         "log": provenance_of_log(run),
-        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run["evaluation"]},
+        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run.evaluation},
     }
-    if run["kind"] == "trained":
+    if run.kind == "trained":
         checkpoint = manifests["eval"]["inputs"]["checkpoint"]
         config = load_yaml(places.finetune_yaml, str(places.finetune_yaml))
         said |= {
@@ -46,10 +47,10 @@ def provenance_of_run(run: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def provenance_of_log(run: dict[str, Any]) -> dict[str, str]:
+def provenance_of_log(run: Run) -> dict[str, str]:
     """A run's log and its hash."""
     path = str(log_path(run))
-    return {"file": path, "sha256": _manifest(run["run"], "eval")["outputs"][path]}
+    return {"file": path, "sha256": _manifest(run.id, "eval")["outputs"][path]}
 
 
 def _manifest(run: str, stage: str) -> dict[str, Any]:
@@ -58,9 +59,9 @@ def _manifest(run: str, stage: str) -> dict[str, Any]:
     return manifest
 
 
-def _data(run: dict[str, Any]) -> dict[str, Any]:
-    split = read_json(paths.split_dir(run["split"]) / "split.json")
-    return {"sources": split["inputs"]["sources"], "split": run["split"], "rows": split["rows"], "sha256": split["sha256"]}
+def _data(run: Run) -> dict[str, Any]:
+    split = read_json(paths.split_json(run.split))
+    return {"sources": split["inputs"]["sources"], "split": run.split, "rows": split["rows"], "sha256": split["sha256"]}
 
 
 def _job(run: str, stage: str) -> dict[str, Any] | str:
@@ -78,19 +79,19 @@ def template() -> dict[str, str]:
     return {key: made[key] for key in ("version", "commit") if key in made}
 
 
-def provenance_of_report(runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def provenance_of_report(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """What all numbers of a report stand on, in lines of name and text; where runs differ, each value with its number of runs.
 
     No time, no host: these are told by timings.csv and `make cite`.
     """
     found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for run in runs:
-        for stage in stages_of(run):
-            manifest = read_manifest(run["run"], stage)
+        for stage in run.stages:
+            manifest = read_manifest(run.id, stage)
             if manifest is None:
                 continue
             what = "training" if stage == "train" else "evaluation"
-            model = f"{run['settings']['model']} ({sha256_json(manifest['inputs']['model'])[:DIGITS]})"
+            model = f"{run.settings['model']} ({sha256_json(manifest['inputs']['model'])[:DIGITS]})"
             found["base model, with a hash over its files"][model] += stage == "eval"
             found[f"code of the {what}"][manifest["inputs"]["code"]] += 1
             found["packages"][", ".join(f"{name} {version}" for name, version in manifest["versions"].items())] += 1
@@ -100,10 +101,10 @@ def provenance_of_report(runs: Sequence[dict[str, Any]]) -> list[tuple[str, str]
     return lines + [(name, _counted(values)) for name, values in found.items()]
 
 
-def _sources(runs: Sequence[dict[str, Any]]) -> str:
+def _sources(runs: Sequence[Run]) -> str:
     sources: dict[str, str] = {}
-    for name in dict.fromkeys(run["split"] for run in runs):
-        path: Path = paths.split_dir(name) / "split.json"
+    for name in dict.fromkeys(run.split for run in runs):
+        path: Path = paths.split_json(name)
         if path.is_file():
             sources |= read_json(path)["inputs"]["sources"]
     return ", ".join(f"{file} ({digest[:DIGITS]})" for file, digest in sources.items())

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.data.items import Item, read_test_items
-from ftexp.design.runs import Run, control_key
+from ftexp.design.run import Run
+from ftexp.design.runs import control_key
 from ftexp.evaluation.eval_file import task_name
 from ftexp.evaluation.inspect_logs import Answer, UnusableLog, read_log
 from ftexp.ground import paths
@@ -53,7 +54,7 @@ class RunFacts:
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
     """
 
-    run: dict[str, Any]
+    run: Run
     cells: dict[str, str]
     train: State | None
     eval: State
@@ -64,7 +65,7 @@ class RunFacts:
 
     @property
     def id(self) -> str:
-        return str(self.run["run"])
+        return str(self.run.id)
 
     @property
     def score(self) -> "Estimate | None":
@@ -84,24 +85,24 @@ class Estimate:
     se: float | None
 
 
-def collect_states(work: Work, runs: list[dict[str, Any]]) -> list[RunFacts]:
+def collect_states(work: Work, runs: list[Run]) -> list[RunFacts]:
     """Status of every run, without the contents of logs and trainings."""
     with paths.RUNS_CSV.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     factors = factor_names(runs)
     cells = [dict(zip(factors, row[len(COLUMNS_BEFORE) :], strict=False)) for row in rows[1:]]
     return [
-        RunFacts(run, levels, _state(work, run, "train") if run["kind"] == "trained" else None, _state(work, run, "eval"))
+        RunFacts(run, levels, _state(work, run, "train") if run.kind == "trained" else None, _state(work, run, "eval"))
         for run, levels in zip(runs, cells, strict=True)
     ]
 
 
-def factor_names(runs: list[dict[str, Any]]) -> list[str]:
+def factor_names(runs: list[Run]) -> list[str]:
     """The factors in declared order, as the plan wrote them down."""
-    return next((list(run["levels"]) for run in runs if run["kind"] == "trained"), [])
+    return next((list(run.levels) for run in runs if run.kind == "trained"), [])
 
 
-def _state(work: Work, run: dict[str, Any], stage: str) -> State:
+def _state(work: Work, run: Run, stage: str) -> State:
     """The stage's state; where it could run but for its preflight, the preflight's reason too."""
     state = work.state(run, stage)
     if state.status not in ("ready", "stale"):
@@ -116,9 +117,9 @@ def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) ->
     items: dict[str, dict[str, Item]] = {}
     full = []
     for facts in all_facts:
-        split = facts.run["split"]
+        split = facts.run.split
         if facts.eval.status == "done" and split not in items:
-            items[split] = read_test_items(facts.run, analysis)
+            items[split] = read_test_items(facts.run.split, facts.run.data, analysis)
         full.append(_with_contents(facts, items.get(split, {})))
     return full
 
@@ -191,19 +192,11 @@ def paired_difference(run: RunFacts, control: RunFacts) -> Estimate | None:
     return estimate([score - of_control[item] for item, score in scores.items()], clusters)
 
 
-def controls_by_run(runs: Iterable[dict[str, Any]]) -> dict[str, str | None]:
+def controls_by_run(runs: Iterable[Run]) -> dict[str, str | None]:
     """Per trained run the id of its control: the same model, precision, prompt, test set and evaluation, untuned."""
     listed = list(runs)
-    by_key = {_control_key(run): str(run["run"]) for run in listed if run["kind"] == "control"}
-    return {str(run["run"]): by_key.get(_control_key(run)) for run in listed if run["kind"] == "trained"}
-
-
-def _control_key(run: dict[str, Any]) -> str:
-    """The design's own key, of a run.yaml."""
-    return control_key(Run(
-        id=run["run"], kind=run["kind"], levels=run["levels"], settings=run["settings"], overrides=run["overrides"],
-        data=run["data"], prompt=run["prompt"], evaluation=run["evaluation"],
-    ))
+    by_key = {control_key(run): run.id for run in listed if run.kind == "control"}
+    return {run.id: by_key.get(control_key(run)) for run in listed if run.kind == "trained"}
 
 
 def last_epoch_loss(losses: Sequence[Loss]) -> float | None:
@@ -236,14 +229,14 @@ def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
         "train_status": facts.train.status if facts.train else "",
         "eval_status": facts.eval.status,
         "reason": "; ".join(filter(None, [*_reasons(facts), why_none, *_remarks(facts, score)])),
-        "task": task_name(facts.run), "metric": facts.run["evaluation"]["scorer"],
+        "task": task_name(facts.run.experiment), "metric": facts.run.evaluation["scorer"],
         "n": str(score.n) if score else "",
         "score": number(score.mean if score else None), "score_se": number(score.se if score else None),
         "diff_control": number(difference.mean if difference else None),
         "diff_control_se": number(difference.se if difference else None),
         "train_loss": number(loss),
     }
-    return [facts.id, facts.run["kind"], *facts.cells.values(), *(values[name] for name in COLUMNS_AFTER)]
+    return [facts.id, facts.run.kind, *facts.cells.values(), *(values[name] for name in COLUMNS_AFTER)]
 
 
 def _reasons(facts: RunFacts) -> list[str]:
@@ -258,7 +251,7 @@ def _reasons(facts: RunFacts) -> list[str]:
 
 def _difference(facts: RunFacts, control: RunFacts | None) -> tuple[Estimate | None, str]:
     """Difference from the control, or why there is none."""
-    if facts.run["kind"] == "control" or not facts.answers:
+    if facts.run.kind == "control" or not facts.answers:
         return None, ""
     if control is None:
         return None, NO_CONTROL

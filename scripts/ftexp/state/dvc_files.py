@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.splits import source_paths
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 from ftexp.state.run_lock import only_one_make
-from ftexp.state.work import Work, stages_of
+from ftexp.state.work import Work
 
 _IN_GIT = (*paths.REPORT_FILES, paths.FIGURES_DIR, paths.METRICS_DIR)
 # How DVC 3.67 says that another process holds its lock.
@@ -28,12 +29,12 @@ _NO_CONFIG = re.compile(r"configuration error - config file error: (.+?)(?:: |\n
 HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make does.\n"
 
 
-def run_pipeline(run: dict[str, Any]) -> str:
+def run_pipeline(run: Run) -> str:
     """dvc.yaml of a run folder: stages train and eval, run from the experiment's root."""
-    places = paths.RunPaths(run["run"])
-    split, model = paths.split_dir(run["split"]), str(paths.model_dir(run["settings"]["model"]))
+    places = paths.RunPaths(run.id)
+    split, model = paths.split_dir(run.split), str(paths.model_dir(run.settings["model"]))
     stages = {}
-    if run["kind"] == "trained":
+    if run.kind == "trained":
         stages["train"] = {
             "wdir": "../..", "cmd": f"bash {places.script('train')}",
             "deps": [str(places.finetune_yaml), str(split / "train.jsonl"), model],
@@ -43,7 +44,7 @@ def run_pipeline(run: dict[str, Any]) -> str:
                 {str(places.manifest("train")): {"cache": False}},
             ],
         }
-    checkpoint = [str(places.checkpoint_dir)] if run["kind"] == "trained" else []
+    checkpoint = [str(places.checkpoint_dir)] if run.kind == "trained" else []
     stages["eval"] = {
         "wdir": "../..", "cmd": f"bash {places.script('eval')}",
         "deps": [str(places.eval_py), str(split / "test.jsonl"), model, *checkpoint],
@@ -53,19 +54,19 @@ def run_pipeline(run: dict[str, Any]) -> str:
     return HEADER + dump_yaml({"stages": stages})
 
 
-def root_pipeline(runs: list[dict[str, Any]]) -> str:
+def root_pipeline(runs: list[Run]) -> str:
     """The experiment's dvc.yaml: split before the runs, report after them."""
-    sources = sorted({str(path) for run in runs for path in source_paths(run["data"])})
-    usable = [run for run in runs if not run["problems"]]
+    sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
+    usable = [run for run in runs if not run.problems]
     stages = {
         "split": {
             "cmd": ".venv/bin/python scripts/split.py", "deps": sources, "params": [{str(paths.CODE_JSON): ["split"]}],
-            "outs": sorted({str(paths.split_dir(run["split"])) for run in usable}),
+            "outs": sorted({str(paths.split_dir(run.split)) for run in usable}),
         },
         "report": {
             "cmd": ".venv/bin/python scripts/report.py",
             "deps": [
-                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run["run"]).eval_dir) for run in usable),
+                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run.id).eval_dir) for run in usable),
             ],
             "outs": [
                 *({str(path): {"cache": False}} for path in _IN_GIT), str(paths.ITEMS_PARQUET),
@@ -76,9 +77,9 @@ def root_pipeline(runs: list[dict[str, Any]]) -> str:
     return HEADER + dump_yaml({"stages": stages, **{key: value for key, value in shown.items() if value}})
 
 
-def _plots(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _plots(runs: list[Run]) -> list[dict[str, Any]]:
     """What `dvc plots` shows: the loss of every training over its steps, in one plot."""
-    tables = [str(paths.RunPaths(run["run"]).train_csv) for run in runs if run["kind"] == "trained"]
+    tables = [str(paths.RunPaths(run.id).train_csv) for run in runs if run.kind == "trained"]
     axes = {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss")}
     return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
 
@@ -88,16 +89,16 @@ def is_in_git(output: str) -> bool:
     return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "train.json", "eval.json")
 
 
-def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
+def record_finished(work: Work, runs: list[Run]) -> None:
     """Record, in one call, every finished stage that DVC does not know yet, the split among them.
 
     A run's stage is finished if its inputs still hash as they did when it ran; others are left alone.
     """
-    has_split = all((paths.split_dir(run["split"]) / "split.json").is_file() for run in runs)
+    has_split = all((paths.split_json(run.split)).is_file() for run in runs)
     targets = [f"{paths.ROOT_DVC_YAML}:split"] if has_split and not _is_split_recorded(runs) else []
     for run in runs:
-        places = paths.RunPaths(run["run"])
-        for stage in stages_of(run):
+        places = paths.RunPaths(run.id)
+        for stage in run.stages:
             is_done = work.state(run, stage).status == "done"
             if is_done and not _is_recorded(places.dvc_lock, stage, places.manifest(stage)):
                 targets.append(f"{places.dvc_yaml}:{stage}")
@@ -105,11 +106,11 @@ def record_finished(work: Work, runs: list[dict[str, Any]]) -> None:
     _commit(targets)
 
 
-def record_report(runs: list[dict[str, Any]]) -> None:
+def record_report(runs: list[Run]) -> None:
     """Record the report, if every run is evaluated and recorded, and DVC does not know this report yet."""
     evaluated = {}
     for run in runs:
-        places = paths.RunPaths(run["run"])
+        places = paths.RunPaths(run.id)
         evaluated[str(places.eval_dir)] = _locked(places.dvc_lock, "eval").get(str(places.eval_dir))
     if None in evaluated.values():
         return
@@ -120,11 +121,11 @@ def record_report(runs: list[dict[str, Any]]) -> None:
         _commit([f"{paths.ROOT_DVC_YAML}:report"])
 
 
-def _is_split_recorded(runs: list[dict[str, Any]]) -> bool:
+def _is_split_recorded(runs: list[Run]) -> bool:
     """Whether DVC's lock holds these splits of these sources; a split is a function of its sources."""
     known = _locked(paths.ROOT_DVC_LOCK, "split")
-    splits = {str(paths.split_dir(run["split"])) for run in runs}
-    sources = {path for run in runs for path in source_paths(run["data"])}
+    splits = {str(paths.split_dir(run.split)) for run in runs}
+    sources = {path for run in runs for path in source_paths(run.data)}
     code = read_json(paths.CODE_JSON)["split"]
     return splits <= set(known) and known.get("code") == code and all(known.get(str(path)) == _md5(path) for path in sources)
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, sha256_file, sha256_json, write_json
 
@@ -13,9 +14,9 @@ _PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "tokenizer
 _NOT_PUBLISHED = (".pt", ".bin")
 
 
-def publish_checkpoint(run: dict[str, Any], epoch_dir: Path) -> None:
+def publish_checkpoint(run: Run, epoch_dir: Path) -> None:
     """Move an epoch's adapter (or, after a full fine-tune, the whole model) and train.csv to the run's folder."""
-    places = paths.RunPaths(run["run"])
+    places = paths.RunPaths(run.id)
     is_adapter = (epoch_dir / "adapter_config.json").is_file()
     aside = epoch_dir.parent / "published"
     shutil.rmtree(aside, ignore_errors=True)
@@ -24,7 +25,7 @@ def publish_checkpoint(run: dict[str, Any], epoch_dir: Path) -> None:
     for name in names:
         shutil.copy2(epoch_dir / name, aside / name)
     if is_adapter:
-        _name_base_model(aside / "adapter_config.json", run["settings"]["model"])
+        _name_base_model(aside / "adapter_config.json", run.settings["model"])
     places.manifest("train").unlink(missing_ok=True)
     replace_dir(aside, places.checkpoint_dir)
     os.replace(_copy_aside(epoch_dir.parent / "train.csv"), places.train_csv)

@@ -13,7 +13,7 @@ from ftexp.ground.errors import UserError
 
 
 def _path(run: str, stage: str) -> Path:
-    return Path(".scratch/locks") / f"{run}.{stage}"
+    return paths.LOCKS_DIR / f"{run}.{stage}"
 
 
 def take_lock(run: str, stage: str) -> IO[str]:
@@ -36,7 +36,7 @@ def take_lock(run: str, stage: str) -> IO[str]:
 @contextmanager
 def only_one_make(work: str) -> Iterator[None]:
     """One process of an experiment at a time does this work (`stamp`, `train`, `dvc` and so on); the next says so and waits."""
-    path = Path(".scratch/locks") / f"make.{work}"
+    path = paths.LOCKS_DIR / f"make.{work}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:  # leaves the time of the file alone
         try:

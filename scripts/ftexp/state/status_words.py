@@ -19,6 +19,5 @@ class State:
     elapsed: str = ""
 
 
-STAGES = ("train", "eval")
 WORK = ("ready", "stale", "failed")
 UNDER_WAY = ("submitted", "running")

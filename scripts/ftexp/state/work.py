@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ftexp.data.splits import split_inputs
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_mapping, sha256_json
@@ -13,7 +14,7 @@ from ftexp.models.folder import small_files, weight_files
 from ftexp.state.code_version import code_versions
 from ftexp.state.job_record import read_job
 from ftexp.state.run_lock import is_running
-from ftexp.state.status_words import STAGES, State
+from ftexp.state.status_words import State
 
 _INPUT_WORDS = {
     "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
@@ -71,22 +72,22 @@ class Work:
         """What preflight.json says of each run, as it was when first asked."""
         return dict(read_preflight()["runs"])
 
-    def state(self, run: dict[str, Any], stage: str) -> State:
+    def state(self, run: Run, stage: str) -> State:
         """Status of `stage` of the run whose run.yaml is `run`, as it was when first asked."""
-        key = (run["run"], stage)
+        key = (run.id, stage)
         if key not in self._states:
             self._states[key] = self._state(run, stage)
         return self._states[key]
 
-    def _state(self, run: dict[str, Any], stage: str) -> State:
-        if run["problems"]:
-            return State("failed", "; ".join(run["problems"]))
-        under_way = self._under_way(run["run"], stage)
+    def _state(self, run: Run, stage: str) -> State:
+        if run.problems:
+            return State("failed", "; ".join(run.problems))
+        under_way = self._under_way(run.id, stage)
         try:
             inputs = self.inputs(run, stage)
         except Missing as missing:
             return under_way or State("waiting", str(missing))
-        manifest = read_manifest(run["run"], stage)
+        manifest = read_manifest(run.id, stage)
         is_whole = manifest is not None and self._has_outputs(manifest)
         if manifest is not None and is_whole and manifest["inputs"] == inputs:
             return State("done")
@@ -108,11 +109,11 @@ class Work:
         manifest = read_manifest(run, stage)
         return manifest is not None and manifest["inputs"] == inputs and self._has_outputs(manifest)
 
-    def _unfinished(self, run: dict[str, Any], stage: str, inputs: dict[str, Any]) -> State:
-        outcome = self.queue.outcome(run["run"], stage, self.submission_hash(run, stage)) if self.queue else None
+    def _unfinished(self, run: Run, stage: str, inputs: dict[str, Any]) -> State:
+        outcome = self.queue.outcome(run.id, stage, self.submission_hash(run, stage)) if self.queue else None
         if outcome:
             return outcome
-        job = read_job(run["run"], stage)
+        job = read_job(run.id, stage)
         if job is None or job.get("input_hash") != sha256_json(inputs):
             return State("ready")
         if job["state"] == "failed":
@@ -126,7 +127,7 @@ class Work:
             Path(name).is_file() and self.hashes.of(Path(name)) == digest for name, digest in manifest["outputs"].items()
         )
 
-    def inputs(self, run: dict[str, Any], stage: str) -> dict[str, Any]:
+    def inputs(self, run: Run, stage: str) -> dict[str, Any]:
         """Everything that can change what a stage gives, as hashes.
 
         Raises:
@@ -134,28 +135,28 @@ class Work:
         """
         return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
 
-    def _train_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+    def _train_inputs(self, run: Run) -> dict[str, Any]:
         self._require_current_split(run)
         return {
-            "config": self.hashes.of_yaml(self._there(paths.RunPaths(run["run"]).finetune_yaml, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "train.jsonl", "make split")),
-            "model": self.model_files(run["settings"]["model"]),
+            "config": self.hashes.of_yaml(self._there(paths.RunPaths(run.id).finetune_yaml, "make stamp")),
+            "rows": self.hashes.of(self._there(paths.split_part(run.split, "train"), "make split")),
+            "model": self.model_files(run.settings["model"]),
             "code": self.code["training"],
         }
 
-    def _eval_inputs(self, run: dict[str, Any]) -> dict[str, Any]:
+    def _eval_inputs(self, run: Run) -> dict[str, Any]:
         return {**self._eval_inputs_before_training(run), "checkpoint": self._checkpoint(run)}
 
-    def _eval_inputs_before_training(self, run: dict[str, Any]) -> dict[str, Any]:
+    def _eval_inputs_before_training(self, run: Run) -> dict[str, Any]:
         self._require_current_split(run)
         return {
-            "task": self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")),
-            "model": self.model_files(run["settings"]["model"]),
+            "task": self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp")),
+            "rows": self.hashes.of(self._there(paths.split_part(run.split, "test"), "make split")),
+            "model": self.model_files(run.settings["model"]),
             "code": self.code["evaluation"],
         }
 
-    def submission_hash(self, run: dict[str, Any], stage: str) -> str:
+    def submission_hash(self, run: Run, stage: str) -> str:
         """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
 
         Raises:
@@ -163,18 +164,18 @@ class Work:
         """
         if stage == "train":
             return sha256_json(self._train_inputs(run))
-        training = self._train_inputs(run) if run["kind"] == "trained" else None
+        training = self._train_inputs(run) if run.kind == "trained" else None
         return sha256_json({**self._eval_inputs_before_training(run), "training": training})
 
-    def _checkpoint(self, run: dict[str, Any]) -> dict[str, str] | None:
-        if run["kind"] == "control":
+    def _checkpoint(self, run: Run) -> dict[str, str] | None:
+        if run.kind == "control":
             return None
         training = self.state(run, "train")
         if training.status != "done":
             raise Missing(f"its training is {training.status}" + (f" ({training.reason})" if training.reason else ""))
-        manifest = read_manifest(run["run"], "train")
+        manifest = read_manifest(run.id, "train")
         assert manifest is not None
-        folder = str(paths.RunPaths(run["run"]).checkpoint_dir)
+        folder = str(paths.RunPaths(run.id).checkpoint_dir)
         return {name: digest for name, digest in manifest["outputs"].items() if name.startswith(folder)}
 
     def model_files(self, model: str) -> dict[str, str]:
@@ -194,13 +195,13 @@ class Work:
                 raise Missing(str(error)) from error
         return self._models[model]
 
-    def _require_current_split(self, run: dict[str, Any]) -> None:
+    def _require_current_split(self, run: Run) -> None:
         """The split is of the data as it is now."""
-        name = run["split"]
+        name = run.split
         if name not in self._splits:
-            path = self._there(paths.split_dir(name) / "split.json", "make split")
+            path = self._there(paths.split_json(name), "make split")
             made = (read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
-            self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run["data"], self.hashes).items())
+            self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run.data, self.hashes).items())
         if not self._splits[name]:
             raise Missing(f"the data changed since {paths.split_dir(name)} was made: `make split`")
 
@@ -209,28 +210,28 @@ class Work:
             raise Missing(f"{path} is missing: `{target}`")
         return path
 
-    def preflight_hash(self, run: dict[str, Any]) -> str:
+    def preflight_hash(self, run: Run) -> str:
         """What a run's preflight was made for; another value means it has to be made again.
 
         Raises:
             Missing: If an input is not there yet.
         """
-        test_file = self._there(paths.split_dir(run["split"]) / "test.jsonl", "make split")
+        test_file = self._there(paths.split_part(run.split, "test"), "make split")
         self._require_current_split(run)
         facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
-        facts["task"] = self.hashes.of(self._there(paths.RunPaths(run["run"]).eval_py, "make stamp"))
-        facts["model"] = self.model_files(run["settings"]["model"])
-        if run["kind"] == "trained":
+        facts["task"] = self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp"))
+        facts["model"] = self.model_files(run.settings["model"])
+        if run.kind == "trained":
             facts["train"] = self._train_inputs(run)
         return sha256_json(facts)
 
-    def preflight(self, run: dict[str, Any]) -> State:
+    def preflight(self, run: Run) -> State:
         """Whether a run may be submitted: `done` where its preflight is current and without errors."""
         try:
             current = self.preflight_hash(run)
         except Missing as missing:
             return State("waiting", str(missing))
-        entry = self._preflights.get(run["run"])
+        entry = self._preflights.get(run.id)
         if entry is None:
             return State("waiting", "not validated yet: `make validate`")
         if entry["hash"] != current:
@@ -239,15 +240,10 @@ class Work:
             return State("failed", entry["errors"][0])
         return State("done")
 
-    def refusal(self, run: dict[str, Any]) -> str:
+    def refusal(self, run: Run) -> str:
         """Why a run may not be submitted; empty where it may."""
         preflight = self.preflight(run)
         return "" if preflight.status == "done" or self.is_forced else preflight.reason
-
-
-def stages_of(run: dict[str, Any]) -> tuple[str, ...]:
-    """The stages of a run: a control is not trained."""
-    return STAGES if run["kind"] == "trained" else ("eval",)
 
 
 def read_manifest(run: str, stage: str) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ftexp.trainers.interface import Run, Trainer
+from ftexp.design.run import Run
+from ftexp.trainers.interface import Trainer
 from ftexp.trainers.torchtune import trainer as torchtune
 
 
@@ -21,6 +22,6 @@ def runs_by_trainer(runs: Iterable[Run]) -> list[tuple[Trainer, list[Run]]]:
     """The runs of each trainer, in their order."""
     found: dict[int, tuple[Trainer, list[Run]]] = {}
     for run in runs:
-        trainer = trainer_of(run["settings"])
+        trainer = trainer_of(run.settings)
         found.setdefault(id(trainer), (trainer, []))[1].append(run)
     return list(found.values())

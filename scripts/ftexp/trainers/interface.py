@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ftexp.design.run import Run
+
 if TYPE_CHECKING:
     import torch
 
 Config = dict[str, Any]
-Run = dict[str, Any]
+
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class TrainingRow:
 
 
 class Trainer(Protocol):
-    """What a trainer's `trainer` module offers. A run is its run.yaml, a config the content of its finetune.yaml."""
+    """What a trainer's `trainer` module offers. A config is the content of its finetune.yaml."""
 
     def config(self, run: Run) -> Config:
         """The complete config of a run, without what depends on the machine."""

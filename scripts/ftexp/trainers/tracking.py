@@ -10,9 +10,9 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.own_job import own_job
 
@@ -38,7 +38,7 @@ def missing_key(environment: Mapping[str, str]) -> str | None:
     return None if is_known else f"site.yaml: wandb_project: {_NO_KEY}. {_CURE}"
 
 
-def name_wandb_run(run: dict[str, Any], scratch: Path, *, is_resumed: bool) -> None:
+def name_wandb_run(run: Run, scratch: Path, *, is_resumed: bool) -> None:
     """Say to the training that this process starts next which W&B run it is; nothing where no project is named.
 
     Args:
@@ -53,7 +53,7 @@ def name_wandb_run(run: dict[str, Any], scratch: Path, *, is_resumed: bool) -> N
         path.write_text(secrets.token_hex(8), encoding="ascii")
     mode = job.wandb_mode
     os.environ[RUN_VARIABLE] = json.dumps({
-        "project": job.wandb_project, "mode": mode, "group": run["experiment"], "name": run["run"],
+        "project": job.wandb_project, "mode": mode, "group": run.experiment, "name": run.id,
         "id": path.read_text(encoding="ascii"), "dir": str(paths.LOGS_DIR),
         **({"resume": "allow"} if mode == "online" else {}),  # offline, `wandb sync` joins what has one id
     })

@@ -2,12 +2,13 @@
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import Run
 from ftexp.ground.errors import UserError
 from ftexp.ground.events import record_event
 from ftexp.ground.options import Options, confirm
+from ftexp.ground.wording import first_of
 from ftexp.jobs.site import Resources, Site
 from ftexp.jobs.slurm import claims, deferred
 from ftexp.jobs.slurm import commands as slurm
@@ -49,13 +50,13 @@ def submit_stage(stage: str, site: Site, options: Options) -> int:
         batches = make_batches(plan.tasks, stage, site.array_max)
         _say_cost(plan, batches, stage, site, runs)
         if options.is_dry:
-            print("\n".join(describe(batch, site, runs[0]["experiment"], options.jobs) for batch in batches))
+            print("\n".join(describe(batch, site, runs[0].experiment, options.jobs) for batch in batches))
             return 0
         if batches and not confirm("Submit?", options):
             print("nothing was submitted", file=sys.stderr)
             return 1
         slurm.cancel(plan.outdated)
-        _send_all(batches, plan, stage, site, options, runs[0]["experiment"])
+        _send_all(batches, plan, stage, site, options, runs[0].experiment)
         deferred.replace(stage, options, list(plan.deferred))
     return 1 if listed.refused else 0
 
@@ -73,10 +74,10 @@ def _answering_queue() -> SlurmQueue:
     return queue
 
 
-def make_plan(work: Work, runs: list[dict[str, Any]], listed: WorkList, stage: str) -> Plan:
+def make_plan(work: Work, runs: list[Run], listed: WorkList, stage: str) -> Plan:
     """Tasks of what is to do; an evaluation waits for its own training's job where that is under way."""
     plan = Plan()
-    by_id = {run["run"]: run for run in runs}
+    by_id = {run.id: run for run in runs}
     for name in listed.to_do:
         plan.tasks.append(Task(name, work.submission_hash(by_id[name], stage)))
     for name, _ in list(listed.under_way):
@@ -86,18 +87,18 @@ def make_plan(work: Work, runs: list[dict[str, Any]], listed: WorkList, stage: s
     return plan
 
 
-def _is_outdated(work: Work, run: dict[str, Any], stage: str) -> bool:
+def _is_outdated(work: Work, run: Run, stage: str) -> bool:
     """Whether the job that is under way was submitted for other inputs than the present ones."""
-    claim = claims.read_claim(run["run"], stage)
+    claim = claims.read_claim(run.id, stage)
     try:
         return claim is not None and claim.input_hash != work.submission_hash(run, stage)
     except Missing:
         return False
 
 
-def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList, stage: str) -> None:
+def _plan_outdated(plan: Plan, work: Work, run: Run, listed: WorkList, stage: str) -> None:
     """A job of former inputs: one that only waits is replaced, one that runs is let run, and followed by another."""
-    name, state = run["run"], work.state(run, stage)
+    name, state = run.id, work.state(run, stage)
     if not state.job or not _is_outdated(work, run, stage):
         return
     listed.under_way = [pair for pair in listed.under_way if pair[0] != name]
@@ -105,7 +106,7 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
         listed.refused.append((name, refusal))
         listed.can_force = True
         return
-    is_trained = stage == "train" or run["kind"] == "control" or work.state(run, "train").status == "done"
+    is_trained = stage == "train" or run.kind == "control" or work.state(run, "train").status == "done"
     if not is_trained and _training_job(work, run) is None:
         plan.outdated += [state.job] if state.status == "submitted" else []
         plan.deferred[name] = LATER
@@ -116,16 +117,16 @@ def _plan_outdated(plan: Plan, work: Work, run: dict[str, Any], listed: WorkList
         plan.deferred[name] = f"job {state.job} runs, for inputs that have changed since; follows when it has ended"
 
 
-def _training_job(work: Work, run: dict[str, Any]) -> str | None:
+def _training_job(work: Work, run: Run) -> str | None:
     """The job that trains a run now, for its present inputs."""
-    training = work.state(run, "train") if run["kind"] == "trained" else None
+    training = work.state(run, "train") if run.kind == "trained" else None
     is_current = training is not None and training.status in UNDER_WAY and not _is_outdated(work, run, "train")
     return training.job or None if training and is_current else None
 
 
-def _plan_after_training(plan: Plan, work: Work, run: dict[str, Any], pair: tuple[str, str], listed: WorkList) -> None:
+def _plan_after_training(plan: Plan, work: Work, run: Run, pair: tuple[str, str], listed: WorkList) -> None:
     """An evaluation whose training is not over follows it: by a dependency on its job, or after it in the next call."""
-    name, job = run["run"], _training_job(work, run)
+    name, job = run.id, _training_job(work, run)
     if name in deferred.read()["train"]:
         plan.deferred[name] = LATER
         listed.waiting.remove(pair)
@@ -146,9 +147,9 @@ def _respect_cap(plan: Plan, site: Site, work: Work) -> None:
     plan.tasks = plan.tasks[:room]
 
 
-def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: list[dict[str, Any]]) -> None:
+def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: list[Run]) -> None:
     """How many jobs and GPU hours are asked for."""
-    models = {run["run"]: run["settings"]["model"] for run in runs}
+    models = {run.id: run.settings["model"] for run in runs}
     asked = [site.resources(stage, model_parameters(models[task.run])) for task in plan.tasks]
     hours = sum(_gpu_hours(resources) for resources in asked)
     if plan.tasks:
@@ -160,11 +161,7 @@ def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: li
         print(f"{stage}: {len(plan.outdated)} jobs wait for inputs that have changed, and are replaced", file=sys.stderr)
     for reason in dict.fromkeys(plan.deferred.values()):
         names = [name for name, why in plan.deferred.items() if why == reason]
-        print(f"{stage}: {len(names)} later ({reason}), by the next call or `make wait`: {_some(names)}", file=sys.stderr)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        print(f"{stage}: {len(names)} later ({reason}), by the next call or `make wait`: {first_of(names, 3)}", file=sys.stderr)
 
 
 def _gpu_hours(asked: Resources) -> float:

@@ -1,9 +1,9 @@
 """What `make submit` and `make eval` left for later: for want of room, or because a job of former inputs still runs."""
 
+from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping, write_json
 from ftexp.ground.options import Options
-from ftexp.state.status_words import STAGES
 
 
 def read() -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import STAGES
 from ftexp.ground.options import Options, read_options
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.progress import describe_training
@@ -15,8 +16,8 @@ from ftexp.jobs.slurm.backend import submit_stage
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.state.dvc_files import record_finished
 from ftexp.state.job_record import read_job
-from ftexp.state.status_words import STAGES, UNDER_WAY, State
-from ftexp.state.work import Work, stages_of
+from ftexp.state.status_words import UNDER_WAY, State
+from ftexp.state.work import Work
 
 States = dict[tuple[str, str], State]
 # Rows of the live table: what fits on a small screen.
@@ -30,7 +31,7 @@ def wait(site: Site) -> int:
     while True:
         feeder.feed(site)
         runs, work = planned_runs(), Work(SlurmQueue())
-        states = {(run["run"], stage): work.state(run, stage) for run in runs for stage in stages_of(run)}
+        states = {(run.id, stage): work.state(run, stage) for run in runs for stage in run.stages}
         work.hashes.save()
         silence = work.queue.silence if work.queue else ""
         board.show(states, silence)

@@ -12,7 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ftexp.design.settings import is_quantized
+from ftexp.design.run import Run
+from ftexp.design.settings import SETTINGS, Setting, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.folder import read_model_config, weight_files
@@ -51,7 +52,7 @@ def share_of_batch(settings: dict[str, Any], processes: int) -> int:
     return share
 
 
-def training_config(run: dict[str, Any]) -> dict[str, Any]:
+def training_config(run: Run) -> dict[str, Any]:
     """The complete torchtune config of a run, without what depends on the machine.
 
     Args:
@@ -61,7 +62,7 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
         UserError: If the model is not one of the supported shapes, a torchtune key does not exist, or the experiment must decide
             between two shipped configs.
     """
-    settings = run["settings"]
+    settings = run.settings
     model_dir = paths.model_dir(settings["model"])
     shape = read_model_config(model_dir)
     family = family_of(shape, model_dir / "config.json")
@@ -71,7 +72,7 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     ours = {
         "model": _model_section(family, arguments, settings, config["model"]),
         "tokenizer": {
-            "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run["prompt"]["date"],
+            "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run.prompt["date"],
         },
         "checkpointer": _checkpointer_section(family, model_dir),
         "dataset": _dataset_section(run),
@@ -80,12 +81,15 @@ def training_config(run: dict[str, Any]) -> dict[str, Any]:
     if settings["recipe"] == "lora_finetune_distributed":
         has_output = FAMILIES[family].has_lora_output
         ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
-    if run["kind"] == "trained":
-        check_decided(shipped, frozenset(ours), frozenset(run["overrides"]))
+    if run.kind == "trained":
+        check_decided(shipped, frozenset(ours), frozenset(run.overrides))
     config |= ours
+    for name, setting in SETTINGS.items():
+        if setting.key and not _is_of_lora(setting):
+            _assign(config, setting.key, settings[name])
     if "output_dir" in config.get("profiler", {}):
         config["profiler"]["output_dir"] = "${output_dir}/profiling_outputs"  # some shipped ones name a folder of a machine
-    for key, value in run["overrides"].items():
+    for key, value in run.overrides.items():
         _override(config, key, escape_interpolation(value))
     return config
 
@@ -111,13 +115,24 @@ def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, A
     section |= {
         "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
         "apply_lora_to_mlp": "mlp" in modules,
-        "lora_rank": settings["lora_rank"],
-        "lora_alpha": settings["lora_alpha"],
-        "lora_dropout": shipped.get("lora_dropout", 0.0),
+        **{setting.key.removeprefix("model."): settings[name] for name, setting in SETTINGS.items() if _is_of_lora(setting)},
     }
+    section.setdefault("lora_dropout", shipped.get("lora_dropout", 0.0))
     if FAMILIES[family].has_lora_output:
         section["apply_lora_to_output"] = "output" in modules
     return {**section, "quantize_base": True} if is_nf4 else section
+
+
+def _is_of_lora(setting: Setting) -> bool:
+    return setting.key.startswith("model.lora_")
+
+
+def _assign(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key of a config that has its section."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[last] = value
 
 
 def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
@@ -131,36 +146,36 @@ def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
     }
 
 
-def _dataset_section(run: dict[str, Any]) -> dict[str, Any]:
-    settings, data, prompt = run["settings"], run["data"], run["prompt"]
+def _dataset_section(run: Run) -> dict[str, Any]:
+    settings, data, prompt = run.settings, run.data, run.prompt
     return {
         "_component_": f"{COMPONENTS}.dataset.PromptedRows",
-        "file": str(paths.split_dir(run["split"]) / "train.jsonl"),
+        "file": str(paths.split_part(run.split, "train")),
         "system": escape_interpolation(prompt["system"]),
         "user": escape_interpolation(prompt["user"]),
         "input_column": escape_interpolation(data["input"]),
         "output_column": escape_interpolation(data["output"]),
         "loss": settings["loss"],
-        "rows": run["steps"]["train_rows"],
+        "rows": run.steps["train_rows"],
         "seed": settings["seed"],
         "max_seq_len": settings["max_seq_len"],
     }
 
 
-def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _schedule_and_logging(run: Run, config: dict[str, Any]) -> dict[str, Any]:
     """The top-level keys that a run decides; `device: null` takes a GPU where there is one, and offloading would need one."""
-    settings = run["settings"]
+    settings = run.settings
     changes = {
-        "output_dir": str(paths.RunPaths(run["run"]).scratch_dir("train")),
+        "output_dir": str(paths.RunPaths(run.id).scratch_dir("train")),
         "seed": settings["seed"],
         "shuffle": True,
         "epochs": settings["epochs"],
         "max_steps_per_epoch": None,
         "batch_size": settings["batch_size"],
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
-        "optimizer": {**shipped_optimizer(config), "lr": settings["lr"]},
+        "optimizer": dict(shipped_optimizer(config)),
         "lr_scheduler": {
-            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup", "num_warmup_steps": settings["warmup_steps"],
+            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup",
         },
         "dtype": settings["dtype"],
         "device": None,
@@ -169,7 +184,7 @@ def _schedule_and_logging(run: dict[str, Any], config: dict[str, Any]) -> dict[s
         "metric_logger": {
             "_component_": f"{COMPONENTS}.metric_logger.CsvLogger",
             "output_dir": "${output_dir}",
-            "steps_per_epoch": run["steps"]["steps_per_epoch"],
+            "steps_per_epoch": run.steps["steps_per_epoch"],
         },
         "log_every_n_steps": 1,
         "log_peak_memory_stats": True,
@@ -235,14 +250,14 @@ def escape_interpolation(value: Any) -> Any:
     return value
 
 
-def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
     """The config's keys that a setting decides, with the values they must have; the other half of `training_config`.
 
     Written out by hand, not computed by the code that generates the config, so that one checks the other.
     """
-    lora = is_lora(run["settings"]["recipe"])
+    lora = is_lora(run.settings["recipe"])
     modules = value if isinstance(value, list) else []
-    rows = {"dataset.rows": run["steps"]["train_rows"], "metric_logger.steps_per_epoch": run["steps"]["steps_per_epoch"]}
+    rows = {"dataset.rows": run.steps["train_rows"], "metric_logger.steps_per_epoch": run.steps["steps_per_epoch"]}
     table: dict[str, dict[str, Any]] = {
         "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
         "lr": {"optimizer.lr": value},
@@ -274,7 +289,7 @@ def config_keys_of(run: dict[str, Any], name: str, value: Any) -> dict[str, Any]
         part = name.partition(".")[2]
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
     if name in ("data.input", "data.output"):
-        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run['split']}/train.jsonl"}
+        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.split}/train.jsonl"}
     if name.startswith("data."):
-        return {"dataset.file": f"data/splits/{run['split']}/train.jsonl"}
-    return table.get(name, {name: value})
+        return {"dataset.file": f"data/splits/{run.split}/train.jsonl"}
+    return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})

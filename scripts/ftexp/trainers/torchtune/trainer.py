@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.folder import read_model_config
-from ftexp.trainers.interface import Config, ModelCheck, Run, TrainingRow
+from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import config_keys_of, share_of_batch, training_config
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
@@ -47,7 +48,7 @@ def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
 
 def command(run: Run) -> str:
     """`tune run` on the run's config."""
-    return f"tune run {run['settings']['recipe']} --config {paths.RunPaths(run['run']).finetune_yaml}"
+    return f"tune run {run.settings['recipe']} --config {paths.RunPaths(run.id).finetune_yaml}"
 
 
 def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
@@ -80,7 +81,7 @@ def training_rows(run: Run) -> Iterator[TrainingRow]:
 
     from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
 
-    content: Any = OmegaConf.load(paths.RunPaths(run["run"]).finetune_yaml)
+    content: Any = OmegaConf.load(paths.RunPaths(run.id).finetune_yaml)
     dataset = instantiate(content.dataset, instantiate(content.tokenizer))
     for position in range(len(dataset)):
         row = dataset[position]
@@ -103,10 +104,10 @@ def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
     """Run the recipe on finetune.yaml, with what depends on the machine as overrides."""
     from ftexp.trainers.torchtune.process import run_recipe
 
-    settings = run["settings"]
+    settings = run.settings
     overrides = [f"resume_from_checkpoint={is_resumed}", *([] if device == "auto" else [f"device={device}"])]
     overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
-    return run_recipe(settings["recipe"], paths.RunPaths(run["run"]).finetune_yaml, overrides, processes=processes)
+    return run_recipe(settings["recipe"], paths.RunPaths(run.id).finetune_yaml, overrides, processes=processes)
 
 
 def finished_epochs(scratch: Path) -> int:

@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from ftexp.trainers.interface import Config, ModelCheck, Run, Sizes
+from ftexp.design.run import Run
+from ftexp.trainers.interface import Config, ModelCheck, Sizes
 from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint
 from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
 from ftexp.trainers.torchtune.checks.trial import build_model, check_parts
@@ -14,22 +15,22 @@ def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[st
     tried: dict[str, list[str]] = {}
     found = {}
     for run in runs:
-        config = configs[run["run"]]
-        messages = [*check_config(config, run["settings"]["recipe"]), *check_paths(config)]
+        config = configs[run.id]
+        messages = [*check_config(config, run.settings["recipe"]), *check_paths(config)]
         parts = repr((config.get("optimizer"), config.get("loss")))
         if not messages and parts not in tried:
             tried[parts] = check_parts(config)
         messages += tried.get(parts, [])
-        found[run["run"]] = [*(f"finetune.yaml: {message}" for message in messages), *_check_length(run, config)]
+        found[run.id] = [*(f"finetune.yaml: {message}" for message in messages), *_check_length(run, config)]
     return found
 
 
 def _check_length(run: Run, config: Config) -> list[str]:
     """No longer rows are allowed than the model takes."""
-    asked, most = run["settings"]["max_seq_len"], config["model"].get("max_seq_len")
+    asked, most = run.settings["max_seq_len"], config["model"].get("max_seq_len")
     if asked is None or most is None or asked <= most:
         return []
-    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run['settings']['model']} takes {most}. Lower it"]
+    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run.settings['model']} takes {most}. Lower it"]
 
 
 def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
