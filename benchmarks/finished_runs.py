@@ -47,8 +47,8 @@ def finish_all() -> None:
     count, levels = len(questions), levels_of(runs)
     difficulties = rng.normal(0, ITEM_SD, count)
     for run in runs:
-        if run["kind"] == "trained":
-            write_training(run["run"], rng)
+        if run.kind == "trained":
+            write_training(run.id, rng)
             vouch(work, run, "train")
         logits = logit(run, levels) - difficulties + rng.normal(0, RUN_SD) + rng.normal(0, ITEM_BY_RUN_SD, count)
         is_right = rng.random(count) < 1 / (1 + np.exp(-logits))
@@ -58,15 +58,15 @@ def finish_all() -> None:
 
 def levels_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     """The levels of each factor that has an effect, in the order of the runs."""
-    trained = [run for run in runs if run["kind"] == "trained"]
-    return {name: list(dict.fromkeys(run["levels"][name] for run in trained)) for name in EFFECTS}
+    trained = [run for run in runs if run.kind == "trained"]
+    return {name: list(dict.fromkeys(run.levels[name] for run in trained)) for name in EFFECTS}
 
 
 def logit(run: dict[str, Any], levels: dict[str, list[Any]]) -> float:
     """Of a run on the middling item."""
-    if run["kind"] == "control":
+    if run.kind == "control":
         return UNTUNED
-    shares = {name: levels[name].index(run["levels"][name]) / max(1, len(levels[name]) - 1) for name in EFFECTS}
+    shares = {name: levels[name].index(run.levels[name]) / max(1, len(levels[name]) - 1) for name in EFFECTS}
     sizes = sum(share * EFFECTS[name] for name, share in shares.items())
     return UNTUNED + TUNED + sizes + RANK_BY_LR * shares["lora_rank"] * shares["lr"]
 
@@ -80,8 +80,8 @@ def evaluate_with_mock_model(run: dict[str, Any], test_file: Path) -> Path:
     from inspect_ai.solver import generate
 
     samples = test_samples(str(test_file), system=None, user="{input}", input_column="input", output_column="output")
-    metadata = {"experiment": task_name(run), "run": run["run"], "kind": run["kind"]}
-    task = inspect_ai.Task(dataset=samples, solver=generate(), scorer=exact(), name=task_name(run), metadata=metadata)
+    metadata = {"experiment": task_name(run.experiment), "run": run.id, "kind": run.kind}
+    task = inspect_ai.Task(dataset=samples, solver=generate(), scorer=exact(), name=task_name(run.experiment), metadata=metadata)
     model = inspect_ai.model.get_model("mockllm/model", custom_outputs=in_capitals)
     folder = str(Path("..").resolve() / "mock")
     [log] = inspect_ai.eval(task, model=model, log_dir=folder, display="none", log_format="eval", log_realtime=False)
@@ -114,8 +114,8 @@ def write_log(run: dict[str, Any], trunk: bytes, header: dict[str, Any], reduced
     """A run's log: its own header and reductions after the samples that all share."""
     from ftexp.evaluation.inspect_logs import log_path
 
-    metadata = {**header["eval"]["metadata"], "run": run["run"], "kind": run["kind"]}
-    own = {**header, "status": "success", "eval": {**header["eval"], "model": f"ftexp/{run['run']}", "metadata": metadata}}
+    metadata = {**header["eval"]["metadata"], "run": run.id, "kind": run.kind}
+    own = {**header, "status": "success", "eval": {**header["eval"], "model": f"ftexp/{run.id}", "metadata": metadata}}
     path = log_path(run)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(trunk)
@@ -153,8 +153,8 @@ def vouch(work: Any, run: dict[str, Any], stage: str) -> None:
 
     inputs = work.inputs(run, stage)
     record = {"state": "done", "input_hash": sha256_json(inputs), "host": "node1", "pid": 1, "started": 1.75e9, "reason": ""}
-    write_json(RunPaths(run["run"]).job(stage), {**record, "seconds": 12.5})
-    write_manifest(run["run"], stage, inputs)
+    write_json(RunPaths(run.id).job(stage), {**record, "seconds": 12.5})
+    write_manifest(run.id, stage, inputs)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,22 @@ import pytest
 from ftexp.checks import cost
 from ftexp.checks.cost import Cost, Sizes, cost_in_words, cost_of
 from ftexp.checks.measured_memory import measured_peaks, memory_in_words
+from ftexp.design.run import Run
 from ftexp.jobs.site import Site
+from helpers.runs import a_run
 
 SLURM = Site(backend="slurm", train={"time_min": 90, "gpus": 2}, eval={"time_min": 30, "gpus": 1})
 LENGTHS = [10, 20, 30, 40, 50]
 
 
-def run(name: str, **settings: Any) -> dict[str, Any]:
+def run(name: str, **settings: Any) -> Run:
     """A run that trains on the first 4 of 5 rows, in steps of 2."""
     values = {
         "model": "tiny", "recipe": "lora_finetune_single_device", "dtype": "bf16", "lora_rank": 4, "epochs": 3,
         "train_size": None, **settings,
     }
     steps = {"train_rows": 4, "effective_batch": 2, "steps_per_epoch": 2, "steps": 2 * values["epochs"]}
-    return {"run": name, "kind": "trained", "settings": values, "steps": steps, "overrides": {}, "prompt": {}, "split": "s"}
+    return a_run(name, settings=values, steps=steps)
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +31,8 @@ def _small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "model_parameters", lambda name: 7_000)
 
 
-def costs(*runs: dict[str, Any], lora_per_rank: int | None = 100) -> dict[str, Cost]:
-    return {each["run"]: cost_of(each, Sizes(7_000, lora_per_rank), LENGTHS) for each in runs}
+def costs(*runs: Run, lora_per_rank: int | None = 100) -> dict[str, Cost]:
+    return {each.id: cost_of(each, Sizes(7_000, lora_per_rank), LENGTHS) for each in runs}
 
 
 def test_a_cost_counts_the_rows_that_are_trained_on() -> None:

@@ -281,7 +281,7 @@ def said() -> tuple[str, int, list[str]]:
 
 def verdict_after(stage: str) -> str:
     """What `tune validate` says of the config of the first run, where stamp made one."""
-    trained = next((run["run"] for run in planned_runs() if run["kind"] == "trained"), "") if stage != "stamp" else ""
+    trained = next((run.id for run in planned_runs() if run.kind == "trained"), "") if stage != "stamp" else ""
     return torchtune_verdict(load_yaml(paths.RunPaths(trained).finetune_yaml)) if trained else "there is no config yet"
 
 

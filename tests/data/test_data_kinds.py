@@ -69,12 +69,12 @@ def stamped(**sections: Any) -> list[dict[str, Any]]:
         assert stage.main([]) == 0
     runs = planned_runs()
     preflight = read_json(paths.PREFLIGHT_JSON)["runs"]
-    assert not [run["run"] for run in runs if run["problems"] or preflight[run["run"]]["errors"]]
+    assert not [run.id for run in runs if run.problems or preflight[run.id]["errors"]]
     return runs
 
 
 def split_rows(run: dict[str, Any]) -> dict[str, Rows]:
-    return {part: [item["row"] for item in read_items(paths.split_dir(run["split"]) / f"{part}.jsonl")] for part in PARTS}
+    return {part: [item["row"] for item in read_items(paths.split_dir(run.split) / f"{part}.jsonl")] for part in PARTS}
 
 
 def write_csv(path: Path, rows: Rows) -> None:
@@ -97,7 +97,7 @@ def test_a_source_of_any_format_is_ready_to_train_on(suffix: str, experiment: Ti
     WRITERS[suffix](Path(f"data/raw/reviews.{suffix}"), ROWS)
     control, run = stamped(data={**DATA, "source": f"data/raw/reviews.{suffix}", "split": SPLIT})
     parts = split_rows(run)
-    assert [len(parts[part]) for part in PARTS] == [20, 4, 16] and control["split"] == run["split"]
+    assert [len(parts[part]) for part in PARTS] == [20, 4, 16] and control.split == run.split
     assert sorted(sum(parts.values(), []), key=ROWS.index) == ROWS
 
 
@@ -198,7 +198,7 @@ def test_a_design_over_data_prompts_and_models_is_ready_to_train(
     levels = 1
     for factor in sections["factors"].values():
         levels *= len(factor)
-    assert [run["kind"] for run in runs] == ["control"] * controls + ["trained"] * levels
+    assert [run.kind for run in runs] == ["control"] * controls + ["trained"] * levels
 
 
 def completions(items: pd.DataFrame, run: str) -> dict[tuple[str, int], str]:
@@ -225,9 +225,9 @@ def test_parquet_named_prompts_and_models_shares_of_rows_and_sampled_answers_go_
             "temperature": 1.5, "top_p": 0.95, "epochs": 2, "seed": 7, "max_tokens": 12, "cluster": "by", "metrics": ["macro_f1"],
         },
     )
-    names = [run["run"] for run in runs]
+    names = [run.id for run in runs]
     assert names[2:] == [f"setting-{setting}_n{share}" for setting in ("plain", "told") for share in ("0.5", "1.0")]
-    assert [run["steps"]["train_rows"] for run in runs[2:]] == [10, 20, 10, 20]
+    assert [run.steps["train_rows"] for run in runs[2:]] == [10, 20, 10, 20]
     assert execute.main(["train", *names[2:]]) == 0
     assert execute.main(["eval", *names]) == 0
     assert report.main([]) == 0

@@ -106,18 +106,18 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
     levels = {f"p{n}": {"prompt.user": users[n], "prompt.system": text} for n, text in enumerate(PROMPTS)}
     experiment(factors={"wording": levels}, evaluation={"max_tokens": 24})()
     assert said()[:2] == ("validate", 0)
-    runs = [run for run in planned_runs() if run["kind"] == "trained"]
+    runs = [run for run in planned_runs() if run.kind == "trained"]
     chat = Chat(Path("models/tiny"), "2026-01-01")
     assert len(runs) == len(PROMPTS)
     for run, text, user in zip(runs, PROMPTS, users, strict=True):
-        places = paths.RunPaths(run["run"])
+        places = paths.RunPaths(run.id)
         once = OmegaConf.to_container(OmegaConf.load(places.finetune_yaml), resolve=True)
         config = OmegaConf.to_container(OmegaConf.create(once), resolve=True)  # as torchtune resolves it, twice
         assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, user)  # type: ignore[index,call-overload]
         constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
         assert {text, user} <= constants
-        row = read_items(paths.split_dir(run["split"]) / "test.jsonl")[0]["row"]
-        tokens = chat.prompt_ids(render_messages(run["prompt"], "input", row))
+        row = read_items(paths.split_dir(run.split) / "test.jsonl")[0]["row"]
+        tokens = chat.prompt_ids(render_messages(run.prompt, "input", row))
         asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
         assert text in asked and f"{text} {row['input']}" in asked
     assert not list(folder.rglob("pwned"))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from ftexp.design.levels import number_text
-from ftexp.design.planning import make_plan, run_document, runs_table
-from ftexp.design.runs import Run, control_key, derive_steps, expand
+from ftexp.design.planning import make_plan, runs_table
+from ftexp.design.run import Run
+from ftexp.design.runs import control_key, derive_steps, expand
 from ftexp.design.spec import check_experiment
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import parse_yaml
@@ -344,6 +345,6 @@ factors:
 def test_a_run_document_does_not_change_when_another_level_is_added() -> None:
     def document(factors: str) -> dict[str, Any]:
         experiment = check_experiment(parse_yaml(BASE + MODEL + factors, "x"), "x")
-        return next(run_document(experiment, run) for run in expand(experiment) if run.id == "r2_s1")
+        return next(run.to_yaml() for run in expand(experiment) if run.id == "r2_s1")
 
     assert document("factors: {lora_rank: [2], seed: [1]}") == document("factors: {lora_rank: [2, 4], seed: [1, 2]}")

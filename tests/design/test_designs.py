@@ -15,8 +15,9 @@ from conftest import REPOSITORY
 from ftexp.checks.design_check import check_comparisons
 from ftexp.design.combinations import compared_strata
 from ftexp.design.in_words import design_in_words
-from ftexp.design.planning import planned_runs, run_document, runs_table
-from ftexp.design.runs import Run, control_key, expand
+from ftexp.design.planning import planned_runs, runs_table
+from ftexp.design.run import Run
+from ftexp.design.runs import control_key, expand
 from ftexp.design.spec import Experiment, check_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -76,7 +77,7 @@ def test_runs_of_any_design_are_runs_of_the_factorial_with_the_same_ids(design: 
     assert 0 < len(runs) < len(every)
     whole = read()
     for name, run in runs.items():
-        assert run_document(whole, run) == run_document(whole, every[name])
+        assert run == every[name]
 
 
 @pytest.mark.parametrize("design", ["factorial", "one_at_a_time"])
@@ -228,7 +229,7 @@ def test_the_plan_says_which_design_it_is_and_how_many_runs_there_are(sections: 
     runs = expand(experiment)
     assert design_in_words(experiment, runs).splitlines()[: len(lines) + 1] == [*lines, "varies: lora_rank: 2, 16"]
     assert len(runs_table(experiment, runs).splitlines()) == 1 + len(runs) == 2 + int(lines[0].split()[0])
-    page = design_on_page(experiment, [{"run": run.id, "kind": run.kind} for run in runs])
+    page = design_on_page(experiment, runs)
     assert page.startswith(f"{lines[0].split()[0]} trained runs (") and page.count("excluded: ") == lines[0].count("less") * 2
     assert ("every combination" in page) == (not sections)
 
@@ -296,11 +297,11 @@ def test_models_losses_corpora_sizes_tasks_and_accumulations_are_one_design_that
     assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
     runs = planned_runs()
     assert validate_stage.main([]) == 0
-    assert sum(run["kind"] == "trained" for run in runs) == 216
-    assert sum(run["kind"] == "control" for run in runs) == 3 * 2 * 3
-    assert len({repr((run["kind"], run["settings"], run["data"], run["prompt"])) for run in runs}) == len(runs)
+    assert sum(run.kind == "trained" for run in runs) == 216
+    assert sum(run.kind == "control" for run in runs) == 3 * 2 * 3
+    assert len({repr((run.kind, run.settings, run.data, run.prompt)) for run in runs}) == len(runs)
     for run in runs:
-        levels = run["levels"]
-        assert run["data"]["source"] == f"data/raw/{levels['corpus']}.json" and run["data"]["output"] == levels["skill"]
-        assert run["prompt"]["user"] == f"{levels['skill']}: {{input}}"
-    assert read_json(paths.PREFLIGHT_JSON)["runs"].keys() == {run["run"] for run in runs}
+        levels = run.levels
+        assert run.data["source"] == f"data/raw/{levels['corpus']}.json" and run.data["output"] == levels["skill"]
+        assert run.prompt["user"] == f"{levels['skill']}: {{input}}"
+    assert read_json(paths.PREFLIGHT_JSON)["runs"].keys() == {run.id for run in runs}

@@ -238,7 +238,7 @@ def test_another_way_of_sampling_makes_evaluations_stale_and_no_training(
 def inputs(run: str) -> tuple[dict[str, Any] | None, str]:
     """What a training, where there is one, and an evaluation are made from."""
     work, document = Work(), read_run(run)
-    return work.inputs(document, "train") if document["kind"] == "trained" else None, work.submission_hash(document, "eval")
+    return work.inputs(document, "train") if document.kind == "trained" else None, work.submission_hash(document, "eval")
 
 
 # From logs to tables.

@@ -95,15 +95,15 @@ def write_log(
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
     from inspect_ai.scorer import Score
 
-    lines = (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()
+    lines = (paths.split_dir(run.split) / "test.jsonl").read_text().splitlines()
     items = [json.loads(line) for line in lines][drop:]
-    epochs = run["evaluation"].get("epochs", 1)
+    epochs = run.evaluation.get("epochs", 1)
     asked = [(epoch, item) for epoch in range(1, epochs + 1) for item in items]
-    answers = [item["row"][run["data"]["output"]] if is_right(i) else "<b>no</b>" for i, (_, item) in enumerate(asked)]
+    answers = [item["row"][run.data["output"]] if is_right(i) else "<b>no</b>" for i, (_, item) in enumerate(asked)]
     samples = [
         EvalSample(
-            id=item["item"], epoch=epoch, target=item["row"][run["data"]["output"]],
-            input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=item["row"][run["data"]["input"]])],
+            id=item["item"], epoch=epoch, target=item["row"][run.data["output"]],
+            input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=item["row"][run.data["input"]])],
             scores={"exact": Score(value="CI"[not is_right(i)], answer=answers[i])},
         )
         for i, (epoch, item) in enumerate(asked if has_samples else [])
@@ -114,12 +114,12 @@ def write_log(
             {"epoch": epoch, "answer": answers[at], "score": float(is_right(at))}
             for epoch, at in enumerate(range(i, len(asked), len(items)), 1)
         ]
-        metadata = {"answers": said} if "epochs" in run["evaluation"] else None
+        metadata = {"answers": said} if "epochs" in run.evaluation else None
         mean = sum(each["score"] for each in said) / epochs  # type: ignore[misc]
         reduced.append(EvalSampleScore(sample_id=item["item"], value=mean, answer=answers[i], metadata=metadata))
     spec = EvalSpec(
         created="2026-01-01T00:00:00+00:00", task="caps", dataset=EvalDataset(samples=len(items)), model="ftexp/x",
-        config=EvalConfig(), metadata={"experiment": experiment or task_name(run), "run": owner or run["run"]},
+        config=EvalConfig(), metadata={"experiment": experiment or task_name(run.experiment), "run": owner or run.id},
     )
     counts = EvalResults(total_samples=len(asked), completed_samples=len(asked))
     reductions = [EvalSampleReductions(scorer="exact", samples=reduced)]

@@ -3,15 +3,15 @@
 from collections import Counter
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.state.publishing import write_manifest
-from ftexp.state.status_words import STAGES
-from ftexp.state.work import Work, stages_of
+from ftexp.state.work import Work
 
 
 def finish(run: str, stages: tuple[str, ...]) -> None:
     """Products and manifests of a run's stages."""
-    places, document = paths.RunPaths(run), next(each for each in planned_runs() if each["run"] == run)
+    places, document = paths.RunPaths(run), next(each for each in planned_runs() if each.id == run)
     for stage in stages:
         folder = places.checkpoint_dir if stage == "train" else places.eval_dir
         folder.mkdir()
@@ -26,7 +26,7 @@ def states() -> tuple[str, str]:
     work, runs = Work(), planned_runs()
     found: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     for run in runs:
-        for stage in stages_of(run):
+        for stage in run.stages:
             state = work.state(run, stage)
             reason = f" ({state.reason})" if state.reason else ""
             is_later = state.status == "waiting" and state.reason.startswith("its training is ")

@@ -34,10 +34,10 @@ def checked_row(family: str, kind: str) -> tuple[list[str], Cost]:
         Models, kind, the shipped config that was found, tensors accounted, tokens identical; and what it will cost.
     """
     runs = planned_runs()
-    verdicts = Verdicts.of(run["run"] for run in runs)
+    verdicts = Verdicts.of(run.id for run in runs)
     found = check_runs(runs, verdicts)
     assert not any(verdicts.errors.values()), verdicts.errors
-    settings = next(run["settings"] for run in runs if run["kind"] == "trained")
+    settings = next(run.settings for run in runs if run.kind == "trained")
     folder = paths.model_dir(settings["model"])
     shape = read_model_config(folder)
     assert family_of(shape, folder) == family

@@ -57,7 +57,7 @@ def simulate() -> None:
     difficulty = rng.normal(size=ITEMS)
     for run_id in ids():
         run = read_run(run_id)
-        levels = run["levels"]
+        levels = run.levels
         if run_id.startswith(EMPTY_CELL):
             record_job(run_id, "train", "failed", "out of memory", Work().inputs(run, "train"))
             continue

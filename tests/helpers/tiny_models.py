@@ -17,6 +17,7 @@ import stamp as stamp_stage
 import torch
 import yaml
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.trainers.torchtune.shipped_configs import shipped_configs_dir
 from omegaconf import DictConfig, OmegaConf
@@ -130,11 +131,10 @@ class TinyExperiment:
             OmegaConf.update(config, key.replace("__", "."), value)
         return config
 
-    def document(self, run: str | None = None) -> dict[str, Any]:
+    def document(self, run: str | None = None) -> Run:
         """A run's run.yaml."""
         path = self.root / paths.RunPaths(run or self.run).run_yaml
-        document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return document
+        return Run.from_yaml(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def make_experiment(root: Path, model_family: str, template: str | None, **overrides: Any) -> TinyExperiment:
@@ -178,7 +178,7 @@ def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
 def _stamp() -> list[str]:
     assert stamp_stage.main([]) == 0, "a run cannot be stamped"
     assert split_stage.main([]) == 0
-    return [run["run"] for run in planned_runs()]
+    return [run.id for run in planned_runs()]
 
 
 def set_up_recipe(config: DictConfig) -> Any:

@@ -228,7 +228,7 @@ def test_an_experiment_of_hostile_levels_has_plain_ids_and_scripts_that_execute_
     paths.EXPERIMENT_YAML.write_text(text.replace("model: tiny-instruct, ", ""), encoding="utf-8")
     shutil.copy(REPOSITORY / "sites" / "slurm.yaml", paths.SITE_YAML)
     assert stamp_stage.main([]) == 0
-    runs = [run["run"] for run in planned_runs()]
+    runs = [run.id for run in planned_runs()]
     assert len(runs) == 6 and all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+_-]*", run) for run in runs)
     scripts = sorted(Path("runs").glob("*/*.slurm"))
     assert len(scripts) == 9 and len({shape(path.read_text()) for path in scripts if path.name == "finetune.slurm"}) == 1

@@ -43,6 +43,7 @@ from ftexp.state import status_words
 from ftexp.state import work as state
 from ftexp.state.code_version import code_versions
 from ftexp.state.work import Work
+from helpers.runs import a_run
 
 SURE = Options(is_sure=True)
 TIMED_OUT = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
@@ -689,8 +690,8 @@ def _validate(*names: str) -> None:
     """Write a green preflight of these runs, or of all."""
     work, entries = Work(), {}
     for run in planned_runs():
-        digest = work.preflight_hash(run) if not names or run["run"] in names else "of former inputs"
-        entries[run["run"]] = {"hash": digest, "errors": [], "warnings": []}
+        digest = work.preflight_hash(run) if not names or run.id in names else "of former inputs"
+        entries[run.id] = {"hash": digest, "errors": [], "warnings": []}
     write_json(paths.PREFLIGHT_JSON, {"runs": entries})
 
 
@@ -714,7 +715,7 @@ def mine(_validated_once: Path, cluster: Cluster, tmp_path: Path, monkeypatch: p
     """A cluster, and an experiment of six runs and a control that is stamped, split and validated; the working folder."""
     shutil.copytree(_validated_once, tmp_path / "mine", symlinks=True)
     monkeypatch.chdir(tmp_path / "mine")
-    assert [run["run"] for run in planned_runs()] == ["base", *RUNS]
+    assert [run.id for run in planned_runs()] == ["base", *RUNS]
     return cluster
 
 
@@ -725,7 +726,7 @@ def _submit(stage: str = "train", options: Options = SURE, **changes: Any) -> in
 
 def _statuses(stage: str = "train") -> dict[str, str]:
     work = Work(SlurmQueue())
-    return {run["run"]: work.state(run, stage).status for run in planned_runs() if stage == "eval" or run["kind"] == "trained"}
+    return {run.id: work.state(run, stage).status for run in planned_runs() if stage == "eval" or run.kind == "trained"}
 
 
 def _sent(cluster: Cluster) -> list[str]:
@@ -1249,7 +1250,7 @@ def test_cancel_picks_tasks_by_the_list_whatever_slurm_shows_as_their_comment(
 ) -> None:
     """A comment can be a sibling's: updating an array's last task by its plain id updates the whole array."""
     assert submit_stage("train", read_site(paths.SITE_YAML), SURE) == 0
-    runs = [run["run"] for run in planned_runs() if run["kind"] == "trained"]
+    runs = [run.id for run in planned_runs() if run.kind == "trained"]
     wrong = [row.rsplit("|", 1)[0] + f"|ftexp:mine:{runs[-1]}:train:hash" for row in mine.queue()]
     mine.show(*wrong)
     monkeypatch.setenv("ONLY", runs[0])
@@ -1259,7 +1260,7 @@ def test_cancel_picks_tasks_by_the_list_whatever_slurm_shows_as_their_comment(
 
 
 def test_cancel_forgets_what_was_left_for_later(mine: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = [run["run"] for run in planned_runs() if run["kind"] == "trained"]
+    runs = [run.id for run in planned_runs() if run.kind == "trained"]
     deferred.replace("train", Options(), runs)
     assert cancel_stage.main([]) == 0
     assert deferred.read() == {"train": [], "eval": []}
@@ -1270,7 +1271,7 @@ def test_a_local_site_still_sees_what_was_given_to_slurm(mine: Cluster) -> None:
     """Else a switch of backend would do twice what waits in the queue."""
     assert submit_stage("train", read_site(paths.SITE_YAML), SURE) == 0
     queue = queue_of(Site())
-    name = next(run["run"] for run in planned_runs() if run["kind"] == "trained")
+    name = next(run.id for run in planned_runs() if run.kind == "trained")
     assert queue is not None and queue.active(name, "train") == status_words.State("submitted", "Priority", "100_0")
 
 
@@ -1287,8 +1288,8 @@ def test_the_docs_show_what_a_first_submit_of_the_demo_prints(
     experiment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = read_site(REPOSITORY / "sites/slurm.yaml")
-    runs = [{"run": f"r{number}", "settings": {"model": "tiny-instruct"}} for number in range(8)]
-    tasks = [Task(str(run["run"]), "hash") for run in runs]
+    runs = [a_run(f"r{number}", settings={"model": "tiny-instruct"}) for number in range(8)]
+    tasks = [Task(str(run.id), "hash") for run in runs]
     slurm_backend._say_cost(slurm_backend.Plan(tasks), [Batch("train", (), dict(enumerate(tasks)))], "train", site, runs)
     announce(WorkList(to_do=[task.run for task in tasks]), "train")
     said = capsys.readouterr().err.splitlines()

@@ -17,7 +17,7 @@ import stamp as stamp_stage
 from conftest import ENVIRONMENT, REPOSITORY
 from ftexp.checks.design_check import check_differences, check_distinct
 from ftexp.checks.read_back import check_read_back
-from ftexp.design.planning import planned_runs, run_document
+from ftexp.design.planning import planned_runs
 from ftexp.design.runs import derive_steps, expand
 from ftexp.design.spec import read_experiment
 from ftexp.evaluation.eval_file import eval_text
@@ -77,7 +77,7 @@ def _config(run: str) -> Any:
 
 
 def _trained() -> list[dict[str, Any]]:
-    return [run for run in planned_runs() if run["kind"] == "trained"]
+    return [run for run in planned_runs() if run.kind == "trained"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -197,7 +197,7 @@ def test_every_factor_is_read_back_from_the_config() -> None:
         experiment = read_experiment(paths.EXPERIMENT_YAML)
         (run,) = [run for run in expand(experiment) if run.kind == "trained"]
         derive_steps(run, 2000)
-        document = run_document(experiment, run)
+        document = run
         text = generate_files([document], Site()).files[paths.RunPaths(run.id).finetune_yaml]
         loaded: Any = OmegaConf.create(text)
         config = _resolved(loaded)
@@ -216,7 +216,7 @@ def test_every_factor_is_read_back_from_the_config() -> None:
 
 
 def _configs(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {run["run"]: load_yaml(paths.RunPaths(run["run"]).finetune_yaml) for run in runs}
+    return {run.id: load_yaml(paths.RunPaths(run.id).finetune_yaml) for run in runs}
 
 
 def undeclared(runs: list[dict[str, Any]], configs: dict[str, Any]) -> list[tuple[str, str]]:
@@ -262,7 +262,7 @@ def test_two_configs_differ_in_declared_factors_only() -> None:
 def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, position: int) -> None:
     runs = _trained()
     configs = _configs(runs)
-    _set(configs[runs[position]["run"]], key, value)
+    _set(configs[runs[position].id], key, value)
     assert any(f"finetune.yaml: {key}: differs from run" in message for _, message in undeclared(runs, configs))
 
 
@@ -288,7 +288,7 @@ def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, pos
 )
 def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
     run = _trained()[1]
-    config = load_yaml(paths.RunPaths(run["run"]).finetune_yaml)
+    config = load_yaml(paths.RunPaths(run.id).finetune_yaml)
     assert check_read_back(run, config) == []
     _set(config, key, value)
     assert any(message.startswith(f"finetune.yaml: {key}: is {value!r}, but ") for message in check_read_back(run, config))
@@ -343,7 +343,7 @@ def test_a_run_no_longer_in_the_design_is_kept_and_named(capsys: pytest.CaptureF
     assert stamp_stage.main([]) == 0
     assert "not in the design (kept, not reported): r16_lr1e-3, r16_lr1e-4" in capsys.readouterr().err
     assert _changed(before) == {"experiment.yaml", "runs.csv", "dvc.yaml", "README.md"}
-    assert [run["run"] for run in planned_runs()] == ["base", "r4_lr1e-4", "r4_lr1e-3"]
+    assert [run.id for run in planned_runs()] == ["base", "r4_lr1e-4", "r4_lr1e-3"]
     assert "r16" not in Path("dvc.yaml").read_text()
     assert plan_stage.main([]) == 0
     assert "not in the design (kept, not reported): r16_lr1e-3, r16_lr1e-4" in capsys.readouterr().out
@@ -422,7 +422,7 @@ def test_a_mistake_of_one_run_leaves_that_run_unstamped_and_the_others_usable(
 def test_a_torchtune_key_reaches_the_config_and_null_removes_it() -> None:
     _set_factors("{optimizer.weight_decay: [0.25, null], optimizer.amsgrad: [true]}")
     assert stamp_stage.main([]) == 0
-    first, second = (_config(run["run"])["optimizer"] for run in _trained())
+    first, second = (_config(run.id)["optimizer"] for run in _trained())
     assert (first["weight_decay"], first["amsgrad"]) == (0.25, True)
     assert "weight_decay" not in second and second["amsgrad"] is True
 
@@ -444,16 +444,16 @@ def test_a_hostile_prompt_is_text_in_every_file_and_executes_nowhere(prompt: str
     _set_factors(json.dumps({"wording": {"$(touch pwned)": {"prompt.user": prompt, "prompt.system": prompt}}}))
     assert stamp_stage.main([]) == 0
     (run,) = _trained()
-    config = _config(run["run"])
+    config = _config(run.id)
     assert (config["dataset"]["user"], config["dataset"]["system"]) == (prompt, prompt)
-    path = paths.RunPaths(run["run"]).finetune_yaml
+    path = paths.RunPaths(run.id).finetune_yaml
     assert check_read_back(run, load_yaml(path)) == []
     assert load_yaml(path) == OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    tree = ast.parse(paths.RunPaths(run["run"]).eval_py.read_text(encoding="utf-8"))
+    tree = ast.parse(paths.RunPaths(run.id).eval_py.read_text(encoding="utf-8"))
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert texts.count(prompt) == 2
     for script in Path("runs").glob("*/*.slurm"):
-        assert "touch" not in script.read_text().replace(run["run"], "")
+        assert "touch" not in script.read_text().replace(run.id, "")
         assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     assert not list(Path().rglob("pwned"))
 
@@ -461,14 +461,14 @@ def test_a_hostile_prompt_is_text_in_every_file_and_executes_nowhere(prompt: str
 def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped_once: Path) -> None:
     run = _trained()[0]
     text = eval_text(run)
-    assert text == (stamped_once / "runs" / run["run"] / "eval.py").read_text()
+    assert text == (stamped_once / "runs" / run.id / "eval.py").read_text()
     constants = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
     assert {
-        f"data/splits/{run['split']}/test.jsonl",
+        f"data/splits/{run.split}/test.jsonl",
         "{input}",
-        run["run"],
+        run.id,
         "models/tiny-instruct",
-        f"runs/{run['run']}/checkpoint",
+        f"runs/{run.id}/checkpoint",
         "fp32",
     } <= constants
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY
 from ftexp.design.planning import plan_runs
-from ftexp.design.runs import Run, expand
+from ftexp.design.run import Run
+from ftexp.design.runs import expand
 from ftexp.design.spec import Experiment, check_experiment
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json

@@ -94,7 +94,7 @@ def test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived(
     ):
         assert text in plan
     monkeypatch.chdir(folder)
-    assert [run["settings"]["lora_alpha"] for run in planned_runs() if run["kind"] == "trained"] == [8, 8, 32, 32]
+    assert [run.settings["lora_alpha"] for run in planned_runs() if run.kind == "trained"] == [8, 8, 32, 32]
 
 
 def test_the_hook_plans_a_hundred_runs(bake: Bake) -> None:

@@ -18,7 +18,6 @@ from ftexp.ground.filesystem import read_json, sha256_file, write_json
 from ftexp.life import upgrading
 from ftexp.life.template_files import SINGLE_FILES, files_of_template
 from ftexp.life.upgrading import _kept_path
-from ftexp.state.work import stages_of
 from helpers.finished import finish, states
 from warm.environment import use, warm_environment
 
@@ -44,7 +43,7 @@ def _finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.chdir(folder)
         assert stamp.main([]) == 0 and split_stage.main([]) == 0
         for run in planned_runs():
-            finish(run["run"], stages_of(run))
+            finish(run.id, run.stages)
     return folder
 
 

@@ -197,13 +197,13 @@ NO_ANALYSIS = {"primary": "exact", "metrics": [], "cluster": None, "groups": []}
 
 def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experiment: Path) -> None:
     run = read_run("base")
-    items = read_test_items(run, NO_ANALYSIS)
+    items = read_test_items(run.split, run.data, NO_ANALYSIS)
     finish_eval("base", lambda i: True, drop=1)
     with pytest.raises(UnusableLog, match=r"no score for 1 of 20 items of the test set, for example \w+"):
         read_log(run, items, vouched=outputs_of("base", "eval"))
     with pytest.raises(UnusableLog, match="1 items that are not in the test set"):
         read_log(run, list(items)[2:], vouched=outputs_of("base", "eval"))
-    run["evaluation"]["scorer"] = "another"
+    run.evaluation["scorer"] = "another"
     with pytest.raises(UnusableLog, match="no score for 20 of 20"):
         read_log(run, items, vouched=outputs_of("base", "eval"))
 
@@ -211,8 +211,8 @@ def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experim
 def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Path) -> None:
     finish_eval("base", lambda i: i == 0)
     run = read_run("base")
-    lines = [json.loads(x) for x in (paths.split_dir(run["split"]) / "test.jsonl").read_text().splitlines()]
-    items = read_test_items(run, NO_ANALYSIS)
+    lines = [json.loads(x) for x in (paths.split_dir(run.split) / "test.jsonl").read_text().splitlines()]
+    items = read_test_items(run.split, run.data, NO_ANALYSIS)
     first, second = read_log(run, items, vouched=outputs_of("base", "eval"))[:2]
     row = lines[0]["row"]
     assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())
@@ -227,7 +227,7 @@ def test_the_difference_in_the_table_is_against_the_runs_own_control(experiment:
     controls = [run_id for run_id in ids() if run_id.startswith("base")]
     assert len(controls) == 2 and set(pairs.values()) == set(controls)
     for run_id, control in pairs.items():
-        assert control and read_run(control)["prompt"] == read_run(run_id)["prompt"]
+        assert control and read_run(control).prompt == read_run(run_id).prompt
     finish_eval(controls[0], lambda i: False)
     finish_eval(controls[1], lambda i: True)
     for run_id in pairs:
@@ -310,7 +310,7 @@ def outputs() -> list[Path]:
 def test_same_inputs_same_bytes(reported: Path) -> None:
     before = {path: path.read_bytes() for path in outputs()}
     assert len(before) == 4 + 2 * 6
-    report.MEMORY_JSON.unlink()
+    paths.REPORT_MEMORY_JSON.unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(SCRIPTS), "MPLBACKEND": "agg"}
     for path in before:
         path.unlink()

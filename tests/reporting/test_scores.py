@@ -6,13 +6,14 @@ from ftexp.data.items import Item
 from ftexp.evaluation.inspect_logs import Answer
 from ftexp.results.table import RunFacts, estimate, paired_difference
 from ftexp.state.status_words import State
+from helpers.runs import a_run
 
 
 def answered(scores: str, order: int = 1, cluster_size: int = 1) -> RunFacts:
     """A run that answered items i0, i1, ... with these scores."""
     items = {f"i{k}": Item(f"i{k}", "in", "target", f"c{k // cluster_size}", ()) for k in range(len(scores))}
     answers = tuple(Answer(f"i{k}", 1, "answer", float(score)) for k, score in enumerate(scores))[::order]
-    return RunFacts({"run": "r"}, {}, State("done"), State("done"), items, answers)
+    return RunFacts(a_run(), {}, State("done"), State("done"), items, answers)
 
 
 def test_score_and_its_error_equal_hand_computation() -> None:

@@ -20,6 +20,7 @@ from ftexp.state import dvc_files
 from ftexp.state.dvc_files import root_pipeline
 from ftexp.state.garbage import CACHE_DIR, unneeded
 from helpers.experiments import bake_small, edit, make, results
+from helpers.runs import a_run
 from warm.environment import warm_environment
 
 IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
@@ -89,9 +90,8 @@ def test_metrics_are_the_tables_numbers_run_by_run_and_a_missing_one_is_null(
 
 
 def test_dvc_is_told_of_metrics_params_and_every_trainings_loss() -> None:
-    data = {"source": "data/raw/x.json", "train": None, "validation": None, "test": None}
-    runs = [{"run": name, "kind": kind, "problems": [], "split": "x", "data": data, "settings": {"model": "m"}}
-            for name, kind in (("base", "control"), ("r2", "trained"), ("r4", "trained"))]
+    kinds = {"base": "control", "r2": "trained", "r4": "trained"}
+    runs = [a_run(name, kind, settings={"model": "m"}) for name, kind in kinds.items()]
     document = parse_yaml(root_pipeline(runs), "dvc.yaml")
     assert (document["metrics"], document["params"]) == (["metrics"], ["experiment.yaml"])
     assert document["plots"][0]["training loss"]["y"] == {"runs/r2/train.csv": "loss", "runs/r4/train.csv": "loss"}

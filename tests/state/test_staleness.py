@@ -16,7 +16,6 @@ from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, write_json
 from ftexp.state import code_version
-from ftexp.state.work import stages_of
 from helpers import written_tables
 from helpers.experiments import edit
 from helpers.finished import finish, states
@@ -38,7 +37,7 @@ def finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         answer_by_three_labels()
         assert stamp.main([]) == 0 and split_stage.main([]) == 0
         for run in planned_runs():
-            finish(run["run"], stages_of(run))
+            finish(run.id, run.stages)
         assert states() == ALL_DONE
     return folder
 

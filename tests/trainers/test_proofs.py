@@ -88,8 +88,8 @@ def train_and_load(
 def publish(experiment: TinyExperiment) -> None:
     """What `execute.py` does when the recipe has ended."""
     run = experiment.document()
-    scratch = paths.RunPaths(run["run"]).scratch_dir("train")
-    publish_checkpoint(run, epoch_dirs(scratch)[run["settings"]["epochs"] - 1])
+    scratch = paths.RunPaths(run.id).scratch_dir("train")
+    publish_checkpoint(run, epoch_dirs(scratch)[run.settings["epochs"] - 1])
 
 
 def stock_logits(model: torch.nn.Module) -> Logits:
@@ -210,7 +210,7 @@ class Captured:
 
 def capture_training(experiment: TinyExperiment, captured: Captured) -> None:
     """Train on the test rows: a split never has a row on both sides, and the comparison needs the same ones."""
-    file = paths.split_dir(experiment.document()["split"]) / "test.jsonl"
+    file = paths.split_dir(experiment.document().split) / "test.jsonl"
     count = len(file.read_text(encoding="utf-8").splitlines())
     assert count == len(ROWS) // 2
     recipe = set_up_recipe(experiment.config(dataset__file=str(file), dataset__rows=count))

@@ -57,14 +57,14 @@ def test_a_run_without_it_is_what_it_was(made: TinyExperiment, monkeypatch: pyte
     for path in (places.run_yaml, places.finetune_yaml, places.eval_py):
         text = path.read_text(encoding="utf-8").replace(WITHOUT, "RUN").replace("  quantize_base: false\n", "", 1)
         assert "quantize" not in text and "nf4" not in text, path
-    assert "quantize_base" not in made.document(WITHOUT)["settings"]
+    assert "quantize_base" not in made.document(WITHOUT).settings
 
 
 def test_it_reaches_training_evaluation_and_the_control(made: TinyExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made.root)
     assert made.runs == ["base_nf4-false", "base_nf4-true", WITHOUT, WITH]
     assert load_yaml(paths.RunPaths(WITH).finetune_yaml)["model"]["quantize_base"] is True
-    assert made.document(WITH)["settings"]["quantize_base"] is True
+    assert made.document(WITH).settings["quantize_base"] is True
     for run in made.runs:
         text = paths.RunPaths(run).eval_py.read_text(encoding="utf-8")
         assert text.count("            quantize_base=True,\n") == ("true" in run)
@@ -93,7 +93,7 @@ def test_merged_weights_are_those_of_the_quantized_base_and_the_adapter(
     made: TinyExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(made.root)
-    merge_stage._merge(made.document(WITH)["settings"], paths.RunPaths(WITH), tmp_path / "merged")
+    merge_stage._merge(made.document(WITH).settings, paths.RunPaths(WITH), tmp_path / "merged")
     base, checkpoint = Path("models/tiny"), paths.RunPaths(WITH).checkpoint_dir
     with torch.no_grad():
         merged = load_model(tmp_path / "merged", None, "fp32", "cpu")(PROBE).logits

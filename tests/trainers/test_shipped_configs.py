@@ -25,6 +25,7 @@ from ftexp.trainers.torchtune.shipped_configs import (
     nearest_configs,
     shipped_configs_dir,
 )
+from helpers.runs import a_run
 
 BUILDERS = builders()
 LORA, FULL = "lora_finetune_single_device", "full_finetune_single_device"
@@ -71,16 +72,11 @@ def folder(root: Path, name: str, family: str, shape: ModelShape, **more: Any) -
 
 def config_of(model: str, recipe: str = LORA, *, overrides: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
     """The config of a run of this model."""
-    return training_config({
-        "run": "r1", "kind": "trained", "split": "s", "overrides": overrides or {},
-        "settings": {
-            "model": model, "recipe": recipe, "lora_modules": ["q"], "lora_rank": 2, "lora_alpha": 4, "lr": 1e-4, "epochs": 1,
-            "batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0, "max_seq_len": None, "seed": 0,
-            "loss": "full", "dtype": "fp32", **settings,
-        },
-        "data": {"input": "input", "output": "output"}, "prompt": {"system": None, "user": "{input}", "date": "2001-02-03"},
-        "steps": {"train_rows": 1, "steps_per_epoch": 1},
-    })
+    return training_config(a_run("r1", overrides=overrides or {}, steps={"train_rows": 1, "steps_per_epoch": 1}, settings={
+        "model": model, "recipe": recipe, "lora_modules": ["q"], "lora_rank": 2, "lora_alpha": 4, "lr": 1e-4, "epochs": 1,
+        "batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0, "max_seq_len": None, "seed": 0,
+        "loss": "full", "dtype": "fp32", **settings,
+    }))
 
 
 def shape_of(name: str) -> ModelShape:

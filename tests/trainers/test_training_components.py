@@ -327,7 +327,7 @@ def test_texts_reach_the_data_set_unchanged(text: str, experiment: TinyExperimen
     """As system prompt and in the user's turn, through YAML and torchtune's own `instantiate`."""
     user = text.replace("{", "{{").replace("}", "}}") + " {input}"
     run = experiment.document("s1")
-    run["prompt"] = {**run["prompt"], "system": text, "user": user}
+    run.prompt = {**run.prompt, "system": text, "user": user}
     Path("texts.yaml").write_text(dump_yaml(training_config(run)), encoding="utf-8")
     config = OmegaConf.load("texts.yaml")
     tokenizer = torchtune_config.instantiate(config.tokenizer)
@@ -346,6 +346,6 @@ def test_references_of_the_config_itself_still_resolve(experiment: TinyExperimen
 def test_every_text_of_the_config_is_resolved_by_torchtune_without_an_error(kind: str, experiment: TinyExperiment) -> None:
     """No reference of the shipped config was lost with the escaping."""
     run = experiment.document("s1")
-    run["settings"]["recipe"] = kind
+    run.settings["recipe"] = kind
     resolved = yaml.safe_load(OmegaConf.to_yaml(OmegaConf.create(training_config(run)), resolve=True))
     assert "${" not in json.dumps(resolved)

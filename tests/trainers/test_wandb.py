@@ -25,6 +25,7 @@ from ftexp.trainers import tracking
 from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
 from ftexp.trainers.tracking import missing_key
 from helpers.experiments import bake_small, edit, make
+from helpers.runs import a_run
 from warm.environment import warm_environment
 
 TEMPLATE = Path(__file__).resolve().parents[2]
@@ -149,7 +150,7 @@ def test_naming_a_project_makes_nothing_stale(tracked: Path, tmp_path: Path) -> 
 
 
 def _named(scratch: Path, *, is_resumed: bool, run: str = "r2") -> dict[str, Any]:
-    tracking.name_wandb_run({"run": run, "experiment": "e"}, scratch, is_resumed=is_resumed)
+    tracking.name_wandb_run(a_run(run), scratch, is_resumed=is_resumed)
     return dict(json.loads(os.environ["FTEXP_WANDB_RUN"]))
 
 
@@ -176,7 +177,7 @@ def test_a_job_without_a_project_names_no_wandb_run_whatever_ran_before(
 ) -> None:
     monkeypatch.setenv("FTEXP_WANDB_RUN", "{}")
     monkeypatch.delenv("FTEXP_WANDB_PROJECT", raising=False)
-    tracking.name_wandb_run({"run": "r2", "experiment": "e"}, tmp_path, is_resumed=False)
+    tracking.name_wandb_run(a_run("r2"), tmp_path, is_resumed=False)
     assert "FTEXP_WANDB_RUN" not in os.environ and open_tracker() is None
 
 
