@@ -75,7 +75,6 @@ def test_runs_of_any_design_are_runs_of_the_factorial_with_the_same_ids(design: 
     every = trained()
     runs = trained(**design)
     assert 0 < len(runs) < len(every)
-    whole = read()
     for name, run in runs.items():
         assert run == every[name]
 
