@@ -116,14 +116,14 @@ def test_the_hook_imports_the_standard_library_and_yaml_only() -> None:
 
 
 def test_set_up_begins_on_any_python_with_the_standard_library_only() -> None:
-    files = [SCRIPTS / "set_up.py", SCRIPTS / "ftexp" / "environment.py", SCRIPTS / "ftexp" / "__init__.py"]
+    files = [SCRIPTS / "set_up.py", *(SCRIPTS / "ftexp" / f"{name}.py" for name in ("environment", "pip_options", "__init__"))]
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
         roots = {name.split(".")[0] for name in _imports(_tree(path))}
         assert roots <= {*sys.stdlib_module_names, "ftexp"}
         assert (
             not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")}
-            - {"ftexp.environment"}
+            - {"ftexp.environment", "ftexp.pip_options"}
             - {f"ftexp.environment.{f}" for f in ("VENV", "conda_environment", "link_environment", "make_environment", "stop")}
         )
 
