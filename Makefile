@@ -4,7 +4,7 @@
 PYTHON ?= python3
 EXP ?= demo/capitalization
 stages := plan stamp split validate rehearse submit status eval wait cancel report cite power repro all
-.PHONY: help setup demo test test-slow test-slurm lint bench $(stages)
+.PHONY: help setup demo test test-slow test-slurm lint lock bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 
 help:      ## list the targets
@@ -35,6 +35,9 @@ lint: setup ## ruff, mypy, and import-linter: who may import whom
 	@.venv/bin/ruff check scripts hooks tests data benchmarks docs
 	@.venv/bin/mypy
 	@PYTHONPATH=scripts .venv/bin/lint-imports --no-cache
+
+lock: setup ## resolve requirements.in into the locks, pins as they are but for UPGRADE=<package> (needs the package index)
+	@.venv/bin/python tests/make_locks.py $(UPGRADE)
 
 bench: setup ## measure what is claimed to be fast
 	@.venv/bin/python benchmarks/measure.py

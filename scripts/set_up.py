@@ -1,6 +1,7 @@
 """Makes an experiment ready to run: environment, link to the models, git, dvc, stamp. Never commits. Call it again at will.
 
-Reads site.yaml (venv, conda, pip_args, models) and requirements.txt. Writes .venv, models, .git and .dvc where they are missing.
+Reads site.yaml (venv, conda, pip_args, models), requirements.txt, pip's configuration. Writes .venv, models, .git and .dvc where
+they are missing.
 Runs under any Python 3.8 or newer with the standard library only; the environment needs a Python the lock was tested with.
 Command: make setup [VENV=<an existing environment>] (python scripts/set_up.py [folder])
          python scripts/set_up.py --only-environment LOCK ... makes .venv alone, in the template's own folder.

@@ -94,6 +94,15 @@ def test_a_newer_docstring_comes_in_and_nothing_becomes_stale(template: Path) ->
     assert not Path("upgrade-kept").exists() and "nothing to do" in upgrade(template).stdout
 
 
+def test_a_package_that_is_spelled_another_way_is_the_same_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("requirements.txt").write_text("PyYAML==6.0.3\nruamel.yaml==0.18\n", encoding="utf-8")
+    newer = tmp_path / "newer.txt"
+    newer.write_text("pyyaml==6.0.3 \\\n    --hash=sha256:00\nruamel-yaml==0.19 ; python_version > '3'\n", encoding="utf-8")
+    upgrade = upgrading.Upgrade(tmp_path, {}, {"requirements.txt": newer}, [], [], [])
+    assert upgrading.packages_in_words(upgrade) == ["ruamel-yaml 0.18 -> 0.19"]
+
+
 @pytest.mark.usefixtures("finished")
 def test_what_would_become_stale_is_said_before_anything_is_changed(template: Path) -> None:
     append(template / DATASET, "NEW = 1\n")

@@ -116,15 +116,18 @@ def test_the_hook_imports_the_standard_library_and_yaml_only() -> None:
 
 
 def test_set_up_begins_on_any_python_with_the_standard_library_only() -> None:
-    rooms = [SCRIPTS / "ftexp", SCRIPTS / "ftexp/life"]
-    files = [SCRIPTS / "set_up.py", SCRIPTS / "ftexp/life/environment.py", *(room / "__init__.py" for room in rooms)]
+    files = [
+        SCRIPTS / name for name in (
+            "set_up.py", "ftexp/__init__.py", "ftexp/life/__init__.py", "ftexp/life/environment.py", "ftexp/life/pip_options.py",
+        )
+    ]
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
         roots = {name.split(".")[0] for name in _imports(_tree(path))}
         assert roots <= {*sys.stdlib_module_names, "ftexp"}
         assert (
             not {name for name in _imports(_tree(path)) if name.startswith("ftexp.")}
-            - {"ftexp.life.environment"}
+            - {"ftexp.life.environment", "ftexp.life.pip_options"}
             - {
                 f"ftexp.life.environment.{name}"
                 for name in ("VENV", "conda_environment", "link_environment", "make_environment", "stop")

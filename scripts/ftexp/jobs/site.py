@@ -48,7 +48,7 @@ class Site:
         models: Folder of base models; relative to the experiment's root, or absolute; `~` is the home folder.
         venv: An existing environment to use if it satisfies the lock; None: make `.venv`.
         conda: The same, by the name or the folder of a conda environment.
-        pip_args: Added to every `pip install`, for an index or a build of torch.
+        pip_args: Options of `pip install` that say where packages are, for an index or a build of torch.
         device: `auto` takes a GPU where there is one.
         modules: Environment modules that every job loads.
         setup: Shell lines that a job script runs first.

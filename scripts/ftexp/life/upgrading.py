@@ -102,7 +102,8 @@ def packages_in_words(upgrade: Upgrade) -> list[str]:
 
 def _pins(lock: Path) -> dict[str, str]:
     text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    return dict(re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^ ;#\n]+)", text))
+    pins = re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^ ;#\n]+)", text)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
 
 
 def apply(upgrade: Upgrade) -> None:
