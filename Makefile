@@ -4,7 +4,7 @@
 PYTHON ?= python3
 EXP ?= demo/capitalization
 stages := plan stamp split validate rehearse submit status eval wait cancel report cite power repro all
-.PHONY: help setup demo test test-slow test-slurm lint lock bench $(stages)
+.PHONY: help setup demo test test-slow test-slurm test-all lint lock bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 
 help:      ## list the targets
@@ -22,14 +22,19 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization setup VENV=$(CURDIR)/.venv
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
-test: setup ## run the tests, the demo's path among them
-	@.venv/bin/python -m pytest tests -m "not slurm and not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# ONLY=<room> picks tests/<room>; WRITE=1 writes the tables of docs/ that the tests tell.
+pytest = $(if $(WRITE),FTEXP_WRITE_TABLES=1 ).venv/bin/python -m pytest $(if $(ONLY),$(ONLY:%=tests/%),tests) --dist loadgroup --no-loadscope-reorder
 
-test-slow: setup ## the rest: what takes minutes, and real Slurm daemons, which it starts and stops (packages: see README; as root)
-	@.venv/bin/python -m pytest tests -m "slurm or slow" --numprocesses 3
+test: setup ## the tests, five minutes; says what it leaves out (ONLY=<room>: those of tests/<room>)
+	@$(pytest) -m "not slurm and not slow" --numprocesses 2
+
+test-slow: setup ## the rest: what takes minutes, the demo, and real Slurm daemons, which it starts and stops (packages: see README; as root)
+	@$(pytest) -m "slurm or slow" --numprocesses 3
 
 test-slurm: setup ## of these the ones on Slurm alone
-	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2
+	@$(pytest) -m slurm --numprocesses 3
+
+test-all: test test-slow ## all tests
 
 lint: setup ## ruff, mypy, and import-linter: who may import whom
 	@.venv/bin/ruff check scripts hooks tests data benchmarks docs

@@ -4,8 +4,10 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import written_tables
@@ -21,6 +23,13 @@ LONGEST = (
     "test_upgrade.py", "test_job_troubles.py", "test_secrets.py", "test_distributed.py", "test_chat_templates.py",
     "test_training_components.py",
 )
+# Files of which each test stands alone.
+SPREAD = ("test_proofs.py", "test_checked_configs.py", "test_model_table.py")
+NOT_RUN = pytest.StashKey[Counter[str]]()
+HOW_TO_RUN = {
+    "slurm": "tests on Slurm's daemons (make test-slurm, as root; make test-slow runs them too)",
+    "slow": "tests that take a minute or more, the demo among them (make test-slow)",
+}
 
 # Before anything is imported: a ~/.cookiecutterrc of the machine must not answer questions, no hub must be asked.
 os.environ.update(HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", HOME=str(HOME))
@@ -83,16 +92,48 @@ def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take minutes first, so that no process has nothing left to do while the other is in the midst of one."""
+    """The files that take longest first, so that no process has nothing left to do while the other is in the midst of one.
+
+    A file's tests share fixtures and stay in one process, but for those of SPREAD, each of which stands alone.
+    """
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    for item in items:
+        if item.path.name not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember what is not run."""
+    for item in items:
+        why = "slurm" if item.get_closest_marker("slurm") else "slow" if item.get_closest_marker("slow") else "picked out"
+        item.config.stash.setdefault(NOT_RUN, Counter())[why] += 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Every process collects, and leaves out, the same tests: one of them tells."""
+    node.config.stash[NOT_RUN] = Counter(node.workeroutput.get("not_run", {})) if hasattr(node, "workeroutput") else Counter()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What was not run, and how to run it."""
+    left_out = config.stash.get(NOT_RUN, Counter())
+    for why, how in HOW_TO_RUN.items():
+        if left_out[why]:
+            terminalreporter.write_line(f"not run: {left_out[why]} {how}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """The tables in docs/, by the process that began the others."""
+    """The tables in docs/ against what the tests found, by the process that began the others."""
     if hasattr(session.config, "workerinput"):
+        session.config.workeroutput["not_run"] = dict(session.config.stash.get(NOT_RUN, Counter()))
         return
     if exitstatus == 0:
-        written_tables.write_tables()
+        outdated = written_tables.outdated_tables(should_write="FTEXP_WRITE_TABLES" in os.environ)
+        if outdated:
+            print(f"\n{', '.join(outdated)}: not what the tests found. To accept: make test WRITE=1", file=sys.stderr)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
     shutil.rmtree(written_tables.ROWS, ignore_errors=True)

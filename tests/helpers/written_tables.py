@@ -86,17 +86,25 @@ def tell(table: str, key: str, cells: Sequence[str]) -> None:
     (ROWS / f"{table}.{name}.row").write_text(json.dumps([key, row], ensure_ascii=False), encoding="utf-8")
 
 
-def write_tables() -> list[Path]:
-    """Write every table of which all promised rows are there; return their files."""
-    return [written for table, header in HEADERS.items() if (written := _write(table, header))]
+def outdated_tables(*, should_write: bool) -> list[str]:
+    """Of every table of which all promised rows are there: those whose page is another; they are written where that is wanted."""
+    outdated = []
+    for table, header in HEADERS.items():
+        text, path = _text(table, header), DOCS / f"{table}.md"
+        if text is None or text == path.read_text(encoding="utf-8"):
+            continue
+        if should_write:
+            path.write_text(text, encoding="utf-8")
+        else:
+            outdated.append(f"docs/{path.name}")
+    return outdated
 
 
-def _write(table: str, header: str) -> Path | None:
+def _text(table: str, header: str) -> str | None:
+    """The page, if the tests have told every row that they promised."""
     promised = ROWS / f"{table}.promised"
     rows = dict(json.loads(path.read_text(encoding="utf-8")) for path in ROWS.glob(f"{table}.*.row"))
     if not promised.is_file() or set(json.loads(promised.read_text(encoding="utf-8"))) != set(rows):
         return None
     keys = json.loads(promised.read_text(encoding="utf-8"))
-    path = DOCS / f"{table}.md"
-    path.write_text(header + "".join(f"| {' | '.join(rows[key])} |\n" for key in keys), encoding="utf-8")
-    return path
+    return header + "".join(f"| {' | '.join(rows[key])} |\n" for key in keys)

@@ -11,7 +11,7 @@ from ftexp.design.spec import check_experiment
 from ftexp.ground.yamlfile import parse_yaml
 
 PAGES = {"template": REPOSITORY / "README.md", "experiment": REPOSITORY / "{{cookiecutter.experiment_name}}/README.md"}
-DEMO = "test_demo.py::test_the_demo_answers_its_question"
+DEMO = "test_demo.py::test_the_demo_answers_its_question_as_the_readme_shows"
 ALL = "test_finished_experiment.py::test_make_all_fills_every_row"
 SETUP = "test_finished_experiment.py::test_a_clone_of_the_committed_experiment_is_ready_after_setup_and_unchanged_by_it"
 PLAN = "test_template.py::test_the_plan_shows_runs_what_varies_what_is_constant_and_what_is_derived"
