@@ -16,8 +16,9 @@ from conftest import ENVIRONMENT, REPOSITORY
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.jobs.job_script import ScriptFacts, array_script, check_template, job_script, shape, task_ranges
+from ftexp.jobs.job_script import ScriptFacts, check_template, job_script
 from ftexp.jobs.site import Resources, Site, read_site
+from ftexp.jobs.slurm.arrays import array_script, shape, task_ranges
 
 TEMPLATE = (REPOSITORY / "{{cookiecutter.experiment_name}}" / paths.JOB_TEMPLATE).read_text(encoding="utf-8")
 GOLDEN = REPOSITORY / "tests/jobs/golden"

@@ -4,7 +4,8 @@ import math
 
 from ftexp.data.items import Item
 from ftexp.evaluation.inspect_logs import Answer
-from ftexp.results.table import RunFacts, estimate, paired_difference
+from ftexp.results.estimates import estimate
+from ftexp.results.table import RunFacts, paired_difference
 from ftexp.state.status_words import State
 from helpers.runs import a_run
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from ftexp.data.tables import load_rows
 from ftexp.design.combinations import FACTORIAL, ONE_AT_A_TIME
 from ftexp.design.planning import make_plan, plan_runs, write_plan
 from ftexp.design.settings import check_setting
@@ -24,10 +23,11 @@ from ftexp.ground.errors import UserError, one_line, suggestion
 from ftexp.ground.filesystem import write_if_changed, write_json
 from ftexp.ground.yamlfile import dump_yaml, load_yaml, parse_yaml
 from ftexp.jobs.site import read_site
+from ftexp.life.data_answer import data_answer, existing_file
 from ftexp.life.readme import renew_readme
 from ftexp.life.template_files import files_of_experiment
 
-DEMO_DATA, DEMO_MODEL = "demo", "tiny-instruct"
+DEMO_MODEL = "tiny-instruct"
 _SOURCE_KEYS = ("source", "train", "validation", "test")
 _TEMPLATE = """\
 # The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
@@ -84,7 +84,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
 
 def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
     """experiment.yaml from the answers."""
-    file, column_in, column_out = _data_answer(answers["data"], template_dir)
+    file, column_in, column_out = data_answer(answers["data"], template_dir)
     factors = parse_yaml(answers["factors"], "factors")
     if not isinstance(factors, dict):
         example = "{lora_rank: [4, 16], lr: [1e-4, 1e-3]}"
@@ -126,48 +126,6 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
-    """File, input column and output column of the answer `FILE` or `FILE:INPUT:OUTPUT`."""
-    if answer == DEMO_DATA:
-        return template_dir / "data" / "words.json", "input", "output"
-    name, *columns = answer.split(":")
-    if len(columns) not in (0, 2):
-        raise UserError(f"data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN, got '{one_line(answer)}'.")
-    file = _existing_file(name, "data")
-    column_in, column_out = columns or ("input", "output")
-    have = _columns(file)
-    missing = [column for column in (column_in, column_out) if column not in have]
-    if missing:
-        raise UserError(
-            f"data: {name} has no column {' and '.join(repr(c) for c in missing)}; it has {', '.join(have)}. "
-            f"Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN."
-        )
-    return file, column_in, column_out
-
-
-def _existing_file(name: str, key: str) -> Path:
-    path = Path(os.path.expanduser(name)).resolve()
-    if not os.path.isfile(path):
-        where = f"'{one_line(name)}' (looked for {one_line(str(path))})"
-        raise UserError(f"{key}: there is no file {where}. Give a path relative to the folder you are in.")
-    return path
-
-
-def _columns(file: Path) -> list[str]:
-    """Columns of the first row; none where they cannot be read here (parquet without pyarrow)."""
-    try:
-        content = load_rows(file)
-    except ImportError as error:
-        raise UserError(
-            f"data: {file.name} is parquet, which cookiecutter's own Python cannot read. "
-            "Run the template's `make setup` and use .venv/bin/cookiecutter, or convert the file to jsonl."
-        ) from error
-    rows = content["train"] if isinstance(content, dict) else content
-    if not rows:
-        raise UserError(f"data: {file.name} has no rows.")
-    return [str(column) for column in rows[0]]
-
-
 def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
     """The given experiment.yaml, comments kept, under the new name and with its data moved to data/raw."""
     defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -175,7 +133,7 @@ def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list
     if twice:
         plural = "s" if len(twice) > 1 else ""
         raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
-    path = _existing_file(answers["design"], "design")
+    path = existing_file(answers["design"], "design")
     check_experiment(load_yaml(path), path.name)
     text = path.read_text(encoding="utf-8")
     files: list[tuple[str, str]] = []

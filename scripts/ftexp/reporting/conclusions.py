@@ -3,8 +3,6 @@
 Nothing is read or written.
 """
 
-import itertools
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects import Analysis, detectable, leading_rows
-from ftexp.effects.remarks import OVER
-from ftexp.reporting.number_words import shown, shown_range
+from ftexp.reporting.claim_words import (
+    averaged_over,
+    interaction_in_words,
+    interval_in_words,
+    listed,
+    missing_runs,
+    range_in_words,
+    sentences,
+    signed,
+)
+from ftexp.reporting.number_words import shown
 from ftexp.results.table import RunFacts
 
 ALPHA = 0.05
@@ -65,7 +72,7 @@ def _of_nothing(table: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     varied = [name for name, levels in analysis.factors.items() if len(levels) > 1]
     if not varied or analysis.design == "factorial" or compared_factors(table, analysis):
         return None
-    text = f"{_listed(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
+    text = f"{listed(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
     return Conclusion("baseline", f"{text}. Name the levels of a listed run as `baseline` in experiment.yaml", False)
 
 
@@ -83,7 +90,7 @@ def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
 def _with_notes(said: list[Conclusion]) -> list[Conclusion]:
     """Each sentence with its own notes after it; those that all have stand once, at the end."""
     shared = [note for note in said[0].notes if note and all(note in other.notes for other in said)] if len(said) > 1 else []
-    own = [replace(each, text=each.text + _sentences([note for note in each.notes if note not in shared])) for each in said]
+    own = [replace(each, text=each.text + sentences([note for note in each.notes if note not in shared])) for each in said]
     last = Conclusion("all", "In all of this: " + " ".join(f"{note}." for note in shared), False)
     return [*own, last] if shared else own
 
@@ -101,10 +108,10 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     row = rows.iloc[0]
     if pd.isna(row["low"]):
         return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
-    how = f"({_interval(row)})"
+    how = f"({interval_in_words(row)})"
     notes = (_scope_note(rows), *_notes(rows, "cells"))
     if _claims(rows).empty:
-        text = f"nothing to claim; the cells average {_signed(row['estimate'])} against the untuned model {how}, which covers 0"
+        text = f"nothing to claim; the cells average {signed(row['estimate'])} against the untuned model {how}, which covers 0"
         return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
     size = shown(abs(row["estimate"]))
@@ -133,20 +140,15 @@ def _setting(name: str, rows: pd.DataFrame, analysis: Analysis) -> str:
     """What is compared, and what the other factors are meanwhile."""
     own = name.split(", ")
     others = [other for other, levels in analysis.factors.items() if len(levels) > 1 and other not in own]
-    subject = _listed(own) + (" together" if len(own) > 1 else "")
+    subject = listed(own) + (" together" if len(own) > 1 else "")
     if not others:
         return subject
     if analysis.design != "factorial":
         return f"{subject}, at {_at_baseline(others, analysis)}"
-    is_partial = any(map(_averaged_over, rows["reason"].fillna("")))
-    return f"{subject}, averaged over {'those cells of ' if is_partial else ''}{_listed(others)}" + (
+    is_partial = any(map(averaged_over, rows["reason"].fillna("")))
+    return f"{subject}, averaged over {'those cells of ' if is_partial else ''}{listed(others)}" + (
         " that the design has" if is_partial else ""
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _at_baseline(factors: Sequence[str], analysis: Analysis) -> str:
@@ -163,11 +165,10 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
     first = claimed.iloc[0]
     if len(claimed) == 1:
         verb = "raises" if first["estimate"] > 0 else "lowers"
-        size = f"{shown(abs(first['estimate']))} ({_interval(first)}{_not_after_holm(first)})"
+        size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{_not_after_holm(first)})"
         return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
-    listed = ", ".join(
-        f"{_signed(row['estimate'])} at {row['level']} ({_range(row)}{_not_after_holm(row)})" for _, row in claimed.iterrows()
-    )
+    rows = [row for _, row in claimed.iterrows()]
+    listed = ", ".join(f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{_not_after_holm(row)})" for row in rows)
     return f"against {first['reference']}, {analysis.primary} changes by {listed} (95 % intervals)"
 
 
@@ -176,12 +177,13 @@ def _not_after_holm(row: "pd.Series[Any]") -> str:
 
 
 def _trend(row: "pd.Series[Any]") -> str:
-    over = "" if pd.isna(row["reason"]) else _averaged_over(row["reason"])
-    return f"by {_signed(row['estimate'])} {row['level']} over all levels{f' at {over}' if over else ''} ({_interval(row)})"
+    over = "" if pd.isna(row["reason"]) else averaged_over(row["reason"])
+    where = f"{row['level']} over all levels{f' at {over}' if over else ''}"
+    return f"by {signed(row['estimate'])} {where} ({interval_in_words(row)})"
 
 
 def _nothing_to_claim(rows: pd.DataFrame) -> str:
-    listed = ", ".join(f"{row['level']} ({_signed(row['estimate'])}, {_interval(row)})" for _, row in rows.iterrows())
+    listed = ", ".join(f"{row['level']} ({signed(row['estimate'])}, {interval_in_words(row)})" for _, row in rows.iterrows())
     covers = "interval covers" if len(rows) == 1 else "intervals cover"
     return f"nothing to claim for {listed} instead of {rows.iloc[0]['reference']}, whose {covers} 0"
 
@@ -214,7 +216,7 @@ def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
 
 def _over_what(known: pd.DataFrame) -> str:
     """Over which cells the rows are averaged, where the design excludes some; nothing where it has all."""
-    over = [_averaged_over(reason) for reason in known["reason"].fillna("")]
+    over = [averaged_over(reason) for reason in known["reason"].fillna("")]
     if not any(over):
         return ""
     if len(set(over)) == 1:
@@ -222,18 +224,6 @@ def _over_what(known: pd.DataFrame) -> str:
     each = [f"{level} over {cells}" for level, cells in zip(known["level"], over, strict=True) if cells]
     named = "; ".join(each) if len(each) <= MOST_NAMED else "see the table of effects for each"
     return f"The design excludes cells, so that levels are not all averaged over the same ({named} only)"
-
-
-def _averaged_over(reason: str) -> str:
-    """Of a reason in the table of effects, over which cells is averaged where the design excludes others."""
-    found = re.search(rf"(?:^|; ){re.escape(OVER).replace(re.escape('{}'), '(.+?)')}", reason)
-    return found[1] if found else ""
-
-
-def missing_runs(reason: str) -> str:
-    """Of a reason in the table of effects, how many runs are missing, without their names; empty where none is."""
-    found = re.search(r"\d+ of \d+ runs are missing", reason)
-    return found[0] if found else ""
 
 
 def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
@@ -261,30 +251,5 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
     for _, of_pair in claimed.groupby("factor", sort=False):
         row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
         scale = "; near an end of the scale this may come from the scale alone" if "scale" in row["flags"] else ""
-        pairs.append(f"{_interaction_in_words(row, analysis)} ({_interval(row)}{scale})")
+        pairs.append(f"{interaction_in_words(row, analysis)} ({interval_in_words(row)}{scale})")
     return Conclusion("interactions", f"Interactions: {'; '.join(pairs)}", True, notes)
-
-
-def _interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:
-    """A difference of differences: what the first factor's level does, at one level of the second against another."""
-    (first, second) = next(p for p in itertools.permutations(analysis.factors, 2) if f"{p[0]} x {p[1]}" == row["factor"])
-    pairs = {f"{a} x {b}": (a, b) for a in analysis.factors[first] for b in analysis.factors[second]}
-    (a, b), (a0, b0) = pairs[row["level"]], pairs[row["reference"]]
-    size = _signed(row["estimate"])
-    return f"what {first} {a} instead of {a0} adds at {second} {b} differs by {size} from what it adds at {second} {b0}"
-
-
-def _interval(row: "pd.Series[Any]") -> str:
-    return f"95 % interval {_range(row)}"
-
-
-def _range(row: "pd.Series[Any]") -> str:
-    return shown_range(row["low"], row["high"])
-
-
-def _signed(value: float) -> str:
-    return shown(value, is_signed=True)
-
-
-def _sentences(texts: Sequence[str]) -> str:
-    return "." + "".join(f" {text}." for text in texts if text)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ftexp.effects import Analysis, detectable
-from ftexp.reporting.conclusions import missing_runs
+from ftexp.reporting.claim_words import missing_runs
 from ftexp.reporting.number_words import shown, shown_range
 
 MOST_ROWS, MOST_OPEN_ROWS = 150, 12

@@ -12,7 +12,8 @@ from ftexp.data.items import Item
 from ftexp.design.settings import SEED
 from ftexp.evaluation.inspect_logs import Answer
 from ftexp.reporting.svg_figure import cell_label
-from ftexp.results.table import RunFacts, controls_by_run, item_scores
+from ftexp.results.estimates import item_scores
+from ftexp.results.table import RunFacts, controls_by_run
 
 MOST_CHARACTERS = 400
 MOST_CELLS = 8

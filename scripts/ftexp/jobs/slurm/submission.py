@@ -12,10 +12,10 @@ from pathlib import Path
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import sha256_text, write_if_changed
-from ftexp.jobs.job_script import array_script, shape, task_ranges
 from ftexp.jobs.site import Site
 from ftexp.jobs.slurm import claims
 from ftexp.jobs.slurm import commands as slurm
+from ftexp.jobs.slurm.arrays import array_script, shape, task_ranges
 from ftexp.jobs.slurm.queue import SlurmQueue
 
 

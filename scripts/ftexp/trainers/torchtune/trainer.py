@@ -9,7 +9,8 @@ from ftexp.ground import paths
 from ftexp.models.folder import read_model_config
 from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
-from ftexp.trainers.torchtune.config import config_keys_of, share_of_batch, training_config
+from ftexp.trainers.torchtune.config import share_of_batch, training_config
+from ftexp.trainers.torchtune.expected_keys import config_keys_of
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
 
 if TYPE_CHECKING:

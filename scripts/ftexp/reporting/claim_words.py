@@ -1,0 +1,54 @@
+"""The words of a claim: sizes, intervals, lists, and what a reason in the table of effects says."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from ftexp.effects import Analysis
+from ftexp.effects.remarks import OVER
+from ftexp.reporting.number_words import shown, shown_range
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def averaged_over(reason: str) -> str:
+    """Of a reason in the table of effects, over which cells is averaged where the design excludes others."""
+    found = re.search(rf"(?:^|; ){re.escape(OVER).replace(re.escape('{}'), '(.+?)')}", reason)
+    return found[1] if found else ""
+
+
+def missing_runs(reason: str) -> str:
+    """Of a reason in the table of effects, how many runs are missing, without their names; empty where none is."""
+    found = re.search(r"\d+ of \d+ runs are missing", reason)
+    return found[0] if found else ""
+
+
+def interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:
+    """A difference of differences: what the first factor's level does, at one level of the second against another."""
+    (first, second) = next(p for p in itertools.permutations(analysis.factors, 2) if f"{p[0]} x {p[1]}" == row["factor"])
+    pairs = {f"{a} x {b}": (a, b) for a in analysis.factors[first] for b in analysis.factors[second]}
+    (a, b), (a0, b0) = pairs[row["level"]], pairs[row["reference"]]
+    size = signed(row["estimate"])
+    return f"what {first} {a} instead of {a0} adds at {second} {b} differs by {size} from what it adds at {second} {b0}"
+
+
+def interval_in_words(row: "pd.Series[Any]") -> str:
+    return f"95 % interval {range_in_words(row)}"
+
+
+def range_in_words(row: "pd.Series[Any]") -> str:
+    return shown_range(row["low"], row["high"])
+
+
+def signed(value: float) -> str:
+    return shown(value, is_signed=True)
+
+
+def sentences(texts: Sequence[str]) -> str:
+    return "." + "".join(f" {text}." for text in texts if text)
