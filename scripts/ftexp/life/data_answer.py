@@ -29,6 +29,11 @@ def data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
 
 
 def existing_file(name: str, key: str) -> Path:
+    """The file that an answer names, by a path from the folder of whoever answers.
+
+    Raises:
+        UserError: If there is none.
+    """
     path = Path(os.path.expanduser(name)).resolve()
     if not os.path.isfile(path):
         where = f"'{one_line(name)}' (looked for {one_line(str(path))})"

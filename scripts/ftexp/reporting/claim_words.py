@@ -39,16 +39,20 @@ def interaction_in_words(row: "pd.Series[Any]", analysis: Analysis) -> str:
 
 
 def interval_in_words(row: "pd.Series[Any]") -> str:
+    """A row's interval, with its level."""
     return f"95 % interval {range_in_words(row)}"
 
 
 def range_in_words(row: "pd.Series[Any]") -> str:
+    """A row's interval, from low to high."""
     return shown_range(row["low"], row["high"])
 
 
 def signed(value: float) -> str:
+    """A difference with its sign."""
     return shown(value, is_signed=True)
 
 
 def sentences(texts: Sequence[str]) -> str:
+    """The end of a sentence, and those that follow it."""
     return "." + "".join(f" {text}." for text in texts if text)

@@ -168,8 +168,8 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
         size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{_not_after_holm(first)})"
         return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
     rows = [row for _, row in claimed.iterrows()]
-    listed = ", ".join(f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{_not_after_holm(row)})" for row in rows)
-    return f"against {first['reference']}, {analysis.primary} changes by {listed} (95 % intervals)"
+    sizes = [f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{_not_after_holm(row)})" for row in rows]
+    return f"against {first['reference']}, {analysis.primary} changes by {', '.join(sizes)} (95 % intervals)"
 
 
 def _not_after_holm(row: "pd.Series[Any]") -> str:
