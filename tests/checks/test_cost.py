@@ -1,6 +1,6 @@
 """The cost of an experiment in words: ranges, sums, what jobs ask for, and what is not known."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_ranges_and_sums_are_over_all_runs() -> None:
 
 
 def test_gpu_hours_are_walltime_by_gpus_by_jobs_of_both_stages() -> None:
-    runs = [run("a"), {**run("base"), "kind": "control"}]
+    runs = [run("a"), replace(run("base"), kind="control")]
     said = cost_in_words({name: asdict(each) for name, each in costs(runs[0]).items()}, runs, SLURM, {})
     assert "at most 4.0: walltime x GPUs of 2 runs, evaluations included" in said  # 2 x 1.5 h, and twice 0.5 h
 

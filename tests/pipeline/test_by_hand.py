@@ -23,6 +23,7 @@ def test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen(finished: Path, tmp_
     assert bare_tune_run(finished, "r4_s1", tmp_path / "elsewhere") == adapter(finished, "r4_s1")
 
 
+@pytest.mark.slow
 def test_a_bare_tune_run_gives_the_pipelines_bytes_for_llama(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "models/tiny-llama", "llama3_2", "llama3", is_sharded=True)
     folder = bake_small(tmp_path, factors="{lora_rank: [4], seed: [1]}", model=str(tmp_path / "models/tiny-llama"))

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ftexp.state import code_version
 from helpers import written_tables
 from helpers.experiments import edit
 from helpers.finished import finish, states
+from warm.environment import warm_environment
 
 WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
 ALL_DONE = ("4 done", "6 done")
@@ -315,9 +315,13 @@ NAMED_BY_TASKS = [f"ftexp.evaluation.{name}" for name in ("provider", "samples",
     ("training", [*NAMED_BY_CONFIGS, "ftexp.trainers.torchtune.process"]),
     ("evaluation", [*NAMED_BY_TASKS, "ftexp.trainers.torchtune.quantized_base"]),
 ])
-def test_all_code_of_ours_that_a_stage_imports_is_in_its_version_or_left_out_with_a_reason(part: str, modules: list[str]) -> None:
-    code = f"import sys, {', '.join(modules)}\nprint(*(m.__file__ for n, m in sys.modules.items() if n.startswith('ftexp.')))"
-    command = [sys.executable, "-c", code]
+def test_all_code_of_ours_that_a_stage_imports_is_in_its_version_or_left_out_with_a_reason(
+    part: str, modules: list[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "importing.py"  # run by a fork that has imported nothing of ours
+    ours = "(module.__file__ for name, module in sys.modules.items() if name.startswith('ftexp.'))"
+    script.write_text(f"import sys, {', '.join(modules)}\nprint(*{ours})")
+    command = [str(warm_environment() / "bin/python"), str(script)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "scripts")}
     imported = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
     names = {str(Path(file).relative_to(REPOSITORY / "scripts/ftexp")) for file in imported}

@@ -140,6 +140,7 @@ def living_processes_of(output_dir: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_training_whose_launcher_is_killed_stops_and_ends_like_an_uninterrupted_one(
     made: TinyExperiment, by_two: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_training_whose_launcher_is_killed_stops_and_ends_like_an_uninterrupte
     assert (tmp_path / last).read_bytes() == (by_two / last).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_training_with_an_error(
     made: TinyExperiment, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from conftest import REPOSITORY
 from ftexp.design.settings import RECIPES
 from ftexp.ground.errors import UserError
-from ftexp.trainers.torchtune import shipped_configs
 from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.recipes import is_lora
 from ftexp.trainers.torchtune.shipped_configs import (
@@ -123,8 +123,7 @@ def test_nothing_heavy_is_imported_for_it() -> None:
         "import sys; from ftexp.trainers.torchtune.shipped_configs import catalogue; assert len(catalogue(sys.argv[1])) > 30;"
         "assert not {'torch', 'torchtune', 'torchao', 'recipes'} & set(sys.modules)"
     )
-    scripts = Path(str(shipped_configs.__file__)).parents[1]
-    subprocess.run([sys.executable, "-c", code, LORA], cwd=scripts, check=True)
+    subprocess.run([sys.executable, "-c", code, LORA], cwd=REPOSITORY / "scripts", check=True)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

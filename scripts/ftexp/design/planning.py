@@ -177,7 +177,7 @@ def _run_of(document: Any, path: Path) -> Run:
     """
     try:
         return Run.from_yaml(document)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: is no run as `make plan` writes it. Delete it, and run `make plan`.") from error
 
 

@@ -171,7 +171,7 @@ def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, A
     """What the evaluation section says of how a run is asked and scored, with its defaults."""
     check_keys(found, "evaluation.", evaluation, (*EVALUATION_KEYS, *SAMPLING, *ANALYSIS_KEYS))
     complete = {"scorer": evaluation.get("scorer", "exact"), "max_tokens": evaluation.get("max_tokens", 64)}
-    if complete["scorer"] not in SCORERS:
+    if complete["scorer"] not in tuple(SCORERS):
         found.add("evaluation.scorer", f"must be one of {', '.join(SCORERS)}, got {complete['scorer']!r}")
     problem = check_setting("batch_size", complete["max_tokens"])
     if problem:

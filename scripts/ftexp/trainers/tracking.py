@@ -10,11 +10,14 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
-from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.own_job import own_job
+
+if TYPE_CHECKING:
+    from ftexp.design.run import Run
 
 _KEYS = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
 _NO_KEY = "is set and offline is false, but there is no key to Weights & Biases"
@@ -38,7 +41,7 @@ def missing_key(environment: Mapping[str, str]) -> str | None:
     return None if is_known else f"site.yaml: wandb_project: {_NO_KEY}. {_CURE}"
 
 
-def name_wandb_run(run: Run, scratch: Path, *, is_resumed: bool) -> None:
+def name_wandb_run(run: "Run", scratch: Path, *, is_resumed: bool) -> None:
     """Say to the training that this process starts next which W&B run it is; nothing where no project is named.
 
     Args:
