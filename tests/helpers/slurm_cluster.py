@@ -21,103 +21,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from helpers.slurm_configuration import CONFIGURATION, LUA_SCRIPT, free_ports
+
 REQUIRED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 START_TIMEOUT_S = 60
-# Below the range that Linux gives to outgoing connections (32768 up), which would otherwise take a port before its daemon does.
-PORTS = range(12000, 32000)
 # Prefixes of variables that steer Slurm's programs; left out here, for tests may themselves run inside a job of another cluster.
 SLURM_VARIABLES = ("SLURM", "SBATCH_", "SQUEUE_", "SINFO_", "SCANCEL_", "SCONTROL_")
 SOCKET_PATH_MAX = 107  # bytes of a Unix socket's path (sun_path less its final zero)
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROLLERS = ("freezer", "memory")  # proctrack/cgroup needs the first, ConstrainRAMSpace the second
-
-# Slurm keeps slurm.jobs from one call to the next and compares whole seconds, so that a submission would miss what happened since
-# another one in the same second. A script newer than at its last load is loaded again and its jobs are read again: hence touch.
-LUA_SCRIPT = """\
-os.execute("touch -r '%(script)s' -d '1 second' '%(script)s'")
-local CAP = %(cap)d
-local NO_TASK = 4294967294  -- NO_VAL: the one record that stands for the waiting tasks of an array
-
-local function submitted(array)
-  if not array or array == "" then return 1 end
-  local seen, count = {}, 0
-  for part in string.gmatch((string.gsub(array, "%%%%.*", "")), "[^,]+") do
-    local first, last, step = string.match(part, "^(%%d+)-?(%%d*):?(%%d*)$")
-    for task = tonumber(first), tonumber(last) or tonumber(first), tonumber(step) or 1 do
-      if not seen[task] then seen[task] = true; count = count + 1 end
-    end
-  end
-  return count
-end
-
-local function present(job)
-  if job.job_state %% 256 > 2 then return 0 end  -- 0 pending, 1 running, 2 suspended; flags lie above 255
-  if job.array_task_id == NO_TASK and job.array_task_cnt then return job.array_task_cnt end
-  return 1
-end
-
-function slurm_job_submit(description, partitions, uid)
-  local count = submitted(description.array_inx)
-  for _, job in pairs(slurm.jobs) do
-    if job.user_id == description.user_id then count = count + present(job) end
-  end
-  if count <= CAP then return slurm.SUCCESS end
-  slurm.log_user("AssocMaxSubmitJobLimit")
-  return slurm.ESLURM_ACCOUNTING_POLICY
-end
-
-function slurm_job_modify(description, record, partitions, uid)
-  return slurm.SUCCESS
-end
-
-return slurm.SUCCESS
-"""
-
-CONFIGURATION = """\
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={port}
-SlurmUser=root
-AuthType=auth/munge
-CredType=cred/munge
-# cred_expire is also how long a requeued job waits before it may start again (120 by default, 5 is the least).
-AuthInfo=socket={root}/munge/socket,cred_expire=5
-StateSaveLocation={root}/state
-SlurmdSpoolDir={root}/spool/%n
-SlurmctldPidFile={root}/run/slurmctld.pid
-SlurmdPidFile={root}/run/%n.pid
-SlurmctldLogFile={root}/log/slurmctld.log
-SlurmdLogFile={root}/log/%n.log
-SlurmctldDebug=verbose
-SlurmdDebug=verbose
-SlurmdParameters=config_overrides
-ProctrackType={proctrack}
-TaskPlugin={task}
-SwitchType=switch/none
-MpiDefault=none
-MailProg=/bin/true
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU_Memory
-DefMemPerCPU={memory_per_cpu}
-SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=100000,bf_interval=1,bf_continue
-# Not 2, with which a node set DOWN whose slurmd lives is back at once.
-ReturnToService=1
-JobRequeue=1
-KillWait=3
-OverTimeLimit=0
-InactiveLimit=0
-MinJobAge={min_job_age}
-MaxArraySize=10001
-MaxJobCount=20000
-MessageTimeout={message_timeout}
-SlurmctldTimeout=30
-SlurmdTimeout=15
-EpilogMsgTime=0
-"""
 
 
 class Job(NamedTuple):
@@ -137,18 +49,6 @@ def _program(name: str) -> str | None:
 def missing_packages() -> list[str]:
     """What a cluster lacks here: the programs of REQUIRED that are not installed, and "root" for another user."""
     return [name for name in REQUIRED if _program(name) is None] + (["root"] if os.geteuid() != 0 else [])
-
-
-def _free_ports(count: int) -> list[int]:
-    """TCP ports on which nothing listens now, in random order, so that clusters that start together hardly meet."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError(f"{count} free ports wanted between {PORTS.start} and {PORTS.stop}, {len(found)} found")
 
 
 def _environment_of(pid: int) -> list[bytes]:
@@ -296,8 +196,8 @@ class Cluster:
         """
         self.run("scontrol", "update", f"JobId={job_id}", f"EndTime=now+{in_s}")
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60, what: str = "") -> None:
-        """Waits for a condition, asking about five times a second.
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60, what: str = "", *, poll_s: float = 0.2) -> None:
+        """Waits for a condition, asking every poll_s seconds.
 
         Raises:
             TimeoutError: with the ends of the daemons' logs, once timeout_s seconds have passed
@@ -309,7 +209,7 @@ class Cluster:
                 raise RuntimeError(f"{', '.join(ended)} ended while waiting for {what or 'a condition'}\n{self.log_tails()}")
             if time.monotonic() > end:
                 raise TimeoutError(f"not within {timeout_s} s: {what or 'the condition'}\n{self.log_tails()}")
-            time.sleep(0.2)
+            time.sleep(poll_s)
 
     def log_tails(self, lines: int = 15) -> str:
         """The last lines of every daemon's log, for messages."""
@@ -326,7 +226,7 @@ class Cluster:
             raise ValueError(f"{self.root} is too long a path: sockets below it may have {SOCKET_PATH_MAX} bytes at most")
         for folder in ("etc", "munge", "state", "run", "log", *(f"spool/{name}" for name in self.nodes)):
             (self.root / folder).mkdir(parents=True, exist_ok=True, mode=0o755)
-        ports = _free_ports(1 + len(self.nodes))
+        ports = free_ports(1 + len(self.nodes))
         text = CONFIGURATION.format(
             host=socket.gethostname(), port=ports[0], root=self.root, min_job_age=self.min_job_age_s,
             message_timeout=self.message_timeout_s, memory_per_cpu=max(1, self.memory_mb // self.cpus_per_node),

@@ -4,17 +4,18 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from warm.environment import REAL_ENVIRONMENT, use
+from warm.environment import use, warm_environment
 
 from helpers import experiments
 from helpers.experiments import bake_small, edit
 from helpers.processes import children_of
 from helpers.slurm_cluster import Cluster
 
-VENV = REAL_ENVIRONMENT  # of what runs on Slurm: its processes are killed, counted and looked at
 RUN = "r2_s1"
 SITE = """\
 backend: slurm
@@ -29,16 +30,16 @@ PRODUCTS = ("checkpoint", "train.csv", "train.json", "train.log", "eval", "eval.
 
 
 def bake(root: Path, **answers: str) -> Path:
-    """An experiment named `small` on 800 words, 3 epochs of 40 steps, set up for the local backend."""
-    folder = bake_small(root, words=800, **{"factors": "{lora_rank: [2], seed: [1]}", **answers})
+    """An experiment named `small` on 240 words, 3 epochs of 12 steps, set up for the local backend."""
+    folder = bake_small(root, words=240, **{"factors": "{lora_rank: [2], seed: [1]}", **answers})
     edit(folder / "experiment.yaml", "epochs: 2, batch_size: 32", "epochs: 3, batch_size: 16, lr: 3.0e-3")
-    experiments.make(folder, "setup", f"VENV={VENV}")
+    experiments.make(folder, "setup", f"VENV={warm_environment()}")
     return folder
 
 
 def on_slurm(finished: Path, root: Path, *again: str, site: str = SITE) -> Path:
     """A copy of a finished experiment with the Slurm backend, in which the runs `again` have not been done."""
-    folder = use(VENV, Path(shutil.copytree(finished, root / finished.name, symlinks=True)))
+    folder = use(warm_environment(), Path(shutil.copytree(finished, root / finished.name, symlinks=True)))
     shutil.rmtree(folder / ".scratch")
     for run in again:
         for name in (*PRODUCTS, "dvc.lock"):
@@ -64,6 +65,20 @@ def statuses(folder: Path, cluster: Cluster) -> dict[tuple[str, str], dict[str, 
     cut = [[line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)] for line in lines]
     rows = [dict(zip(cut[0], cells, strict=True)) for cells in cut[2:]]
     return {(row["run"], row["stage"]): row for row in rows}
+
+
+@contextmanager
+def held_jobs(folder: Path) -> Iterator[None]:
+    """Jobs submitted in here begin, name themselves to Slurm, and do nothing until the end of the block."""
+    hold = folder.parent / f"{folder.name}.hold"
+    site = folder / "site.yaml"
+    text = site.read_text(encoding="utf-8")
+    site.write_text(f"{text}setup: 'while [ -e {hold} ]; do sleep 0.1; done'\n", encoding="utf-8")
+    hold.touch()
+    try:
+        yield
+    finally:
+        hold.unlink()
 
 
 def record(folder: Path, stage: str = "train", run: str = RUN) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def hand_over(connection, name, called, words):
     child = []
     early = []
     for number in PASSED_ON:
-        _signal.signal(number, lambda number, frame: os.kill(child[0], number) if child else early.append(number))
+        _signal.signal(number, lambda number, frame: pass_on(child[0], number) if child else early.append(number))
     try:
         request = marshal.dumps((name, called, words, os.getcwd(), dict(os.environ), ignored))
         streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
@@ -77,6 +77,16 @@ def hand_over(connection, name, called, words):
         _signal.signal(number, _signal.SIG_IGN if number in ignored else _signal.SIG_DFL)
     for number in early:
         os.kill(os.getpid(), number)
+
+
+def pass_on(pid, number):
+    """Signal the fork; where it is to go on, all that it started as well, as Slurm does with a job before it ends it."""
+    os.kill(pid, number)
+    if number == _signal.SIGCONT:
+        try:  # noqa: SIM105
+            os.killpg(pid, number)
+        except ProcessLookupError:  # so new that its group is not yet its own
+            pass
 
 
 def end_as(answer):

@@ -23,7 +23,7 @@ _FOLLOWED = ("PYTHON", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERE
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-_CREDENTIALS = ("Uid:", "Gid:", "Groups:", "Umask:", "CapEff:", "NoNewPrivs:", "Seccomp:")
+_CREDENTIALS = ("Uid:", "Gid:", "Umask:", "CapEff:", "NoNewPrivs:", "Seccomp:")
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -105,9 +105,11 @@ def _is_like_us(peer: int) -> bool:
     )
 
 
-def _credentials(process: int | str) -> list[str]:
+def _credentials(process: int | str) -> tuple[list[str], set[str]]:
+    """What the kernel asks about, and the groups: a job of Slurm's names its user's own among the further ones as well."""
     lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.startswith(_CREDENTIALS)]
+    words = {line.split(":")[0]: line.split()[1:] for line in lines if line.startswith(("Gid:", "Groups:"))}
+    return [line for line in lines if line.startswith(_CREDENTIALS)], {words["Gid"][1], *words["Groups"]}
 
 
 def take_limits(peer: int) -> None:

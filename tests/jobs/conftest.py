@@ -1,0 +1,100 @@
+"""Stamped experiments, and a Slurm that is none."""
+
+import functools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import split as split_stage
+import stamp as stamp_stage
+from ftexp.design.planning import planned_runs
+from ftexp.ground import paths
+from ftexp.jobs import stamping
+from ftexp.jobs.slurm import commands as slurm
+from ftexp.state import work
+from ftexp.state.code_version import code_versions
+from helpers.stand_in_slurm import Cluster, install_programs
+from helpers.stand_in_stages import RUNS, validate_runs
+
+SITE = """\
+backend: slurm
+device: cpu
+train: {time_min: 60, mem_gb: 4, cpus: 1, gpus: 1}
+eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
+poll_s: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def hash_the_code_once() -> Iterator[None]:
+    """Reading the code's syntax trees takes 0.2 s, and is not what is tested where this is used."""
+    known = functools.cache(code_versions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stamping, "code_versions", known)
+        patch.setattr(work, "code_versions", known)
+        yield
+
+
+@pytest.fixture(scope="module")
+def _stamped_for_reading(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stamped") / "mine"
+    shutil.copytree(baked_once, folder, symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert stamp_stage.main([]) == 0
+    return folder
+
+
+@pytest.fixture
+def stamped_once(_stamped_for_reading: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stamped experiment of 2 x 2 runs that tests only read; the working folder."""
+    monkeypatch.chdir(_stamped_for_reading)
+    return _stamped_for_reading
+
+
+@pytest.fixture
+def stamped(experiment: Path) -> Path:
+    """A stamped experiment of 2 x 2 runs for one test; the working folder."""
+    assert stamp_stage.main([]) == 0
+    return experiment
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster with an empty queue; the working folder is an experiment's root."""
+    made = install_programs(tmp_path / "programs", tmp_path / "cluster")
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "FTEXP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "wait_before_retry", lambda attempt: None)
+    root = tmp_path / "it's an | experiment"
+    (root / "runs/r1").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    return made
+
+
+@pytest.fixture(scope="module")
+def _validated_once(baked_once: Path, tmp_path_factory: pytest.TempPathFactory, hash_the_code_once: None) -> Path:
+    folder = tmp_path_factory.mktemp("validated") / "mine"
+    shutil.copytree(baked_once, folder, symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
+        factors = "factors: {lr: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0]}\n"
+        paths.EXPERIMENT_YAML.write_text(re.sub(r"(?s)factors:.*?(?=design:)", factors, text), encoding="utf-8")
+        paths.SITE_YAML.write_text(SITE)
+        assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
+        validate_runs()
+    return folder
+
+
+@pytest.fixture
+def mine(_validated_once: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster, and an experiment of six runs and a control that is stamped, split and validated; the working folder."""
+    shutil.copytree(_validated_once, tmp_path / "mine", symlinks=True)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert [run.id for run in planned_runs()] == ["base", *RUNS]
+    return cluster

@@ -1,0 +1,1 @@
+"""On real Slurm daemons, which the tests start and stop: `make test-slurm`."""

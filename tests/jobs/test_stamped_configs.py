@@ -1,0 +1,185 @@
+"""The configs that are stamped say what was declared, all of it, and nothing else."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import stamp as stamp_stage
+from ftexp.checks.design_check import check_differences, check_distinct
+from ftexp.checks.read_back import check_read_back
+from ftexp.design.runs import derive_steps, expand
+from ftexp.design.spec import read_experiment
+from ftexp.ground import paths
+from ftexp.ground.nested import value_at
+from ftexp.ground.yamlfile import load_yaml, parse_yaml
+from ftexp.jobs.site import Site
+from ftexp.jobs.stamping import generate_files
+from helpers.stamped import RUNS, config_of, edit_experiment, resolved, set_factors, trained_runs
+from omegaconf import OmegaConf
+
+pytestmark = pytest.mark.usefixtures("hash_the_code_once")
+ALL_FACTORS = """{lora_rank: [4, 16], lora_alpha: [8, 3.5], lr: [1e-4, 0.02], seed: [0, 7], warmup_steps: [0, 3],
+ loss: [completion, full], optimizer.weight_decay: [0, 0.5], clip_grad_norm: [1.0, null], lora_modules: [[q, v], [mlp, o, q]],
+ max_seq_len: [64, null], train_size: [64, 128], gradient_accumulation_steps: [1, 2], dtype: [fp32, bf16],
+ wording: {bare: {prompt.user: '{input}'}, told: {prompt.system: 'Be ${brief}.', prompt.user: 'Do {input}'}}}"""
+
+
+@pytest.mark.usefixtures("experiment")
+def test_every_factor_is_read_back_from_the_config() -> None:
+    edit_experiment(", dtype: fp32", "")
+    keys = {
+        "lora_rank": "model.lora_rank",
+        "lora_alpha": "model.lora_alpha",
+        "lr": "optimizer.lr",
+        "seed": "dataset.seed",
+        "warmup_steps": "lr_scheduler.num_warmup_steps",
+        "loss": "dataset.loss",
+        "optimizer.weight_decay": "optimizer.weight_decay",
+        "clip_grad_norm": "clip_grad_norm",
+        "max_seq_len": "dataset.max_seq_len",
+        "train_size": "dataset.rows",
+        "dtype": "dtype",
+        "gradient_accumulation_steps": "gradient_accumulation_steps",
+    }
+    every = parse_yaml(ALL_FACTORS, "factors")
+    for which in (0, 1):
+        one = {
+            name: [levels[which]] if isinstance(levels, list) else dict([list(levels.items())[which]])
+            for name, levels in every.items()
+        }
+        set_factors(json.dumps(one))
+        experiment = read_experiment(paths.EXPERIMENT_YAML)
+        (run,) = [run for run in expand(experiment) if run.kind == "trained"]
+        derive_steps(run, 2000)
+        text = generate_files([run], Site()).files[paths.RunPaths(run.id).finetune_yaml]
+        loaded: Any = OmegaConf.create(text)
+        config = resolved(loaded)
+        assert check_read_back(run, parse_yaml(text, "finetune.yaml")) == []
+        for name, key in keys.items():
+            if name in one:
+                assert value_at(config, key) == one[name][0], name
+        modules = {"q": "q_proj", "v": "v_proj", "o": "output_proj"}
+        assert value_at(config, "model.lora_attn_modules") == [
+            modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]
+        ]
+        assert value_at(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
+        (wording,) = dict(one["wording"]).values()
+        assert value_at(config, "dataset.user") == wording["prompt.user"]
+        assert value_at(config, "dataset.system") == wording.get("prompt.system")
+
+
+def _configs(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {run.id: load_yaml(paths.RunPaths(run.id).finetune_yaml) for run in runs}
+
+
+def undeclared(runs: list[dict[str, Any]], configs: dict[str, Any]) -> list[tuple[str, str]]:
+    return check_differences(runs, configs, read_experiment(paths.EXPERIMENT_YAML).factors)
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[last] = value
+
+
+@pytest.mark.usefixtures("stamped_once")
+def test_two_configs_differ_in_declared_factors_only() -> None:
+    runs = trained_runs()
+    configs = _configs(runs)
+    assert undeclared(runs, configs) == []
+    texts = {run: paths.RunPaths(run).finetune_yaml.read_text().replace(run, "RUN").splitlines() for run in RUNS[1:]}
+    changed = {
+        line.split(":")[0].strip()
+        for a in texts.values()
+        for b in texts.values()
+        for line, other in zip(a, b, strict=True)
+        if line != other
+    }
+    assert changed == {"lora_rank", "lora_alpha", "lr"}
+
+
+@pytest.mark.usefixtures("stamped_once")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer.weight_decay", 0.02),
+        ("seed", 9),
+        ("dataset.user", "{input}!"),
+        ("model.num_layers", 2),
+        ("new_key", 1),
+        ("loss._component_", "x.y"),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, position: int) -> None:
+    runs = trained_runs()
+    configs = _configs(runs)
+    _set(configs[runs[position].id], key, value)
+    assert any(f"finetune.yaml: {key}: differs from run" in message for _, message in undeclared(runs, configs))
+
+
+@pytest.mark.usefixtures("stamped_once")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer.lr", 0.5),
+        ("model.lora_rank", 5),
+        ("model.lora_alpha", 1),
+        ("batch_size", 33),
+        ("dataset.rows", 1),
+        ("dtype", "bf16"),
+        ("checkpointer.checkpoint_dir", "models/other"),
+        ("model.apply_lora_to_mlp", False),
+        ("lr_scheduler.num_warmup_steps", 0),
+        ("dataset.user", "{input}!"),
+        ("dataset.system", "Be brief."),
+        ("dataset.file", "data/splits/other/train.jsonl"),
+        ("dataset.output_column", "input"),
+        ("tokenizer.date", "2025-12-31"),
+    ],
+)
+def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
+    run = trained_runs()[1]
+    config = load_yaml(paths.RunPaths(run.id).finetune_yaml)
+    assert check_read_back(run, config) == []
+    _set(config, key, value)
+    assert any(message.startswith(f"finetune.yaml: {key}: is {value!r}, but ") for message in check_read_back(run, config))
+
+
+@pytest.mark.usefixtures("stamped")
+def test_a_factor_that_changes_nothing_is_found() -> None:
+    """A full fine-tune has no LoRA matrices, so their rank is no factor of it."""
+    assert check_distinct(trained_runs(), _configs(trained_runs())) == []
+    edit_experiment("constants: {", "recipe: full_finetune_single_device\nconstants: {")
+    assert stamp_stage.main([]) == 0
+    found = check_distinct(trained_runs(), _configs(trained_runs()))
+    what = "experiment.yaml: factors.lora_rank: changes nothing here: it trains and evaluates exactly what run r4_lr1e-4 does. "
+    what += "Remove the level, or let it set something else"
+    assert ("r16_lr1e-4", what) in found and len(found) == 2
+
+
+@pytest.mark.usefixtures("experiment")
+def test_a_torchtune_key_reaches_the_config_and_null_removes_it() -> None:
+    set_factors("{optimizer.weight_decay: [0.25, null], optimizer.amsgrad: [true]}")
+    assert stamp_stage.main([]) == 0
+    first, second = (config_of(run.id)["optimizer"] for run in trained_runs())
+    assert (first["weight_decay"], first["amsgrad"]) == (0.25, True)
+    assert "weight_decay" not in second and second["amsgrad"] is True
+
+
+@pytest.mark.usefixtures("stamped_once")
+def test_a_config_is_complete_and_names_only_components_that_exist() -> None:
+    import importlib
+
+    from ftexp.trainers.torchtune.checks.config_check import check_config
+
+    config = config_of("r4_lr1e-4")
+    flat = json.dumps(config)
+    for dotpath in re.findall(r'"_component_": "([^"]+)"', flat):
+        module, _, name = dotpath.rpartition(".")
+        assert hasattr(importlib.import_module(module), name)
+    assert check_config(config, "lora_finetune_single_device") == []
+    config["optimizer"]["_component_"] = "torch.optim.NoSuchThing"
+    assert check_config(config, "lora_finetune_single_device") != []
