@@ -29,7 +29,7 @@ test-slow: setup ## the rest: what takes minutes, and real Slurm daemons, which 
 	@.venv/bin/python -m pytest tests -m "slurm or slow" --numprocesses 3
 
 test-slurm: setup ## of these the ones on Slurm alone
-	@.venv/bin/python -m pytest tests -m slurm --numprocesses 2
+	@.venv/bin/python -m pytest tests -m slurm --numprocesses 4
 
 lint: setup ## ruff, mypy, and import-linter: who may import whom
 	@.venv/bin/ruff check scripts hooks tests data benchmarks docs
