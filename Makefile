@@ -29,10 +29,10 @@ test: setup ## the tests, five minutes; says what it leaves out (ONLY=<room>: th
 	@$(pytest) -m "not slurm and not slow" --numprocesses 2
 
 test-slow: setup ## the rest: what takes minutes, the demo, and real Slurm daemons, which it starts and stops (packages: see README; as root)
-	@$(pytest) -m "slurm or slow" --numprocesses 3
+	@$(pytest) -m "slurm or slow" --numprocesses 4
 
 test-slurm: setup ## of these the ones on Slurm alone
-	@$(pytest) -m slurm --numprocesses 3
+	@$(pytest) -m slurm --numprocesses 4
 
 test-all: test test-slow ## all tests
 

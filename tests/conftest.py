@@ -96,12 +96,14 @@ def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first, so that no process has nothing left to do while the other is in the midst of one.
 
-    A file's tests share fixtures and stay in one process, but for those of SPREAD, each of which stands alone.
+    A file's tests share fixtures and stay in one process, but for those of SPREAD, each of which stands alone, and those that
+    take minutes or wait for Slurm.
     """
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
     for item in items:
-        if item.path.name not in SPREAD and item.config.pluginmanager.hasplugin("xdist"):
+        stands_alone = item.path.name in SPREAD or item.get_closest_marker("slow") or item.get_closest_marker("slurm")
+        if not stands_alone and item.config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 

@@ -10,6 +10,7 @@ from helpers.slurm_experiments import (
     RUN,
     log,
     make,
+    on_slurm,
     pause_training,
     stand_in,
     train_jobs,
@@ -46,8 +47,9 @@ def test_the_disk_full_under_submit(finished: Path, cluster: Cluster, folder: Pa
     tell("the disk full under `make submit`", "the folder of claims on a full file system", told)
 
 
-def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, folder: Path) -> None:
-    complete(folder, cluster, finished)
+def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, tmp_path: Path) -> None:
+    folder = on_slurm(finished, tmp_path)
+    assert status(folder, cluster) == "done"
     path = folder / f"runs/{RUN}/checkpoint/adapter_model.safetensors"
     content = path.read_bytes()
     path.unlink()
@@ -59,8 +61,9 @@ def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, folder: Pat
     tell("a half-written checkpoint", "the adapter of a finished training cut in half", reason + "; trained again")
 
 
-def test_a_manifest_without_its_files(finished: Path, cluster: Cluster, folder: Path) -> None:
-    complete(folder, cluster, finished)
+def test_a_manifest_without_its_files(finished: Path, cluster: Cluster, tmp_path: Path) -> None:
+    folder = on_slurm(finished, tmp_path)
+    assert status(folder, cluster) == "done"
     shutil.rmtree(folder / f"runs/{RUN}/checkpoint")
     reason = status(folder, cluster)
     assert reason.startswith("ready")

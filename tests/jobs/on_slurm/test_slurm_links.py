@@ -82,7 +82,7 @@ os.replace = dying
 @pytest.fixture
 def impatient_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One whose commands give up soon where the controller does not answer."""
-    with Cluster(tmp_path_factory.mktemp("i"), nodes=1, cpus_per_node=1, message_timeout_s=2) as running:
+    with Cluster(tmp_path_factory.mktemp("i"), nodes=1, cpus_per_node=1, message_timeout_s=4) as running:
         yield running
 
 
