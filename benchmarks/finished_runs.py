@@ -13,9 +13,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ftexp.design.run import Run
 
 # Logits: of the middling item untuned, of tuning, of each factor from its first to its last level, and standard deviations.
 UNTUNED, TUNED = -1.5, 1.0
@@ -56,13 +59,13 @@ def finish_all() -> None:
         vouch(work, run, "eval")
 
 
-def levels_of(runs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def levels_of(runs: "Sequence[Run]") -> dict[str, list[Any]]:
     """The levels of each factor that has an effect, in the order of the runs."""
     trained = [run for run in runs if run.kind == "trained"]
     return {name: list(dict.fromkeys(run.levels[name] for run in trained)) for name in EFFECTS}
 
 
-def logit(run: dict[str, Any], levels: dict[str, list[Any]]) -> float:
+def logit(run: "Run", levels: dict[str, list[Any]]) -> float:
     """Of a run on the middling item."""
     if run.kind == "control":
         return UNTUNED
@@ -71,7 +74,7 @@ def logit(run: dict[str, Any], levels: dict[str, list[Any]]) -> float:
     return UNTUNED + TUNED + sizes + RANK_BY_LR * shares["lora_rank"] * shares["lr"]
 
 
-def evaluate_with_mock_model(run: dict[str, Any], test_file: Path) -> Path:
+def evaluate_with_mock_model(run: "Run", test_file: Path) -> Path:
     """A log of the run's test set, as inspect-ai writes it at the end of an evaluation."""
     import inspect_ai
     from ftexp.evaluation.eval_file import task_name
@@ -110,7 +113,7 @@ def cut(log: Path) -> tuple[bytes, dict[str, Any]]:
     return trunk.read_bytes(), header
 
 
-def write_log(run: dict[str, Any], trunk: bytes, header: dict[str, Any], reduced: list[dict[str, Any]]) -> None:
+def write_log(run: "Run", trunk: bytes, header: dict[str, Any], reduced: list[dict[str, Any]]) -> None:
     """A run's log: its own header and reductions after the samples that all share."""
     from ftexp.evaluation.inspect_logs import log_path
 
@@ -145,7 +148,7 @@ def write_training(run: str, rng: np.random.Generator) -> None:
     places.train_csv.write_text("\n".join(["step,epoch,loss,lr,tokens_per_s,peak_gb", *rows]) + "\n", encoding="utf-8")
 
 
-def vouch(work: Any, run: dict[str, Any], stage: str) -> None:
+def vouch(work: Any, run: "Run", stage: str) -> None:
     """The job record and the manifest of a stage that is done."""
     from ftexp.ground.filesystem import sha256_json, write_json
     from ftexp.ground.paths import RunPaths
