@@ -10,7 +10,6 @@ from helpers.slurm_experiments import (
     RUN,
     log,
     make,
-    on_slurm,
     pause_training,
     stand_in,
     train_jobs,
@@ -47,9 +46,8 @@ def test_the_disk_full_under_submit(finished: Path, cluster: Cluster, folder: Pa
     tell("the disk full under `make submit`", "the folder of claims on a full file system", told)
 
 
-def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, tmp_path: Path) -> None:
-    folder = on_slurm(finished, tmp_path)
-    assert status(folder, cluster) == "done"
+def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, folder: Path) -> None:
+    complete(folder, cluster, finished)
     path = folder / f"runs/{RUN}/checkpoint/adapter_model.safetensors"
     content = path.read_bytes()
     path.unlink()
@@ -61,9 +59,8 @@ def test_a_half_written_checkpoint(finished: Path, cluster: Cluster, tmp_path: P
     tell("a half-written checkpoint", "the adapter of a finished training cut in half", reason + "; trained again")
 
 
-def test_a_manifest_without_its_files(finished: Path, cluster: Cluster, tmp_path: Path) -> None:
-    folder = on_slurm(finished, tmp_path)
-    assert status(folder, cluster) == "done"
+def test_a_manifest_without_its_files(finished: Path, cluster: Cluster, folder: Path) -> None:
+    complete(folder, cluster, finished)
     shutil.rmtree(folder / f"runs/{RUN}/checkpoint")
     reason = status(folder, cluster)
     assert reason.startswith("ready")
