@@ -23,7 +23,7 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 	@$(MAKE) --no-print-directory -C demo/capitalization all
 
 # ONLY=<room> picks tests/<room>; WRITE=1 writes the tables of docs/ that the tests tell.
-pytest = $(if $(WRITE),FTEXP_WRITE_TABLES=1 ).venv/bin/python -m pytest $(if $(ONLY),$(ONLY:%=tests/%),tests) --dist loadgroup --no-loadscope-reorder
+pytest = $(if $(WRITE),FTEXP_WRITE_TABLES=1 ).venv/bin/python -m pytest $(if $(ONLY),$(ONLY:%=tests/%),tests) --dist loadfile --no-loadscope-reorder
 
 test: setup ## the tests, five minutes; says what it leaves out (ONLY=<room>: those of tests/<room>)
 	@$(pytest) -m "not slurm and not slow" --numprocesses 2

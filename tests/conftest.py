@@ -16,12 +16,12 @@ from warm.environment import REAL_ENVIRONMENT  # and one warm environment is nam
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="ftexp-home-"))
 ENVIRONMENT = REAL_ENVIRONMENT
-# The longest first: 5 minutes to half a minute each on two cores.
+# The longest first: two minutes to a quarter of one on two cores.
 LONGEST = (
-    "test_demo.py", "test_kills.py", "test_proofs.py", "test_wandb.py", "test_unfinished_experiment.py", "test_by_hand.py",
-    "test_whole_rehearsals.py", "test_finished_experiment.py", "test_changed_experiment.py", "test_staleness.py",
-    "test_upgrade.py", "test_job_troubles.py", "test_secrets.py", "test_distributed.py", "test_chat_templates.py",
-    "test_training_components.py",
+    "test_demo.py", "test_kills.py", "test_distributed.py", "test_proofs.py", "test_whole_rehearsals.py", "test_wandb.py",
+    "test_upgrade.py", "test_browser.py", "test_evaluation.py", "test_unfinished_experiment.py", "test_report.py",
+    "test_config_check.py", "test_by_hand.py", "test_changed_experiment.py", "test_designs_report.py", "test_warm.py",
+    "test_training_components.py", "test_model_families.py", "test_finished_experiment.py",
 )
 # Files of which each test stands alone.
 SPREAD = ("test_proofs.py", "test_checked_configs.py", "test_model_table.py")
@@ -92,19 +92,28 @@ def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest first, so that no process has nothing left to do while the other is in the midst of one.
-
-    A file's tests share fixtures and stay in one process, but for those of SPREAD, each of which stands alone, and those that
-    take minutes or wait for Slurm.
-    """
+    """The files that take longest first, so that no process has nothing left to do while the other is in the midst of one."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-    for item in items:
-        stands_alone = item.path.name in SPREAD or item.get_closest_marker("slow") or item.get_closest_marker("slurm")
-        if not stands_alone and item.config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests share fixtures and stay in one process, but for those of SPREAD, and those that take minutes or wait.
+
+    xdist 3.8 has marks for that, which pytest 9.2 no longer lets it use.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    are_long = "not slow" not in config.option.markexpr
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if are_long or Path(file).name in SPREAD else file
+
+    return ByFile(config, log)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

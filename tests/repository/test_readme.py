@@ -19,7 +19,7 @@ REHEARSE = "test_whole_rehearsals.py::test_a_clusters_experiment_is_rehearsed_an
 BARE = "test_by_hand.py::test_a_bare_tune_run_gives_the_pipelines_bytes_for_qwen"
 INSPECT = "test_evaluation.py::test_inspect_eval_needs_nothing_but_the_runs_file"
 BUNDLE = "test_by_hand.py::test_the_logs_are_published_by_the_command_of_the_experiments_readme"
-SLURM = "test_slurm.py::test_the_demo_gives_the_results_of_the_local_backend"
+SLURM = "test_slurm_good_paths.py::test_all_targets_typed_at_once_complete_the_experiment"
 PUSHED = "test_sharing.py::test_a_clone_gives_the_same_bytes_pulled_at_once_or_run_again"
 HERE = "test_readme.py::test_the_commands_that_stamp_an_experiment_stamp_one"
 # What needs a person, a browser, another machine or the internet.
@@ -39,7 +39,7 @@ COMMANDS = {
     "hf download ": NOT_HERE,
     "rsync ": NOT_HERE,
     "cookiecutter gh:lab/ftexp site=slurm": NOT_HERE,
-    "make setup plan split validate rehearse": SLURM,
+    "make setup plan split validate rehearse": REHEARSE,
     "make submit eval wait report": SLURM,
     "PYTHONPATH=scripts .venv/bin/tune run ": BARE,
     ".venv/bin/inspect eval runs/<id>/eval.py": INSPECT,
