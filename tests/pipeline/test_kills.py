@@ -65,6 +65,7 @@ def test_killed_at_many_moments_make_all_gives_the_same_results(finished: Path, 
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_when_only_make_is_killed_the_next_call_waits_for_what_still_runs(finished: Path, fresh: Path, tmp_path: Path) -> None:
     folder = copy_into(fresh, tmp_path)
     make(folder, "split", "validate")

@@ -4,6 +4,7 @@ Who may import whom is import-linter's (pyproject.toml, make lint); that it woul
 """
 
 import ast
+import functools
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ def _name(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

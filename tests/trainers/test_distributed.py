@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 from torchtune import config as torchtune_config
 from torchtune import training
 
+pytestmark = pytest.mark.slow  # every training of theirs starts processes that import for themselves
+
 RECIPE = "lora_finetune_distributed"
 # What lets the recipes train on the CPU, and the doubles.
 CPU_PATCH = Path(__file__).resolve().parents[1] / "helpers/cpu_patch"
@@ -140,7 +142,6 @@ def living_processes_of(output_dir: Path) -> list[str]:
     return found
 
 
-@pytest.mark.slow
 def test_a_training_whose_launcher_is_killed_stops_and_ends_like_an_uninterrupted_one(
     made: TinyExperiment, by_two: Path, tmp_path: Path
 ) -> None:
@@ -158,7 +159,6 @@ def test_a_training_whose_launcher_is_killed_stops_and_ends_like_an_uninterrupte
     assert (tmp_path / last).read_bytes() == (by_two / last).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_training_with_an_error(
     made: TinyExperiment, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
