@@ -9,8 +9,16 @@
   column per factor; optionally eval_status (scores of a run that is not `done` are not counted), status and reason.
 
 and returns one row per contrast and scope, with the columns that `ftexp.effects.columns` explains. A row is empty (no number
-at all) where the contrast is impossible, or, in `recipe`, where no cell has two seeds. Formulas and their sources: `variances`,
-`intervals`. Coverage: `benchmarks/effects.md`.
+at all) where the contrast is impossible, or, in `recipe`, where no cell has two seeds. Formulas and their sources:
+`variances`, `intervals`. Coverage: `benchmarks/effects.md`.
+
+`table` does all of it: `measurements` and `cells` from the two tables (`errors` where they contradict each other), in the
+terms of `analysis`; `contrasts` of the cells; `estimates` of them, by `bootstrap` where a metric is no mean; `rows` with
+`remarks`, corrected within `families`; `columns` explains them. `sensitivity` says which differences would be seen, `means`
+gives runs alone.
+
+May import: nothing of the project but itself.
+Must not import: anything else of it, `ground` included.
 """
 
 from ftexp.effects.analysis import Analysis

@@ -1,5 +1,8 @@
-"""What every room stands on: errors, files and paths, YAML, words, tables of text, what this machine has.
+"""What every room stands on: errors, files, YAML, words, what this machine has and what a job told its process.
 
-May import: the standard library and PyYAML (text that only jobs need asks for more, inside a function).
+Errors and words: `errors`, `wording`, `text_table`, `shell_text`. Files: `paths`, `filesystem`, `yamlfile`, `nested`,
+`memories`, `events`. This machine and this call: `gpus`, `cores`, `own_job`, `options`.
+
+May import: the standard library and PyYAML (what only jobs need is imported inside a function).
 Must not import: any other room.
 """

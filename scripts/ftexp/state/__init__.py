@@ -1,5 +1,8 @@
 """What is done, stale, failed or running: manifests, records, locks, versions of the code, and what DVC knows.
 
+`work` says it, in the words of `status_words`, from what `publishing` and `job_record` wrote, `run_lock` and `code_version`.
+`generated` are files that stamp wrote; `dvc_files` and `garbage` are DVC's.
+
 May import: ground, data, models, design.
 Must not import: jobs (a queue is handed in), reports.
 """
