@@ -24,7 +24,9 @@ LONGEST = (
     "test_training_components.py", "test_model_families.py", "test_finished_experiment.py",
 )
 # Files of which each test stands alone.
-SPREAD = ("test_proofs.py", "test_checked_configs.py", "test_model_table.py")
+SPREAD = ("test_proofs.py",)
+# Files, or the files of a folder, that share what is dear: one process runs them all.
+TOGETHER = {"pipeline": "pipeline", **dict.fromkeys(("test_config_check.py", "test_checked_configs.py"), "configs")}
 NOT_RUN = pytest.StashKey[Counter[str]]()
 HOW_TO_RUN = {
     "slurm": "tests on Slurm's daemons (make test-slurm, as root; make test-slow runs them too)",
@@ -110,8 +112,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return nodeid if are_long or Path(file).name in SPREAD else file
+            file = Path(nodeid.partition("::")[0])
+            if are_long or file.name in SPREAD:
+                return nodeid
+            return TOGETHER.get(file.name) or TOGETHER.get(file.parent.name) or str(file)
 
     return ByFile(config, log)
 

@@ -76,6 +76,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched(clusters: Path) -> None:
     """Scaled RoPE and Gemma 2, no weights, no GPU, no Slurm, from within a Slurm job and another make."""
     before = snapshot(clusters)
@@ -99,6 +100,7 @@ def test_a_clusters_experiment_is_rehearsed_and_nothing_of_it_is_touched(cluster
     assert config["optimizer"]["weight_decay"] == 0.1
 
 
+@pytest.mark.slow
 def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Path) -> None:
     """An override that every check accepts and the loss refuses; then a shell line that does not work."""
     path, site = clusters / "experiment.yaml", clusters / "site.yaml"

@@ -63,6 +63,7 @@ def test_a_window_that_torchtune_does_not_know_bounds_the_rows() -> None:
     assert dimensions("mistral", {**mistral, "sliding_window": None})["max_seq_len"] == 4096
 
 
+@pytest.mark.slow
 def test_four_families_in_one_experiment(tmp_path: Path) -> None:
     """Stamped, validated, trained, evaluated and reported, the model being the factor; each with its own chat template."""
     models = {

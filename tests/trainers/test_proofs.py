@@ -111,9 +111,16 @@ def tokens() -> torch.Tensor:
 
 @torch.no_grad()
 def agreement(first: Logits, second: PreTrainedModel, tokens: torch.Tensor) -> tuple[float, float]:
-    """Share of positions with the same most likely token, and the largest difference of two logits."""
+    """Share of positions with the same most likely token, and the largest difference of two logits.
+
+    Positions at which the two most likely tokens are closer than rounding may move them are left out: they are few, and another
+    CPU's sums decide them otherwise.
+    """
     a, b = first(tokens), second(input_ids=tokens).logits
-    return (a.argmax(-1) == b.argmax(-1)).float().mean().item(), (a - b).abs().max().item()
+    best, next_best = a.topk(2).values.unbind(-1)
+    is_clear = best - next_best > 2 * TOLERANCE
+    assert is_clear.float().mean() > 0.99
+    return (a.argmax(-1) == b.argmax(-1))[is_clear].float().mean().item(), (a - b).abs().max().item()
 
 
 def assert_same_model(trained: Trained, tokens: torch.Tensor) -> None:

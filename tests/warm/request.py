@@ -66,14 +66,19 @@ def close(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def why_no_fork(request: Request, own: dict[str, str]) -> str | None:
+def why_no_fork(request: Request, own: dict[str, str], set_by_imports: dict[str, str]) -> str | None:
     """What a fork would do otherwise than a fresh process; None if nothing.
 
     Args:
         own: The environment in which the server has imported.
+        set_by_imports: What packages set in it while they were imported (inspect-ai does), as they have in a caller that
+            has imported them too.
     """
     theirs = request.environment
-    differing = sorted(name for name in {*own, *theirs} if _is_read_at_import(name) and own.get(name) != theirs.get(name))
+    differing = sorted(
+        name for name in {*own, *theirs}
+        if _is_read_at_import(name) and theirs.get(name) not in (own.get(name), set_by_imports.get(name, own.get(name)))
+    )
     if differing:
         return f"reads another {', '.join(differing)} at import"
     if not any(theirs.get(name, "").upper() in _TRUE for name in _OFFLINE):

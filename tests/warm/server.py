@@ -38,9 +38,10 @@ def main(folder: Path, listener: socket.socket, owner: int) -> None:
     """
     environment = Path(os.readlink(folder / "real"))
     library_path = [entry for entry in sys.path if Path(entry).is_relative_to(sys.base_prefix) or "site-packages" in entry]
+    own = dict(os.environ)
     preload.import_all()
     sys.path[:] = library_path
-    server = Server(listener, os.pidfd_open(owner))
+    server = Server(listener, os.pidfd_open(owner), own)
     request = server.next_request()
     if request is not None:
         child.run(request, environment, library_path)
@@ -50,9 +51,10 @@ def main(folder: Path, listener: socket.socket, owner: int) -> None:
 class Server:
     """The loop of the server; `next_request` comes back in every fork with what the fork is to do, and at the end with None."""
 
-    def __init__(self, listener: socket.socket, owner_ended: int) -> None:
+    def __init__(self, listener: socket.socket, owner_ended: int, own_environment: dict[str, str]) -> None:
         self.listener, self.owner_ended = listener, owner_ended
-        self.own_environment = dict(os.environ)
+        self.own_environment = own_environment
+        self.set_by_imports = {name: value for name, value in os.environ.items() if own_environment.get(name) != value}
         self.forks: dict[int, Fork] = {}
         self.poll = select.poll()
         for number in (listener.fileno(), owner_ended):
@@ -100,7 +102,7 @@ class Server:
 
     def _is_for_a_fork(self, request: Request) -> bool:
         try:
-            reason = why_no_fork(request, self.own_environment)
+            reason = why_no_fork(request, self.own_environment, self.set_by_imports)
         except OSError as error:
             reason = f"launcher ended: {error}"
         if reason:

@@ -27,13 +27,14 @@ class FileHashes:
         """SHA-256 of the file at `path` (a link is followed)."""
         if path.stat().st_size < _WORTH_REMEMBERING_BYTES:
             return sha256_file(path)
-        return self._remembered(str(path), path, lambda: sha256_file(path))
+        return self.remembered(str(path), path, lambda: sha256_file(path))
 
     def of_yaml(self, path: Path) -> str:
         """SHA-256 of what a YAML file says; comments do not count. Remembered: parsing takes some milliseconds."""
-        return self._remembered(f"yaml:{path}", path, lambda: sha256_json(load_yaml(path, str(path))))
+        return self.remembered(f"yaml:{path}", path, lambda: sha256_json(load_yaml(path, str(path))))
 
-    def _remembered(self, key: str, path: Path, compute: Callable[[], str]) -> str:
+    def remembered(self, key: str, path: Path, compute: Callable[[], str]) -> str:
+        """A text that follows from a file's content: computed, or as it was while the file stayed as it is."""
         known, now = self._known.get(key), identity(path)
         if known and known[:-1] == now:
             return str(known[-1])

@@ -65,7 +65,7 @@ class Work:
     @cached_property
     def code(self) -> dict[str, str]:
         """Versions of the code, per part."""
-        return code_versions()
+        return code_versions(self.hashes)
 
     @cached_property
     def _preflights(self) -> dict[str, Any]:
