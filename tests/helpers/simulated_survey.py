@@ -1,14 +1,11 @@
 """A simulated survey of three factors, one cell of which failed: answers from a logit model, real logs, one report."""
 
-import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ftexp.design.planning import read_run
-from ftexp.state import work as state
-from ftexp.state.code_version import code_versions
 from ftexp.state.work import Work
 
 from helpers.fake_results import finish_eval, finish_training, ids, make_report, plan, record_job
@@ -35,7 +32,6 @@ def make_survey(root: Path, text: str = EXPERIMENT) -> None:
     """48 runs in 16 cells, or those of another design of the same factors, one cell without a finished run; reported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(state, "code_versions", functools.cache(code_versions))
         patch.delenv("DVC_ROOT", raising=False)
         rows = [
             {"input": f"q{i}", "output": ("no", "yes")[i % 2], "passage": f"p{i % PASSAGES}", "language": ("de", "en")[i % 3 % 2]}

@@ -1,10 +1,8 @@
 """Stamped experiments, and a Slurm that is none."""
 
-import functools
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,7 @@ import split as split_stage
 import stamp as stamp_stage
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
-from ftexp.jobs import stamping
 from ftexp.jobs.slurm import commands as slurm
-from ftexp.state import work
-from ftexp.state.code_version import code_versions
 from helpers.stand_in_slurm import Cluster, install_programs
 from helpers.stand_in_stages import RUNS, validate_runs
 
@@ -26,16 +21,6 @@ train: {time_min: 60, mem_gb: 4, cpus: 1, gpus: 1}
 eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
 poll_s: 1
 """
-
-
-@pytest.fixture(scope="module")
-def hash_the_code_once() -> Iterator[None]:
-    """Reading the code's syntax trees takes 0.2 s, and is not what is tested where this is used."""
-    known = functools.cache(code_versions)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stamping, "code_versions", known)
-        patch.setattr(work, "code_versions", known)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +62,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def _validated_once(baked_once: Path, tmp_path_factory: pytest.TempPathFactory, hash_the_code_once: None) -> Path:
+def _validated_once(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("validated") / "mine"
     shutil.copytree(baked_once, folder, symlinks=True)
     with pytest.MonkeyPatch.context() as patch:

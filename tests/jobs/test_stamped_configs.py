@@ -18,7 +18,6 @@ from ftexp.jobs.stamping import generate_files
 from helpers.stamped import RUNS, config_of, edit_experiment, resolved, set_factors, trained_runs
 from omegaconf import OmegaConf
 
-pytestmark = pytest.mark.usefixtures("hash_the_code_once")
 ALL_FACTORS = """{lora_rank: [4, 16], lora_alpha: [8, 3.5], lr: [1e-4, 0.02], seed: [0, 7], warmup_steps: [0, 3],
  loss: [completion, full], optimizer.weight_decay: [0, 0.5], clip_grad_norm: [1.0, null], lora_modules: [[q, v], [mlp, o, q]],
  max_seq_len: [64, null], train_size: [64, 128], gradient_accumulation_steps: [1, 2], dtype: [fp32, bf16],

@@ -21,7 +21,6 @@ from ftexp.ground.yamlfile import load_yaml
 from helpers.stamped import RUNS, config_of, edit_experiment, set_factors, trained_runs
 from omegaconf import OmegaConf
 
-pytestmark = pytest.mark.usefixtures("hash_the_code_once")
 STAMPED = {"run.yaml", "finetune.yaml", "finetune.slurm", "eval.py", "eval.slurm", "dvc.yaml"}
 Snapshot = dict[str, tuple[bytes, int]]
 

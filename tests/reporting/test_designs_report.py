@@ -1,6 +1,5 @@
 """Reports of designs with fewer combinations than the factorial: what is compared with what, and what is not claimed."""
 
-import functools
 import html
 import re
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.reporting.conclusions import Conclusion, conclusions
 from ftexp.reporting.scores import analysis_of
-from ftexp.state import work as state
-from ftexp.state.code_version import code_versions
 from helpers.simulated_survey import EMPTY_CELL, EXPERIMENT, make_survey
 
 FEWER = EXPERIMENT.replace(", groups: [language], metrics: [macro_f1]", "").replace("seed: [1, 2, 3]", "seed: [1, 2]")
@@ -23,9 +20,8 @@ BASE = {"lr": 3e-4, "lora_rank": 2, "loss": "completion"}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _hash_the_code_once() -> Iterator[None]:
+def _outside_of_dvc() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "code_versions", functools.cache(code_versions))
         patch.delenv("DVC_ROOT", raising=False)
         yield
 

@@ -1,6 +1,5 @@
 """From a simulated experiment of three factors to effects.csv, items.parquet, figures, sentences, cite and power."""
 
-import functools
 import html
 import re
 import shutil
@@ -22,8 +21,6 @@ from ftexp.reporting.columns import tables_page
 from ftexp.reporting.conclusions import conclusions
 from ftexp.reporting.number_words import shown
 from ftexp.reporting.scores import analysis_of, label_codes, macro_f1, run_scores
-from ftexp.state import work as state
-from ftexp.state.code_version import code_versions
 from helpers.fake_results import make_report, plan
 from helpers.simulated_survey import EMPTY_CELL, PASSAGES
 
@@ -32,9 +29,8 @@ KINDS = {"level", "main", "interaction", "trend", "control", "average"}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _hash_the_code_once() -> Iterator[None]:
+def _outside_of_dvc() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "code_versions", functools.cache(code_versions))
         patch.delenv("DVC_ROOT", raising=False)
         yield
 

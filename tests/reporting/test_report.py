@@ -1,6 +1,5 @@
 """The report: its table, its page and its plots, on experiments made here, with real logs of inspect-ai."""
 
-import functools
 import html
 import json
 import os
@@ -8,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,6 @@ from ftexp.design.planning import read_run
 from ftexp.evaluation.inspect_logs import Answer, UnusableLog, log_path, read_log
 from ftexp.ground import paths
 from ftexp.results.table import controls_by_run, number
-from ftexp.state import work as state
-from ftexp.state.code_version import code_versions
 from ftexp.state.publishing import write_manifest
 from ftexp.state.work import Work, outputs_of
 from helpers.fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, record_job, results, write_log
@@ -42,14 +38,6 @@ evaluation: {scorer: exact, max_tokens: 8}
 @pytest.fixture(autouse=True)
 def _no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _hash_the_code_once() -> Iterator[None]:
-    """Reading the code's syntax trees takes 0.2 s; these tests would do it 300 times."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "code_versions", functools.cache(code_versions))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import ast
 import dataclasses
 import functools
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from ftexp.ground.errors import UserError
+from ftexp.ground.nested import flat
 from ftexp.trainers.torchtune.families import FAMILIES
 from ftexp.trainers.torchtune.recipes import is_lora
 
@@ -234,12 +234,4 @@ def _taken_over(path: Path, generated: frozenset[str]) -> dict[str, Any]:
     rest = {key: value for key, value in config.items() if key not in generated}
     rest["optimizer"] = {key: value for key, value in shipped_optimizer(config).items() if key != "lr"}
     rest["model"] = {"lora_dropout": config["model"].get("lora_dropout", 0.0)}
-    return {key: value for key, value in _flat(rest) if not any(key == how or key.startswith(f"{how}.") for how in _HOW)}
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return {key: value for key, value in flat(rest).items() if not any(key == how or key.startswith(f"{how}.") for how in _HOW)}
