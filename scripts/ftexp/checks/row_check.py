@@ -3,8 +3,8 @@
 from collections import Counter
 
 from ftexp.checks.rows import Rows
+from ftexp.data.prompts import placeholders
 from ftexp.design.run import Run
-from ftexp.design.sections import placeholders
 from ftexp.models.chat import Chat
 
 # So many distinct answers at most are labels, and no free texts.

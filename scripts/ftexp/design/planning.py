@@ -9,11 +9,11 @@ import io
 from pathlib import Path
 from typing import Any
 
+from ftexp.data.prompts import placeholders
 from ftexp.data.splits import PARTS, Split, make_split, split_name
 from ftexp.design.levels import cell_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
-from ftexp.design.sections import placeholders
 from ftexp.design.spec import Experiment, read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, suggestion

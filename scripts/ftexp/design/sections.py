@@ -133,15 +133,6 @@ def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> Non
         found.add(where, f"must be a date such as 2026-01-01, got {value!r}")
 
 
-def placeholders(template: str) -> list[str]:
-    """The column names in a prompt, in order; `{{` and `}}` stand for braces.
-
-    Raises:
-        ValueError: If braces do not match.
-    """
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-
-
 def _check_placeholders(found: Findings, where: str, template: str) -> None:
     try:
         fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]

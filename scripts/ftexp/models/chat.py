@@ -9,9 +9,9 @@ answer, so that what is trained after the prompt is what generation can produce 
 import datetime
 import re
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
+from ftexp.data.prompts import user_text
 from ftexp.ground.errors import UserError, sentence
 from ftexp.models.folder import read_model_json
 
@@ -28,8 +28,7 @@ def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, An
         prompt: `system` (None: no system turn of ours) and `user`, in which `{column}` stands for a column's value
             and `{input}` for the input column's.
     """
-    columns = {**row, "input": row[input_column]}
-    user = Formatter().vformat(prompt["user"], (), {name: str(value) for name, value in columns.items()})
+    user = user_text(prompt["user"], input_column, row)
     system = [] if prompt["system"] is None else [{"role": "system", "content": prompt["system"]}]
     return [*system, {"role": "user", "content": user}]
 
