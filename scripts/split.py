@@ -72,7 +72,7 @@ def _write_split(name: str, data: dict[str, Any], inputs: dict[str, Any]) -> Non
 
 
 def _json_lines(items: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(item, ensure_ascii=False, default=str) + "\n" for item in items)
+    return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from ftexp.data.splits import PARTS
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
+from ftexp.models.chat import render_messages
 from helpers.tiny_models import TinyExperiment, enter, make_experiment, make_tiny_model
 from inspect_ai.log import list_eval_logs, read_eval_log
 
@@ -128,8 +129,7 @@ def test_stratified_and_grouped_splits_are_ready_to_train_on(how: str, column: s
         assert [part.count("no") for part in values] == [7, 1, 6]
 
 
-def test_values_of_a_parquet_file_that_are_no_text_become_text(experiment: TinyExperiment) -> None:
-    """Dates, times, bytes and decimals, which JSON does not have; numbers and booleans stay."""
+def test_numbers_dates_and_truth_values_of_a_parquet_file_are_texts_of_the_prompt(experiment: TinyExperiment) -> None:
     rows = [
         {
             "review": number, "label": number % 3 == 0, "day": datetime.date(2020, 1, 1 + number % 28),
@@ -138,12 +138,13 @@ def test_values_of_a_parquet_file_that_are_no_text_become_text(experiment: TinyE
         for number in range(40)
     ]
     WRITERS["parquet"](Path("data/raw/typed.parquet"), rows)
-    _, run = stamped(data={**DATA, "source": "data/raw/typed.parquet"}, prompt={"user": "{day} {stars} {tags}: {input}"})
-    row = next(row for row in split_rows(run)["train"] if row["review"] == 9)
+    _, run = stamped(data={**DATA, "source": "data/raw/typed.parquet"}, prompt={"user": "{day} {stars}: {input}"})
+    row = next(row for row in split_rows(run)["train"] if row["review"] == "9")
     assert row == {
-        "review": 9, "label": True, "day": "2020-01-10", "at": "2020-01-01 00:00:00", "stars": 2.25, "tags": ["a", "b"],
-        "raw": "b'\\x00\\xff'",
+        "review": "9", "label": "true", "day": "2020-01-10", "at": "2020-01-01T00:00:00", "stars": "2.25", "tags": ["a", "b"],
+        "raw": {"base64": "AP8="},
     }
+    assert render_messages(run.prompt, "review", row) == [{"role": "user", "content": "2020-01-10 2.25: 9"}]
 
 
 DESIGNS: dict[str, tuple[dict[str, Any], int]] = {

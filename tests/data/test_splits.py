@@ -171,7 +171,7 @@ def test_csv_jsonl_parquet_and_json_give_the_same_split() -> None:
             [*ROWS[:20], {"input": "x"}],
             "row [0-9]+: has no column 'output', which experiment.yaml names as data.output. Its columns: input",
         ),
-        ([*ROWS[:20], {"input": None, "output": "x"}], "column 'input' is empty, got None"),
+        ([*ROWS[:20], {"input": None, "output": "x"}], "row [0-9]+: column 'input' holds null, which has no text of its own"),
         ([*ROWS[:20], {"input": "x", "output": "  "}], "column 'output' is empty, got '  '"),
         ({"train": ROWS}, "rows.json: a JSON mapping must have the keys train and test"),
         ({"train": ROWS, "test": {}}, "rows.json: test: must hold a list of rows"),

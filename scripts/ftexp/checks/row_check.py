@@ -3,6 +3,7 @@
 from collections import Counter
 
 from ftexp.checks.rows import Rows
+from ftexp.data.cell_text import cell_text
 from ftexp.data.prompts import placeholders
 from ftexp.design.run import Run
 from ftexp.models.chat import Chat
@@ -33,7 +34,7 @@ def check_control_tokens(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """No text of a row holds what the model reads as one of its special tokens."""
     special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
     column = run.data["input"]
-    held = [n for n, item in enumerate(rows.items) if any(token in str(item["row"][column]) for token in special)]
+    held = [n for n, item in enumerate(rows.items) if any(token in cell_text(item["row"], column) for token in special)]
     if not held:
         return []
     what = "holds the text of a special token, which the model reads as that token and not as text"
@@ -74,5 +75,5 @@ def check_training_answers(rows: Rows) -> list[str]:
 
 
 def _check_empty(rows: Rows) -> list[str]:
-    empty = [n for n, item in enumerate(rows.items) if not str(item["row"][rows.input]).strip()]
+    empty = [n for n, item in enumerate(rows.items) if not cell_text(item["row"], rows.input).strip()]
     return [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []

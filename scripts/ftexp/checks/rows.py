@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.rows import read_items
 from ftexp.design.run import Run
 from ftexp.ground import paths
@@ -34,12 +35,12 @@ class Rows:
 
     def answer(self, item: Item) -> str:
         """The reference answer as text."""
-        return str(item["row"][self.output])
+        return cell_text(item["row"], self.output)
 
     def where(self, positions: Iterable[int]) -> str:
         """The file and the first of some items with its input's first words, and how many more."""
         listed = list(positions)
         item = self.items[listed[0]]
         more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        words = textwrap.shorten(str(item["row"][self.input]), WORDS, placeholder=" ...")
+        words = textwrap.shorten(cell_text(item["row"], self.input), WORDS, placeholder=" ...")
         return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"

@@ -6,6 +6,7 @@ Reads data/splits/<name>/test.jsonl. Writes nothing.
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.rows import read_items
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -56,6 +57,6 @@ def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) 
 def _item(name: str, row: dict[str, Any], data: dict[str, Any], analysis: dict[str, Any]) -> Item:
     cluster = analysis["cluster"]
     return Item(
-        id=name, input=str(row[data["input"]]), target=str(row[data["output"]]),
-        cluster=name if cluster is None else str(row[cluster]), groups=tuple(str(row[g]) for g in analysis["groups"]),
+        id=name, input=cell_text(row, data["input"]), target=cell_text(row, data["output"]),
+        cluster=name if cluster is None else cell_text(row, cluster), groups=tuple(cell_text(row, g) for g in analysis["groups"]),
     )

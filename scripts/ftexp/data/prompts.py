@@ -5,6 +5,8 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+from ftexp.data.cell_text import cell_text
+
 
 def user_text(template: str, input_column: str, row: Mapping[str, Any]) -> str:
     """What the user says in the prompt of a row.
@@ -13,10 +15,12 @@ def user_text(template: str, input_column: str, row: Mapping[str, Any]) -> str:
         template: `{column}` stands for a column's value, `{input}` for the input column's; `{{` and `}}` for braces.
 
     Raises:
-        KeyError: If the row lacks a column that the template names.
+        UserError: If the row lacks a column that the template names, or has no text there.
     """
-    columns = {**row, "input": row[input_column]}
-    return "".join(literal if name is None else literal + str(columns[name]) for literal, name in _pieces(template))
+    return "".join(
+        literal if name is None else literal + cell_text(row, input_column if name == "input" else name)
+        for literal, name in _pieces(template)
+    )
 
 
 def placeholders(template: str) -> list[str]:

@@ -4,7 +4,6 @@
 are the same for every run with the same data section.
 """
 
-import json
 import random
 import re
 from collections import defaultdict
@@ -12,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.tables import Row, load_rows
+from ftexp.data.cell_text import Row, cell_text, columns_of, where
+from ftexp.data.tables import load_rows
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
@@ -74,7 +74,7 @@ def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
     """Rows per part, in order, duplicates still in."""
     if not data["source"]:
         given = {part: _plain_rows(Path(data[part])) if data[part] else [] for part in PARTS}
-        return {part: _checked(data, part, rows) for part, rows in given.items()}
+        return {part: _checked(data, rows) for part, rows in given.items()}
     content = load_rows(Path(data["source"]))
     if not content:
         raise UserError(f"{data['source']}: has no rows. Put the data there, or correct the data section of experiment.yaml.")
@@ -83,8 +83,8 @@ def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
             raise UserError(
                 f"experiment.yaml: data.split: {data['source']} is split already ({', '.join(content)}). Remove data.split."
             )
-        return {part: _checked(data, part, list(content.get(part, []))) for part in PARTS}
-    return _divide(_checked(data, "", content), _split_settings(data), data["source"])
+        return {part: _checked(data, list(content.get(part, []))) for part in PARTS}
+    return _divide(_checked(data, content), _split_settings(data))
 
 
 def _plain_rows(path: Path) -> list[Row]:
@@ -94,10 +94,10 @@ def _plain_rows(path: Path) -> list[Row]:
     return list(rows)
 
 
-def _divide(rows: list[Row], split: dict[str, Any], file: str) -> dict[str, list[Row]]:
+def _divide(rows: list[Row], split: dict[str, Any]) -> dict[str, list[Row]]:
     order = random.Random(split["seed"])
     parts: dict[str, list[Row]] = {part: [] for part in PARTS}
-    for units in _strata(rows, split, file):
+    for units in _strata(rows, split):
         order.shuffle(units)
         for part, chosen in zip(("test", "validation", "train"), _cut(units, split), strict=True):
             parts[part] += [row for unit in chosen for row in unit]
@@ -107,18 +107,16 @@ def _divide(rows: list[Row], split: dict[str, Any], file: str) -> dict[str, list
     return parts
 
 
-def _strata(rows: list[Row], split: dict[str, Any], file: str) -> list[list[list[Row]]]:
+def _strata(rows: list[Row], split: dict[str, Any]) -> list[list[list[Row]]]:
     """Strata of units of rows; the units are what is shuffled and never cut (a group, else a row)."""
     column = split["stratify"] or split["group"]
     if column is None:
         return [[[row] for row in rows]]
     gathered: dict[str, list[Row]] = defaultdict(list)
-    for number, row in enumerate(rows, 2 if str(file).endswith(".csv") else 1):
+    for row in rows:
         if column not in row:
-            raise UserError(
-                f"{file}: row {number}: has no column '{one_line(column)}', which data.split names. {_columns_of(row)}"
-            )
-        gathered[json.dumps(row[column], sort_keys=True, default=str)].append(row)
+            raise UserError(f"{where(row)}: has no column '{one_line(column)}', which data.split names. {columns_of(row)}")
+        gathered[cell_text(row, column)].append(row)
     if split["stratify"]:
         return [[[row] for row in stratum] for stratum in gathered.values()]
     return [list(gathered.values())]
@@ -137,28 +135,19 @@ def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]
     return chosen
 
 
-def _checked(data: dict[str, Any], part: str, rows: list[Row]) -> list[Row]:
-    """The rows of a file, or of one part of it, if each has an input and an output; a CSV's header is its row 1."""
-    file = data["source"] or data[part]
-    which = f"{part} row" if data["source"] and part else "row"
-    for number, row in enumerate(rows, 2 if str(file).endswith(".csv") else 1):
+def _checked(data: dict[str, Any], rows: list[Row]) -> list[Row]:
+    """The rows of a file, or of one part of it, if each has an input and an output."""
+    for row in rows:
         for key in ("input", "output"):
             column = data[key]
             if column not in row:
-                raise UserError(
-                    f"{file}: {which} {number}: has no column '{one_line(column)}', "
-                    f"which experiment.yaml names as data.{key}. {_columns_of(row)}"
-                )
-            if row[column] is None or (key == "output" and not str(row[column]).strip()):
-                got = one_line(repr(row[column]))
-                raise UserError(
-                    f"{file}: {which} {number}: column '{one_line(column)}' is empty, got {got}. Fill it or remove the row."
-                )
+                what = f"has no column '{one_line(column)}', which experiment.yaml names as data.{key}"
+                raise UserError(f"{where(row)}: {what}. {columns_of(row)}")
+            text = cell_text(row, column)
+            if key == "output" and not text.strip():
+                what = f"column '{one_line(column)}' is empty, got {one_line(repr(text))}"
+                raise UserError(f"{where(row)}: {what}. Fill it or remove the row.")
     return rows
-
-
-def _columns_of(row: Row) -> str:
-    return f"Its columns: {one_line(', '.join(map(str, row)))}."
 
 
 def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[str, int]:
@@ -166,10 +155,10 @@ def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[st
     removed = {}
     taken: set[str] = set()
     for part in ("test", "validation", "train"):
-        kept = [row for row in parts[part] if str(row[column]) not in taken]
+        kept = [row for row in parts[part] if cell_text(row, column) not in taken]
         removed[part] = len(parts[part]) - len(kept)
         parts[part] = kept
-        taken |= {str(row[column]) for row in kept}
+        taken |= {cell_text(row, column) for row in kept}
     return removed
 
 

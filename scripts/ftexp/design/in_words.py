@@ -15,7 +15,7 @@ from ftexp.design.combinations import (
     levels_in_words,
 )
 from ftexp.design.factors import Level
-from ftexp.design.levels import cell_text, id_text
+from ftexp.design.levels import id_text, table_text
 from ftexp.design.run import Run
 from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SEED, SETTINGS
@@ -29,15 +29,15 @@ def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
     return "\n".join([
         f"{len(trained)} run{'' if len(trained) == 1 else 's'} ({kind_in_words(experiment)}) and "
         f"{controls} control{'' if controls == 1 else 's'}",
-        *reference_in_words(experiment, cell_text),
-        *(f"excluded: {words}" for words in excluded_in_words(experiment, cell_text)),
+        *reference_in_words(experiment, table_text),
+        *(f"excluded: {words}" for words in excluded_in_words(experiment, table_text)),
         *(f"varies: {name}: {_labels(levels)}" for name, levels in experiment.factors.items()),
-        "constant: " + ", ".join(f"{name}={cell_text(value)}" for name, value in _constants(experiment, trained[0]).items()),
+        "constant: " + ", ".join(f"{name}={table_text(value)}" for name, value in _constants(experiment, trained[0]).items()),
     ])
 
 
 def _labels(levels: list[Level]) -> str:
-    return ", ".join(cell_text(level.label) for level in levels)
+    return ", ".join(table_text(level.label) for level in levels)
 
 
 def kind_in_words(experiment: Experiment) -> str:
@@ -78,7 +78,8 @@ def naming_in_words(experiment: Experiment) -> str:
     if not experiment.factors:
         return "There is one run, `run`."
     firsts = {name: levels[0].label for name, levels in experiment.factors.items()}
-    parts = [f"`{abbreviation(experiment, name)}{id_text(label)}` is {name} {cell_text(label)}" for name, label in firsts.items()]
+    parts = [f"`{abbreviation(experiment, name)}{id_text(first)}` is {name} {table_text(first)}"
+             for name, first in firsts.items()]
     return f"Here {', '.join(parts)}."
 
 

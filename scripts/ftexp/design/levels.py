@@ -29,7 +29,7 @@ def number_text(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def cell_text(value: Any) -> str:
+def table_text(value: Any) -> str:
     """A level, or another value, as it stands in a cell of runs.csv and results.csv: null is empty, a list is joined by '+'."""
     if value is None:
         return ""

@@ -9,9 +9,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.prompts import placeholders
 from ftexp.data.splits import PARTS, Split, make_split, split_name
-from ftexp.design.levels import cell_text
+from ftexp.design.levels import table_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.spec import Experiment, read_experiment
@@ -85,7 +86,19 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
             elif name != "input" and not all(name in row for row in rows):
                 advice = "Fill it in, or leave it out of the prompt."
                 found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
+            elif name != "input":
+                _require_texts(rows, name)
     found.raise_if_any()
+
+
+def _require_texts(rows: list[Row], column: str) -> None:
+    """Every row has a text in a column that a prompt names.
+
+    Raises:
+        UserError: With the first row that has none.
+    """
+    for row in rows:
+        cell_text(row, column)
 
 
 def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | None]) -> None:
@@ -96,7 +109,7 @@ def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | No
     for key, column in [*named, *(("evaluation.groups", group) for group in groups)]:
         for split in filter(None, splits.values()):
             rows = [item["row"] for item in split.rows["test"]]
-            values = {str(row[column]) for row in rows if row.get(column) is not None}
+            values = {cell_text(row, column) for row in rows if row.get(column) is not None}
             if not all(row.get(column) is not None for row in rows):
                 what = f"must be a column that every test row has a value in, got {column!r}"
                 found.add(key, what, suggestion(column, map(str, rows[0])))
@@ -115,7 +128,7 @@ def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Spl
     outputs = {split_name(run.data): run.data["output"] for run in runs} if has_f1 else {}
     for name, output in outputs.items():
         split = splits[name]
-        answers = [str(item["row"][output]).strip() for item in split.rows["test"]] if split else []
+        answers = [cell_text(item["row"], output).strip() for item in split.rows["test"]] if split else []
         if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
             what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
             found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
@@ -141,8 +154,8 @@ def runs_table(experiment: Experiment, runs: list[Run]) -> str:
     table.writerow(["run", "kind", *experiment.factors, *derived, "problem"])
     for run in runs:
         facts = {**run.settings, **run.steps} if run.kind == "trained" else {}
-        levels = [cell_text(run.levels.get(name, "")) for name in experiment.factors]
-        further = [cell_text(facts.get(name, "")) for name in derived]
+        levels = [table_text(run.levels.get(name, "")) for name in experiment.factors]
+        further = [table_text(facts.get(name, "")) for name in derived]
         table.writerow([run.id, run.kind, *levels, *further, "; ".join(run.problems)])
     return text.getvalue()
 

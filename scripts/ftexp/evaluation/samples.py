@@ -5,6 +5,7 @@ from pathlib import Path
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.rows import read_items
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Message, render_messages
@@ -17,7 +18,7 @@ def test_samples(file: str, *, system: str | None, user: str, input_column: str,
         Sample(
             id=item["item"],
             input=[_message(turn) for turn in render_messages(prompt, input_column, item["row"])],
-            target=str(item["row"][output_column]),
+            target=cell_text(item["row"], output_column),
         )
         for item in read_items(from_root(file))
     ]

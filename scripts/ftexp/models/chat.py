@@ -8,6 +8,7 @@ answer, so that what is trained after the prompt is what generation can produce 
 
 import datetime
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROBES = ("qvxa", "qvxb", "qvxc")  # texts that no template has of itself
 
 
-def render_messages(prompt: dict[str, Any], input_column: str, row: dict[str, Any]) -> list[Message]:
+def render_messages(prompt: dict[str, Any], input_column: str, row: Mapping[str, Any]) -> list[Message]:
     """The turns before the answer: a system turn where the prompt has one, and the user's.
 
     Args:
         prompt: `system` (None: no system turn of ours) and `user`, in which `{column}` stands for a column's value
             and `{input}` for the input column's.
+
+    Raises:
+        UserError: If the prompt names a cell that has no text.
     """
     user = user_text(prompt["user"], input_column, row)
     system = [] if prompt["system"] is None else [{"role": "system", "content": prompt["system"]}]
