@@ -30,16 +30,13 @@ def main(arguments: list[str]) -> int:
 
 def _make_splits() -> None:
     hashes = FileHashes(paths.HASHES_JSON)
+    code = code_versions()["split"]  # once: what this process has imported, whatever comes to lie on disk
     data_by_split = {run.split: run.data for run in planned_runs()}
     for name, data in data_by_split.items():
-        inputs = _inputs(data, hashes)
+        inputs = {**split_inputs(data, hashes), "code": code}
         if not _is_current(name, inputs, hashes):
             _write_split(name, data, inputs)
     hashes.save()
-
-
-def _inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
-    return {**split_inputs(data, hashes), "code": code_versions()["split"]}
 
 
 def _is_current(name: str, inputs: dict[str, Any], hashes: FileHashes) -> bool:

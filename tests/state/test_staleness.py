@@ -12,7 +12,7 @@ import split as split_stage
 import stamp
 from conftest import REPOSITORY
 from ftexp.design.planning import planned_runs
-from ftexp.ground import paths
+from ftexp.ground import paths, source_code
 from ftexp.ground.filesystem import read_json, write_json
 from ftexp.state import code_version
 from helpers import written_tables
@@ -56,14 +56,14 @@ def experiment(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(finished, folder, symlinks=True)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(code_version, "_FTEXP", folder / "scripts" / "ftexp")
-    monkeypatch.setattr(code_version, "_read", lambda path: reading_of(path.read_bytes(), path))
+    monkeypatch.setattr(source_code, "_read", lambda path: reading_of(path.read_bytes(), path))
     return folder
 
 
 READ: dict[bytes, Reading] = {}
 
 
-def reading_of(content: bytes, path: Path, read: Callable[[Path], Reading] = code_version._read) -> Reading:
+def reading_of(content: bytes, path: Path, read: Callable[[Path], Reading] = source_code._read) -> Reading:
     """What the code makes of a file, remembered by its bytes: to parse 20 files for every row takes longer than the rest."""
     if content not in READ:
         READ[content] = read(path)

@@ -2,6 +2,7 @@
 
 Errors and words: `errors`, `wording`, `text_table`, `shell_text`. Files: `paths`, `filesystem`, `yamlfile`, `nested`,
 `memories`, `events`. This machine and this call: `gpus`, `cores`, `own_job`, `options`.
+Our own code: `source_code`, `own_code`.
 
 May import: the standard library and PyYAML (what only jobs need is imported inside a function).
 Must not import: any other room.

@@ -6,6 +6,8 @@ A job's script (job.slurm.template, and the script of an array) sets FTEXP_*, Sl
 import os
 from dataclasses import dataclass
 
+CODE_VARIABLE = "FTEXP_CODE"
+
 
 @dataclass(frozen=True)
 class OwnJob:
@@ -22,6 +24,7 @@ class OwnJob:
         time_min, mem_gb: What it may use, as text for messages; None where nothing was said.
         wandb_project, wandb_mode: Where trainings are logged to Weights & Biases; None where they are not.
         cache: A folder for this job's caches, which goes with it; None where it has none.
+        code: The files of the code that the job computes with and their digests, as JSON; None where nobody said.
     """
 
     id: str | None
@@ -36,6 +39,7 @@ class OwnJob:
     wandb_project: str | None
     wandb_mode: str | None
     cache: str | None
+    code: str | None
 
     @property
     def is_last_try(self) -> bool:
@@ -60,4 +64,5 @@ def own_job() -> OwnJob:
         wandb_project=said.get("FTEXP_WANDB_PROJECT"),
         wandb_mode=said.get("FTEXP_WANDB_MODE"),
         cache=said.get("FTEXP_CACHE"),
+        code=said.get(CODE_VARIABLE),
     )

@@ -13,33 +13,41 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import sha256_json, write_json
+from ftexp.ground.own_code import CodeEdited
 from ftexp.ground.own_job import own_job
 from ftexp.jobs.interruption import when_told_to_stop
 from ftexp.jobs.slurm import claims
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.stages import StageFailed, evaluate, require_device, resumable_epochs, train
 from ftexp.state import job_record
+from ftexp.state.imported_code import ImportedCode
 from ftexp.state.publishing import write_manifest
 from ftexp.state.run_lock import take_lock
 from ftexp.state.work import Missing, Work
 
 
-def run_once(stage: str, name: str) -> int:
+def run_once(code: ImportedCode, name: str) -> int:
     """Run a stage that this process was told to run: not if it is done, or was given to another job meanwhile.
+
+    Args:
+        code: What this process computes with; its stage is the one to run.
 
     Returns:
         The exit status: 0, or 1 where the stage failed.
 
     Raises:
+        CodeEdited: If that is no longer what is on disk.
         UserError: If an input is missing, or changed since the job was submitted.
     """
+    stage = code.stage
     run = read_run(name)
     if not _is_own_claim(name, stage):
         return 0
     with take_lock(name, stage):
         work = Work()
+        code.require_on_disk()
         try:
-            inputs = work.inputs(run, stage)
+            inputs = {**work.inputs(run, stage), "code": code.version}
             submitted_for = work.submission_hash(run, stage)
         except Missing as missing:
             raise UserError(f"runs/{name}: {stage} cannot begin: {missing}.") from missing
@@ -48,7 +56,7 @@ def run_once(stage: str, name: str) -> int:
             return 0
         work.hashes.save()
         _require_unchanged(name, submitted_for)
-        return _run_stage(run, stage, inputs, preflight=work.refusal(run))
+        return _run_stage(run, code, inputs, preflight=work.refusal(run))
 
 
 def _is_own_claim(run: str, stage: str) -> bool:
@@ -71,9 +79,9 @@ def _require_unchanged(run: str, submitted_for: str) -> None:
         raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
 
 
-def _run_stage(run: Run, stage: str, inputs: dict[str, Any], *, preflight: str) -> int:
+def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, preflight: str) -> int:
     """Run the stage between two records, so that an end of any kind leaves a trace; `preflight` is what spoke against it."""
-    name = run.id
+    name, stage = run.id, code.stage
     record = job_record.begin(name, stage, sha256_json(inputs))
     try:
         scratch = _prepare_scratch(name, stage, inputs)
@@ -82,7 +90,10 @@ def _run_stage(run: Run, stage: str, inputs: dict[str, Any], *, preflight: str) 
             _require_tries_left()
             require_device()
             (train if stage == "train" else evaluate)(run, scratch)
-            write_manifest(name, stage, inputs, preflight)
+            write_manifest(name, stage, inputs, preflight, code.packages)
+    except CodeEdited as edited:
+        job_record.end(name, stage, record, "stopped", str(edited))
+        raise
     except (StageFailed, UserError) as failure:
         job_record.end(name, stage, record, "failed", str(failure))
         print(f"runs/{name}: {stage} failed: {failure}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from ftexp.ground.own_code import EDITED
 from ftexp.trainers.tracking import REFUSED
 
 # Bytes: less than a training that could write would have left.
@@ -10,6 +11,7 @@ _NEXT_TO_NOTHING = 1_000_000
 _SIGNS = {
     "out of GPU memory": ("OutOfMemoryError", "CUDA out of memory"),
     "no Weights & Biases": (REFUSED,),
+    "the code was edited while it began": (EDITED,),
     "disk full": ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing"),
 }
 ADVICE = {
@@ -21,6 +23,7 @@ ADVICE = {
         "Its reason is in the log. See to the key (WANDB_API_KEY in .env) and the network, or set offline: true or "
         "wandb_project: null in site.yaml"
     ),
+    "the code was edited while it began": "Its log names the file. Run: make validate, then the same command again",
     "disk full": "Make room where .scratch and runs are, or ask for a larger quota",
 }
 

@@ -18,6 +18,7 @@ from ftexp.jobs.progress import Progress
 from ftexp.jobs.site import Site
 from ftexp.jobs.slurm.queue import queue_of
 from ftexp.jobs.work_list import announce, work_list
+from ftexp.state.code_version import PART_OF
 from ftexp.state.dvc_files import record_finished
 from ftexp.state.job_record import end_killed, read_job
 from ftexp.state.run_lock import is_running, only_one_make
@@ -29,6 +30,7 @@ WAIT_POLL_S = 1.0
 _KILLS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 # Of a job that left no record.
 _NOT_BEGUN = "its job ended before its work began; see above, and `setup` and `modules` in site.yaml"
+_EDITED = "it was not begun, because the code was edited meanwhile: `make validate` first"
 
 
 def run_stage(stage: str, site: Site, options: Options) -> int:
@@ -54,14 +56,15 @@ def _run_stage(stage: str, site: Site, options: Options) -> int:
         run_jobs(stage, listed.to_do, options.jobs or site.jobs, show, gpus_per_run=max(1, site.resources(stage, 0).gpus))
         _wait_for_running(runs, stage)  # a training whose process was killed ends by itself
     after = Work()
-    failed = _failures(after, runs, stage, listed.to_do)
+    is_edited = after.code[PART_OF[stage]] != work.code[PART_OF[stage]]
+    failed = _failures(after, runs, stage, listed.to_do, not_begun=_EDITED if is_edited else _NOT_BEGUN)
     for run in listed.to_do:
         record_event(f"{stage} {run}", f"failed: {failed[run]}" if run in failed else "done")
-    record_finished(after, runs)
     for run, reason in failed.items():
         log = paths.RunPaths(run).log(stage)
         where = f" ({log})" if log.is_file() else ""
         print(f"runs/{run}: {stage} failed: {reason}{where}. The next call tries again.", file=sys.stderr)
+    record_finished(after, runs)
     return 1 if listed.refused or failed else 0
 
 
@@ -73,10 +76,11 @@ def wait() -> int:
     return 0
 
 
-def _failures(work: Work, runs: list[Run], stage: str, attempted: list[str]) -> dict[str, str]:
+def _failures(work: Work, runs: list[Run], stage: str, attempted: list[str], *, not_begun: str) -> dict[str, str]:
     """Which of the runs that were attempted are not done, and why."""
     states = {run.id: work.state(run, stage) for run in runs if run.id in set(attempted)}
-    return {run: state.reason or _NOT_BEGUN for run, state in states.items() if state.status != "done"}
+    stale = {run: f"it is done, and stale: {state.reason}" for run, state in states.items() if state.status == "stale"}
+    return stale | {run: state.reason or not_begun for run, state in states.items() if state.status not in ("done", "stale")}
 
 
 def _wait_for_running(runs: list[Run], stage: str) -> None:

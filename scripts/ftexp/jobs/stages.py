@@ -9,6 +9,7 @@ from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
+from ftexp.ground.own_code import import_own_code
 from ftexp.ground.own_job import own_job
 from ftexp.jobs.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
 from ftexp.state.publishing import publish_checkpoint, replace_dir
@@ -92,9 +93,11 @@ def evaluate(run: Run, scratch: Path) -> None:
 
     Raises:
         StageFailed: If it is not, or one is.
+        CodeEdited: If what was imported for it is not what this process began with.
     """
     from inspect_ai import eval as inspect_eval
 
+    import_own_code()
     places = paths.RunPaths(run.id)
     logs = inspect_eval(
         str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,

@@ -1,6 +1,7 @@
 """What is done, stale, failed or running: manifests, records, locks, versions of the code, and what DVC knows.
 
 `work` says it, in the words of `status_words`, from what `publishing` and `job_record` wrote, `run_lock` and `code_version`.
+`imported_code` is what a process computes with, whatever comes to lie on disk.
 `generated` are files that stamp wrote; `dvc_files` and `garbage` are DVC's.
 
 May import: ground, data, models, design.

@@ -4,14 +4,16 @@ A part is its roots and whatever of ours they import, wherever in a file; only w
 a module that a training comes to import belongs to its version without being entered anywhere.
 """
 
-import ast
-import functools
+from collections.abc import Mapping
 from pathlib import Path
 
-from ftexp.ground.filesystem import identity, is_at_rest, sha256_json
+from ftexp.ground import source_code
+from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 
-_FTEXP = Path(__file__).parents[1]
+_FTEXP = source_code.FTEXP
+# The part that computes a stage's numbers.
+PART_OF = {"train": "training", "eval": "evaluation"}
 # Folders stand for every module in them.
 _ROOTS = {
     "training": ("trainers/torchtune/components", "trainers/torchtune/process.py"),
@@ -30,6 +32,8 @@ LEFT_OUT = {
     "ground/yamlfile.py": "what a config says is hashed itself",
     "ground/paths.py": "a file in another place is not found, and what is found is hashed",
     "ground/gpus.py": "asks the driver which GPUs there are",
+    "ground/own_code.py": "looks whether the code is what it was",
+    "ground/source_code.py": "reads the code for that",
     "ground/own_job.py": "what the site says; device and processes are the machine's",
     "trainers/tracking.py": "Weights & Biases beside train.csv",
     "trainers/torchtune/tracker.py": "Weights & Biases beside train.csv",
@@ -45,7 +49,17 @@ def code_versions(memory: FileHashes | None = None) -> dict[str, str]:
     Args:
         memory: Keeps what was read of each file; parsing them takes 0.2 s.
     """
-    return {part: sha256_json(sorted(_reading(path, memory)[0] for path in modules_of(part, memory)))[:12] for part in _ROOTS}
+    return {part: version_of(digests_of(part, memory)) for part in _ROOTS}
+
+
+def version_of(digests: Mapping[str, str]) -> str:
+    """The version of a part, by the digests of its files."""
+    return sha256_json(sorted(digests.values()))[:12]
+
+
+def digests_of(part: str, memory: FileHashes | None = None) -> dict[str, str]:
+    """The digest of every file whose code a part's version is of, by its name below ftexp/."""
+    return {str(path.relative_to(_FTEXP)): _reading(path, memory)[0] for path in modules_of(part, memory)}
 
 
 def modules_of(part: str, memory: FileHashes | None = None) -> list[Path]:
@@ -67,48 +81,17 @@ def _imported(path: Path, memory: FileHashes | None) -> list[Path]:
     return [file for file in files if file.is_file() and str(file.relative_to(_FTEXP)) not in LEFT_OUT]
 
 
-def _reading(path: Path, memory: FileHashes | None) -> tuple[str, tuple[str, ...]]:
+def _reading(path: Path, memory: FileHashes | None) -> source_code.Reading:
     """A file's digest and what it imports, parsed once as long as the file stays as it is."""
     if memory is not None:
-        digest, *names = memory.remembered(f"code:{path}", path, lambda: _in_words(_once(path))).split(" ")
+        digest, *names = memory.remembered(f"code:{path}", path, lambda: _in_words(source_code.read_source(path))).split(" ")
         return digest, tuple(names)
-    return _once(path)
+    return source_code.read_source(path)
 
 
-def _in_words(reading: tuple[str, tuple[str, ...]]) -> str:
+def _in_words(reading: source_code.Reading) -> str:
     return " ".join([reading[0], *reading[1]])
-
-
-def _once(path: Path) -> tuple[str, tuple[str, ...]]:
-    now = identity(path)
-    return _read_once(path, tuple(now)) if is_at_rest(now) else _read(path)
-
-
-@functools.cache
-def _read_once(path: Path, now: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
-    return _read(path)
-
-
-def _read(path: Path) -> tuple[str, tuple[str, ...]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return sha256_json(_syntax(tree)), tuple(sorted(name for name in names if name.startswith("ftexp.")))
 
 
 def _python_files(path: Path) -> list[Path]:
     return sorted(path.glob("*.py")) if path.is_dir() else [path]
-
-
-def _syntax(tree: ast.Module) -> str:
-    """The syntax tree as text, without comments and docstrings."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = node.body[1:]
-    return ast.unparse(tree)

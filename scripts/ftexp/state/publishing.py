@@ -1,6 +1,5 @@
 """From a finished training or evaluation to a run's files: moved into place, then vouched for by a manifest."""
 
-import importlib.metadata
 import os
 import shutil
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, sha256_file, sha256_json, write_json
+from ftexp.state.imported_code import package_versions
 
-_PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "tokenizers", "inspect-ai")
 _NOT_PUBLISHED = (".pt", ".bin")
 
 
@@ -56,11 +55,14 @@ def replace_dir(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def write_manifest(run: str, stage: str, inputs: dict[str, Any], preflight: str = "") -> None:
+def write_manifest(
+    run: str, stage: str, inputs: dict[str, Any], preflight: str = "", packages: dict[str, str] | None = None
+) -> None:
     """Say that a stage is done: from which inputs, with which outputs, by which packages. Nothing of time or host.
 
     Args:
         preflight: What spoke against the run when the stage began; empty where its preflight was current and green.
+        packages: Versions of those that it computed with; None: those that are installed now.
     """
     places = paths.RunPaths(run)
     folder = places.checkpoint_dir if stage == "train" else places.eval_dir
@@ -68,6 +70,6 @@ def write_manifest(run: str, stage: str, inputs: dict[str, Any], preflight: str 
     write_json(places.manifest(stage), {
         "run": run, "stage": stage, "input_hash": sha256_json(inputs), "inputs": inputs,
         "outputs": {str(path): sha256_file(path) for path in files},
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": packages or package_versions(),
         **({"preflight": preflight} if preflight else {}),
     })

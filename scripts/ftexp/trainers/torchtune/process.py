@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from ftexp.ground.gpus import gpu_ids
+from ftexp.ground.own_code import import_own_code
 from ftexp.trainers.torchtune.recipes import is_distributed
 
 _PRELOADED = (
@@ -35,6 +36,9 @@ def run_recipe(recipe: str, config_path: Path, overrides: list[str], *, processe
     Returns:
         The exit status; negative, the number of the signal that ended it. Of a distributed recipe it is 1, however
         one of its processes ended; the log says how.
+
+    Raises:
+        CodeEdited: If this process has imported other code than its job began with.
     """
     launcher = []
     if is_distributed(recipe):
@@ -44,6 +48,7 @@ def run_recipe(recipe: str, config_path: Path, overrides: list[str], *, processe
     elif not gpu_ids():
         for name in _PRELOADED:
             importlib.import_module(name)
+        import_own_code()
     words = ["tune", "run", *launcher, recipe, "--config", str(config_path), *overrides]
     process = multiprocessing.get_context("fork").Process(target=_tune, args=(words,))
     process.start()

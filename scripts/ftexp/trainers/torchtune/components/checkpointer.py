@@ -15,6 +15,7 @@ from torchtune.modules.peft import get_lora_module_names
 from torchtune.training import FullModelHFCheckpointer, ModelType
 
 from ftexp.ground.cores import take_own_threads
+from ftexp.ground.own_code import import_own_code
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
 from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 from ftexp.trainers.torchtune.process import die_with_launcher
@@ -54,6 +55,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             initial_lora: Arguments of `draw_lora`, for LoRA matrices to be drawn here; None leaves that to the recipe.
         """
         die_with_launcher()  # here, because every process of a recipe builds a checkpointer, and before it trains
+        import_own_code()
         take_own_threads()
         epoch = finished_epochs(Path(output_dir)) - 1 if should_load_recipe_state else -1
         adapter = f"epoch_{epoch}/{TRAINED_ADAPTER_FILE}" if epoch >= 0 else None
