@@ -6,6 +6,7 @@ Command: make cancel [ONLY='<patterns>'] [YES=1] (python scripts/cancel.py)
 
 import sys
 
+from ftexp.design.planning import planned_runs
 from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
@@ -23,10 +24,14 @@ def main(arguments: list[str]) -> int:
     if queue is None:
         raise UserError("site.yaml: backend: is local, and nothing was given to Slurm. Stop `make submit` by Ctrl-C.")
     listed = {} if options.only is None else _runs_by_job()
-    ours = [job for job in queue.own_jobs() if options.only is None or options.picks(_run_of(job, listed))]
+    jobs = queue.own_jobs()
     if not queue.answers:
         raise slurm.NotReached(f"{queue.silence}\nNothing was cancelled. Try again later.")
-    later = [run for runs in deferred.read().values() for run in runs if options.picks(run)]
+    runs = {job.id: "" if options.only is None else _run_of(job, listed) for job in jobs}
+    waiting = [run for names in deferred.read().values() for run in names]
+    options.require_picked(sorted({*(run.id for run in planned_runs()), *runs.values(), *waiting}))
+    ours = [job for job in jobs if options.only is None or options.picks(runs[job.id])]
+    later = [run for run in waiting if options.picks(run)]
     running = sum(job.state in slurm.AT_WORK for job in ours)
     print(f"cancel: {len(ours)} jobs, {running} of them running; {len(later)} left for later", file=sys.stderr)
     if (ours or later) and not confirm("Cancel them?", options):

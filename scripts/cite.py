@@ -1,7 +1,7 @@
 """Prints what the numbers of one run stand on, as YAML: data, model, config, code, packages, seed, jobs, log.
 
 Reads runs/<id>/ and that of its control, data/splits/<name>/split.json, template.json. Writes nothing.
-Command: make cite RUN=<id> (python scripts/cite.py RUN)
+Command: make cite RUN=<id> (python scripts/cite.py <id>)
 """
 
 import subprocess
@@ -11,7 +11,8 @@ from typing import Any
 from ftexp.design.planning import planned_runs
 from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError, run_command, suggestion
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.options import read_run
 from ftexp.ground.yamlfile import dump_yaml
 from ftexp.jobs.backends import work_here
 from ftexp.results.provenance import provenance_of_log, provenance_of_run
@@ -25,10 +26,7 @@ def main(arguments: list[str]) -> int:
     paths.require_experiment()
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     runs = planned_runs()
-    name = arguments[0] if arguments else ""
-    if name not in {run.id for run in runs}:
-        example = "Name one: make cite RUN=<id>. " if not name else ""
-        raise UserError(f"RUN: there is no run '{name}'. {example}{suggestion(name, [run.id for run in runs])}")
+    name = read_run(arguments, [run.id for run in runs], "cite")
     work = work_here()
     control = controls_by_run(runs).get(name)
     states = [facts for facts in collect_states(work, runs) if facts.id in (name, control)]

@@ -2,7 +2,7 @@
 
 Reads runs.csv, runs/*/{run.yaml, eval.py, checkpoint/}, site.yaml, preflight.json, the test splits, the base models.
 Writes runs/<id>/{eval/*.eval, eval.json, eval.job.json, eval.log}, by each run's eval.slurm.
-Command: make eval [ONLY='<patterns>'] [DRY=1] [YES=1] [JOBS=n] (python scripts/evaluate.py, these in the environment)
+Command: make eval [ONLY='<patterns>'] [DRY=1] [YES=1] [FORCE=1] [JOBS=n] (python scripts/evaluate.py, these in the environment)
 """
 
 from ftexp.ground import paths

@@ -1,7 +1,7 @@
 """Merges a run's adapter into its base model, for programs that want whole weights.
 
 Reads runs/<id>/checkpoint/ and the base model. Writes runs/<id>/merged/ (Hugging Face layout; git ignores it).
-Command: make merge RUN=<id> (python scripts/merge.py RUN)
+Command: make merge RUN=<id> (python scripts/merge.py <id>)
 """
 
 import shutil
@@ -12,7 +12,8 @@ from typing import Any
 from ftexp.design.planning import planned_runs
 from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError, run_command, suggestion
+from ftexp.ground.errors import UserError, run_command
+from ftexp.ground.options import read_run
 from ftexp.state.publishing import replace_dir
 from ftexp.state.work import Work
 
@@ -24,9 +25,7 @@ def main(arguments: list[str]) -> int:
     """Merge one run's adapter, in the precision of its training, onto the base as it was trained: quantised where that was."""
     paths.require_experiment()
     runs = {run.id: run for run in planned_runs() if run.kind == "trained"}
-    name = arguments[0] if arguments else ""
-    if name not in runs:
-        raise UserError(f"RUN: there is no trained run '{name}'. {suggestion(name, runs)}")
+    name = read_run(arguments, list(runs), "merge", "trained run")
     state = Work().state(runs[name], "train")
     if state.status != "done":
         raise UserError(f"runs/{name}: its training is {state.status}, so there is nothing to merge. Run `make submit`.")

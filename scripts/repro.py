@@ -1,9 +1,10 @@
 """Reproduces the experiment: `dvc repro` on this machine; on a Slurm cluster, where jobs never call dvc, submit eval wait report.
 
 Reads site.yaml. Writes what those stages write.
-Command: make repro (python scripts/repro.py)
+Command: make repro [YES=1] (python scripts/repro.py)
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ def main(arguments: list[str]) -> int:
     """Run what DVC, or our own work list, finds changed."""
     paths.require_experiment()
     if read_site(paths.SITE_YAML).backend == "slurm":
-        return subprocess.call(["make", "--no-print-directory", "split", "validate", "submit", "eval", "wait", "report"])
+        # Not with the options of the make around this: what it says of its own jobs is not for another.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        stages = ("split", "validate", "submit", "eval", "wait", "report")
+        return subprocess.call(["make", "--no-print-directory", *stages], env=environment)
     return subprocess.call([str(Path(sys.executable).parent / "dvc"), "repro"])
 
 

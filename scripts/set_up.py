@@ -3,10 +3,11 @@
 Reads site.yaml (venv, conda, pip_args, models), requirements.txt, pip's configuration. Writes .venv, models, .git and .dvc where
 they are missing.
 Runs under any Python 3.8 or newer with the standard library only; the environment needs a Python the lock was tested with.
-Command: make setup [VENV=<an existing environment>] (python scripts/set_up.py [folder])
+Command: make setup [VENV=<an existing environment>] [PYTHON=<program>] (python scripts/set_up.py, VENV in the environment)
          python scripts/set_up.py --only-environment LOCK ... makes .venv alone, in the template's own folder.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -18,13 +19,13 @@ LOCK = Path("requirements.txt")
 
 
 def main(arguments):
-    """Set up; the one argument names an existing environment, which otherwise site.yaml may do."""
+    """Set up; VENV names an existing environment, which otherwise site.yaml may do."""
     if arguments[:1] == ["--only-environment"]:
         make_environment(arguments[1:], "")
         return 0
     if not Path("experiment.yaml").is_file() or not Path("site.yaml").is_file():
         stop("experiment.yaml or site.yaml: is missing here. Run this from an experiment's folder.")
-    named = arguments[0] if arguments and arguments[0] else site_value("venv")
+    named = os.environ.get("VENV") or site_value("venv")
     if named:
         link_environment(Path(named).expanduser(), LOCK)
     elif site_value("conda"):

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ftexp.checks.verdicts import grouped
 from ftexp.data.splits import source_paths
-from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, some_of
+from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, planned_runs, some_of
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.events import record_event
 from ftexp.ground.filesystem import identity, read_json, sha256_json, write_json
+from ftexp.ground.options import read_options
 from ftexp.jobs.site import read_site, require_link
 from ftexp.jobs.stamping import generate_files
 from ftexp.life.readme import renew_readme
@@ -24,8 +25,14 @@ from ftexp.state.run_lock import only_one_make
 
 
 def main(arguments: list[str]) -> int:
-    """Stamp what is stale; 1 where a run cannot be stamped, unless `--usable` asks only that some can."""
+    """Stamp what is stale; 1 where a run cannot be stamped, unless `--usable` asks only that some can.
+
+    With `--options` only the options in the environment are looked at, for targets that begin with stages which read none.
+    """
     paths.require_experiment()
+    if arguments == ["--options"]:
+        read_options().require_picked([run.id for run in planned_runs()])
+        return 0
     if _is_fresh():  # asked before the lock, for which a folder that may only be read has no place
         return 0
     with only_one_make("stamp"):

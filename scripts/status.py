@@ -1,7 +1,7 @@
 """Every run and stage with its status, job, time and why; with --wait, comes back when nothing is under way any more.
 
 Reads runs.csv, runs/*/, preflight.json. Writes nothing.
-Command: make status, make wait (python scripts/status.py [--wait])
+Command: make status [ONLY='<patterns>'], make wait [FORCE=1] (python scripts/status.py [--wait], these in the environment)
 """
 
 import sys

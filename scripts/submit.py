@@ -2,7 +2,7 @@
 
 Reads runs.csv, runs/*/{run.yaml, finetune.yaml}, site.yaml, preflight.json, the splits, the base models.
 Writes runs/<id>/{checkpoint/, train.csv, train.json, train.job.json, train.log}, by each run's finetune.slurm.
-Command: make submit [ONLY='<patterns>'] [DRY=1] [YES=1] [JOBS=n] (python scripts/submit.py, these in the environment)
+Command: make submit [ONLY='<patterns>'] [DRY=1] [YES=1] [FORCE=1] [JOBS=n] (python scripts/submit.py, these in the environment)
 """
 
 from ftexp.ground import paths

@@ -2,7 +2,7 @@
 
 Reads TEMPLATE (a folder, gh:owner/name, a git URL), DRY, YES and FORCE in the environment, and the whole experiment.
 Writes scripts/, Makefile, job.slurm.template, requirements.txt, .gitignore, .dvcignore, template.json; upgrade-kept/.
-Command: make upgrade TEMPLATE=gh:lab/ftexp (python scripts/upgrade.py)
+Command: make upgrade TEMPLATE=gh:lab/ftexp [DRY=1] [YES=1] [FORCE=1] (python scripts/upgrade.py)
          An experiment that has no such script yet: .venv/bin/python TEMPLATE/scripts/upgrade.py, in its folder.
 """
 

@@ -5,6 +5,7 @@ tests/requirements.txt. Needs the package index.
 Command: make lock [UPGRADE=<package>]
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,14 +15,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCK = REPOSITORY / "{{cookiecutter.experiment_name}}/requirements.txt"
-# soupsieve, which cookiecutter and inspect-ai stand on, needs 3.11.5.
-PYTHON = "3.11.5"
+# The oldest that the lock is for, which Debian 12 has; one version of each package for this one and all newer ones.
+PYTHON = "3.11.2"
 # What PyPI's torch brings, and its build without CUDA does not need; and what only Windows needs.
 LEFT_OUT = re.compile(r"nvidia-|cuda-|triton$|pywin32$")
 MADE = "Made by `make lock` of ftexp's repository, whose CONTRIBUTING.md says how a pin moves; not edited by hand."
 HEADS = {
     LOCK: f"""\
-# The lock: every package of the environment, installed and tested together with Python 3.11.
+# The lock: every package of the environment, installed and tested together with Python 3.11 (from 3.11.2 on), 3.12 and 3.13.
 # {MADE}
 # torch may be PyPI's, or its build without CUDA, whose hash is the last of its entry. What PyPI's brings (CUDA's libraries,
 # triton) is not here, since the build without CUDA needs none of it: torch names it, by exact versions but for cuda-bindings,
@@ -37,7 +38,7 @@ def resolve(asked: Path, lock: Path, options: list[str]) -> dict[str, str]:
         made = Path(folder) / "lock.txt"
         shutil.copy2(lock, made)
         command = [sys.executable, "-m", "uv", "pip", "compile", str(asked), "--output-file", str(made), "--no-config", "--quiet"]
-        command += ["--universal", "--python-version", PYTHON, "--generate-hashes", "--no-annotate", "--no-header", *options]
+        command += ["--universal", "--python-version", PYTHON, "--fork-strategy", "fewest", "--generate-hashes", "--no-annotate", "--no-header", *options]
         subprocess.run(command, check=True)
         return entries(made.read_text(encoding="utf-8"))
 
@@ -57,9 +58,9 @@ def add_hashes(made: dict[str, str], asked: str) -> None:
                 made[name] = f"{made[name].rstrip()} \\\n    --hash={digest}\n"
 
 
-def main(upgraded: list[str]) -> int:
+def main() -> int:
     """Make both locks; the second leaves out what is in the first."""
-    options = [word for name in upgraded for word in ("--upgrade-package", name)]
+    options = [word for name in os.environ.get("UPGRADE", "").split() for word in ("--upgrade-package", name)]
     first: dict[str, str] = {}
     for lock, head in HEADS.items():
         asked = REPOSITORY / ("requirements.in" if lock == LOCK else "tests/requirements.in")
@@ -72,4 +73,4 @@ def main(upgraded: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

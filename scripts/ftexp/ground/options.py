@@ -1,4 +1,4 @@
-"""What a person says on make's command line: JOBS, ONLY, DRY, YES, FORCE; handed on in the environment, unread by any shell."""
+"""What a person says on make's command line: JOBS, ONLY, DRY, YES, FORCE, RUN; handed on in the environment, read by no shell."""
 
 import fnmatch
 import os
@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 
-from ftexp.ground.errors import UserError
+from ftexp.ground.errors import UserError, one_line, suggestion
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,22 @@ def read_options() -> Options:
         raise UserError("ONLY: is empty. Give patterns of run ids such as ONLY='r16_* base', or leave it out for all runs.")
     is_dry, is_sure, is_forced = (read_flag(name) for name in ("DRY", "YES", "FORCE"))
     return Options(int(jobs) if jobs else None, only, is_dry=is_dry, is_sure=is_sure, is_forced=is_forced)
+
+
+def read_run(arguments: list[str], runs: list[str], verb: str, noun: str = "run") -> str:
+    """The one run that is meant: the argument, or RUN in the environment.
+
+    Args:
+        runs: The ids that may be named.
+        verb, noun: What is to be done with it, and what it has to be, as a message says.
+
+    Raises:
+        UserError: If there is no run of that name.
+    """
+    name = arguments[0] if arguments else os.environ.get("RUN", "")
+    if name not in runs:
+        raise UserError(f"RUN: there is no {noun} '{one_line(name)}'. Name one: make {verb} RUN=<id>. {suggestion(name, runs)}")
+    return name
 
 
 def read_flag(name: str) -> bool:
