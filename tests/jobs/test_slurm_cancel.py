@@ -27,6 +27,10 @@ def test_cancel_ends_this_experiments_jobs_and_no_others(mine: Cluster, monkeypa
     monkeypatch.delenv("ONLY")
     assert cancel_stage.main([]) == 0
     assert mine.calls("scancel") == [[f"100_{task}" for task in tasks] for tasks in (range(3), range(6))]
+    monkeypatch.setenv("ONLY", "lr1e-* r9*")
+    with pytest.raises(UserError, match=r"ONLY: no run's id matches 'r9\*'"):
+        cancel_stage.main([])
+    assert len(mine.calls("scancel")) == 2
     mine.plan("squeue", "fail Unable to contact slurm controller")
     with pytest.raises(slurm.NotReached, match="Nothing was cancelled. Try again later."):
         cancel_stage.main([])
