@@ -38,7 +38,8 @@ def resolve(asked: Path, lock: Path, options: list[str]) -> dict[str, str]:
         made = Path(folder) / "lock.txt"
         shutil.copy2(lock, made)
         command = [sys.executable, "-m", "uv", "pip", "compile", str(asked), "--output-file", str(made), "--no-config", "--quiet"]
-        command += ["--universal", "--python-version", PYTHON, "--fork-strategy", "fewest", "--generate-hashes", "--no-annotate", "--no-header", *options]
+        command += ["--universal", "--python-version", PYTHON, "--fork-strategy", "fewest", "--generate-hashes"]
+        command += ["--no-annotate", "--no-header", *options]
         subprocess.run(command, check=True)
         return entries(made.read_text(encoding="utf-8"))
 
