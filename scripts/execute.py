@@ -11,7 +11,7 @@ import sys
 
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
-from ftexp.ground.own_job import own_job
+from ftexp.ground.own_job import forget_launchers, own_job
 from ftexp.state.code_version import PART_OF
 from ftexp.state.imported_code import ImportedCode
 
@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
     paths.require_experiment()
+    forget_launchers()
     try:
         with ImportedCode.before_imports(stage) as code:
             from ftexp.jobs.dot_env import load_secrets  # these import what a run is computed with

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from ftexp.ground.own_job import own_job
+from ftexp.ground.own_job import environment_of_another_job, forget_launchers, own_job
 
 _TOLD = """\
 import multiprocessing, os, sys, time
@@ -93,7 +93,7 @@ def _wait_until_heard(process: "subprocess.Popen[str]") -> None:
 def test_a_job_that_is_told_to_stop_says_so_once_and_ends_with_its_children(
     told: Any, tmp_path: Path, signals: list[signal.Signals], said: str, code: int
 ) -> None:
-    process, child = told(SLURM_JOB_ID="7")
+    process, child = told(SLURM_JOB_ID="7", FTEXP_SLURM_JOB="7")
     for number in signals:
         process.send_signal(number)
         _wait_until_heard(process)
@@ -111,22 +111,48 @@ def test_outside_a_job_a_signal_does_what_it_always_does(told: Any, tmp_path: Pa
 
 
 def test_after_the_work_a_signal_does_again_what_it_did_before(told: Any, tmp_path: Path) -> None:
-    process, _ = told("end", SLURM_JOB_ID="7")
+    process, _ = told("end", SLURM_JOB_ID="7", FTEXP_SLURM_JOB="7")
     assert process.wait(10) == 0
     assert not (tmp_path / "said").exists()
 
 
+AROUND = {
+    "SLURM_JOB_ID": "9", "SLURM_RESTART_COUNT": "3", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3",
+    "FTEXP_SUBMISSION": "another", "FTEXP_INPUT_HASH": "of another",
+}
 OWN_ID = [
-    ({}, None), ({"SLURM_JOB_ID": "7"}, "7"),
-    ({"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}, "7_3"),
+    ({}, None, 0), ({"SLURM_JOB_ID": "7", "FTEXP_SLURM_JOB": "7"}, "7", 0),
+    ({"SLURM_JOB_ID": "9", "SLURM_RESTART_COUNT": "2", "FTEXP_SLURM_JOB": "9", "FTEXP_TASK": "9 7_3"}, "7_3", 2),
+    # An allocation around a person's call, another job's array in the shell that a job came from, and a job of ours around it.
+    (AROUND, None, 0), (AROUND | {"FTEXP_SLURM_JOB": "9"}, "9", 3),
+    (AROUND | {"FTEXP_SLURM_JOB": "8", "FTEXP_TASK": "8 7_3"}, None, 0),
 ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize(("variables", "job"), OWN_ID)
-def test_a_job_knows_its_id_as_squeue_shows_it(
-    variables: dict[str, str], job: str | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("variables", "job", "restarts"), OWN_ID)
+def test_a_job_knows_its_id_as_squeue_shows_it_and_takes_nothing_of_what_lies_around_it(
+    variables: dict[str, str], job: str | None, restarts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (own_job().id, own_job().restarts) == (job, 0)
+    own = own_job()
+    assert (own.id, own.restarts, own.submission, own.input_hash) == (job, restarts, None, None)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_is_started_from_a_job_does_not_take_it_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"SLURM_CONF": "/etc/slurm.conf", "SLURM_TMPDIR": "/tmp/7", "CUDA_VISIBLE_DEVICES": "1", "FTEXP_LABS": "own"}
+    for name, value in (AROUND | kept | {"FTEXP_SLURM_JOB": "9", "FTEXP_TASK": "9 7_3", "SLURM_CPUS_PER_TASK": "8"}).items():
+        monkeypatch.setenv(name, value)
+    there = {name: value for name, value in environment_of_another_job().items() if name.startswith(("SLURM", "FTEXP", "CUDA"))}
+    assert there.pop("FTEXP_WARM_ENVIRONMENT", "") == os.environ.get("FTEXP_WARM_ENVIRONMENT", "") and there == kept
+
+
+def test_a_launcher_around_a_job_gives_it_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "PET_NNODES")
+    for name in around:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("RANKS", "1")
+    forget_launchers()
+    assert not set(around) & set(os.environ) and os.environ["RANKS"] == "1"

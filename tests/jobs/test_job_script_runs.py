@@ -57,7 +57,8 @@ def test_whatever_the_folder_is_called_a_task_does_its_run_in_it(name: str, tmp_
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (root / "called").read_text() == f"scripts/execute.py\ntrain\n{RUN}\n"
     assert (root / "runs" / RUN / "train.log").read_text() == "said by the payload\n"
-    assert {"FTEXP_SUBMISSION": SUBMISSION, "FTEXP_INPUT_HASH": "beef"}.items() <= seen_by_payload(root).items()
+    own = {"FTEXP_TASK": "99 70_12", "FTEXP_SLURM_JOB": "99"}
+    assert {"FTEXP_SUBMISSION": SUBMISSION, "FTEXP_INPUT_HASH": "beef", **own}.items() <= seen_by_payload(root).items()
     comment = f"scontrol update JobId=70_12 Comment=ftexp:mine:{RUN}:train:beef\n"
     assert (tmp_path / "asked").read_text().startswith(comment)
     assert not list(tmp_path.rglob("owned"))

@@ -27,7 +27,11 @@ _GUARD = """\
 if [ -z "${{SLURM_JOB_ID:-}}" ]; then
   echo {message} >&2
   exit 1
-fi"""
+fi
+export FTEXP_SLURM_JOB="$SLURM_JOB_ID"
+if [ -n "${{SLURM_CPUS_PER_TASK:-}}" ]; then export OMP_NUM_THREADS="$SLURM_CPUS_PER_TASK"; fi"""
+# What lies around a job that is none of Slurm's may be one all the same.
+_NO_SLURM_JOB = "unset FTEXP_SLURM_JOB"
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,9 @@ def _directives(site: Site, asked: Resources) -> list[str]:
 
 
 def _guard(site: Site, facts: ScriptFacts) -> str:
-    """On a cluster nothing is computed on the login node."""
+    """On a cluster nothing is computed on the login node; and whether what Slurm has set is about this job."""
     if site.backend != "slurm":
-        return ""
+        return _NO_SLURM_JOB
     what = f"{facts.path}: is the script of a Slurm job, and this is none. Run: make {_TARGETS[facts.stage]}"
     return _GUARD.format(message=shlex.quote(what))
 

@@ -1,6 +1,5 @@
 """The local backend: runs job scripts with bash, some at a time, each on GPUs of its own where there are several."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from ftexp.ground.cores import runs_on_cpu
 from ftexp.ground.events import record_event
 from ftexp.ground.gpus import gpu_ids
 from ftexp.ground.options import Options
+from ftexp.ground.own_job import environment_of_another_job
 from ftexp.jobs.progress import Progress
 from ftexp.jobs.site import Site
 from ftexp.jobs.slurm.queue import queue_of
@@ -145,4 +145,4 @@ def _start(stage: str, runs: list[str], environment: dict[str, str]) -> subproce
 
 def _environment(gpus: list[str]) -> dict[str, str]:
     """Share out GPUs; cores are shared out by the stage itself, so that `dvc repro` computes with as many threads."""
-    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {})}
+    return {**environment_of_another_job(), **({"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {})}

@@ -21,6 +21,7 @@ exec >>"runs/$run/{stage}.log" 2>&1
 scontrol update "JobId=${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" "Comment=ftexp:{experiment}:$run:{stage}:$input_hash" ||
   echo "Slurm did not take the job's comment; the list of the submission has the same"
 export FTEXP_SUBMISSION={submission} FTEXP_INPUT_HASH="$input_hash"
+export FTEXP_TASK="$SLURM_JOB_ID ${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
 exec bash "runs/$run/{script}"
 """
 
