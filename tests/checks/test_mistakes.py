@@ -67,6 +67,7 @@ def cut_the_weights() -> None:
 def name_a_shard_that_is_not_there() -> None:
     index = {"weight_map": {"model.norm.weight": "model-00002-of-00002.safetensors"}}
     (MODEL / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (MODEL / "model.safetensors").unlink()
 
 
 def edit_the_config() -> None:
@@ -185,7 +186,7 @@ MISTAKES = [
     Mistake("model", "a tokenizer cut short", lambda: (MODEL / "tokenizer.json").write_text('{"version"') and None,
             "models/tiny: has no usable tokenizer ("),
     Mistake("model", "a word for a number", lambda: edit_json("config.json", rope_theta="10k"),
-            "models/tiny/config.json: rope_theta: must be a number above 0, got '10k'. Copy the model again, whole."),
+            "models/tiny/config.json: rope_theta: must be a number above 0, got '10k'. Correct it."),
     Mistake("model", "a limit beyond the model's", constants(max_seq_len=20_000),
             "experiment.yaml: max_seq_len: is 20000, but the model tiny takes 16384. Lower it"),
     Mistake("model", "a vision model", lambda: edit_json("config.json", model_type="mllama"),

@@ -362,7 +362,7 @@ BAD_INPUTS = [
     BadInput("model", "a config.json that is not UTF-8", file("config.json", b"\xff\xfe{"),
              "models/tiny/config.json: not readable as JSON in UTF-8. Copy the model again, whole."),
     BadInput("model", "a config.json without its sizes", file("config.json", '{"model_type": "qwen2"}'),
-             "models/tiny/config.json: vocab_size: must be a number above 0, got None. Copy the model again, whole."),
+             "models/tiny/config.json: vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads,"),
     BadInput("model", "a model that torchtune does not know", lambda: edit_json("config.json", model_type="mamba"),
              "models/tiny/config.json: model_type: is 'mamba', and supported are llama, mistral, qwen2, phi3, gemma,"),
     BadInput("model", "a model_type that is a list", lambda: edit_json("config.json", model_type=["qwen2"]),

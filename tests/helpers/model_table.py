@@ -8,7 +8,7 @@ from ftexp.checks.verdicts import Verdicts
 from ftexp.design.planning import planned_runs
 from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
-from ftexp.models.folder import read_model_config
+from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.families import dimensions, family_of
 from ftexp.trainers.torchtune.shipped_configs import ModelShape, nearest_configs
 
@@ -39,9 +39,9 @@ def checked_row(family: str, kind: str) -> tuple[list[str], Cost]:
     assert not any(verdicts.errors.values()), verdicts.errors
     settings = next(run.settings for run in runs if run.kind == "trained")
     folder = paths.model_dir(settings["model"])
-    shape = read_model_config(folder)
-    assert family_of(shape, folder) == family
-    arguments = ModelShape.of(dimensions(family, shape))
+    of_model = read_model_config(folder)
+    assert family_of(of_model) == family
+    arguments = ModelShape.of(dimensions(family, of_model))
     config = nearest_configs(settings["recipe"], family, arguments, is_quantized=is_quantized(settings))[0]
     [cost] = found.costs.values()
     return [MODELS[family], kind, config.name, "yes", "yes"], cost

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from ftexp.ground.errors import UserError
-from ftexp.ground.filesystem import read_json
 from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
+from ftexp.models.config_json import parse_config, read_model_config
 from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from helpers.tiny_models import make_tiny_model
@@ -18,15 +18,23 @@ GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
     (GQA, {"num_key_value_heads": 2}),
     ({**GQA, "num_key_value_heads": 32}, {"num_key_value_heads": 4}),
     ({**GQA, "num_key_value_heads": 1}, {"num_key_value_heads": 1}),
+    ({**GQA, "num_key_value_heads": None}, {"num_key_value_heads": 4}),
     ({**GQA, "head_dim": 64}, {"num_key_value_heads": 2, "head_dim": 64}),
     ({**GQA, "head_dim": 256}, {"num_key_value_heads": 2, "head_dim": 128}),
-    ({"num_attention_heads": 32, "hidden_size": 2048}, {}),
-    ({**GQA, "layer_types": ["a", "b"] * 9}, {"num_key_value_heads": 2, "layer_types": ["a", "b"]}),
+    ({"num_attention_heads": 32, "hidden_size": 2048}, {"num_key_value_heads": 4}),
+    ({**GQA, "model_type": "qwen2", "layer_types": ["full_attention"] * 30},
+     {"num_key_value_heads": 2, "layer_types": ["full_attention"] * 2}),
+    ({**GQA, "model_type": "gemma"}, {"num_key_value_heads": 2, "head_dim": 128}),  # 256 where a file says nothing
+    ({**GQA, "rope_theta": None, "rope_parameters": {"rope_theta": 1e6}}, {"num_key_value_heads": 2}),
 ])
 def test_a_tiny_shape_is_of_the_real_ones_kind(real: dict[str, Any], tiny: dict[str, Any]) -> None:
-    kept = {"vocab_size": 50_000, "rope_theta": 5e5, "sliding_window": 4096, "intermediate_size": 8192, "num_hidden_layers": 30}
+    kept = {
+        "model_type": "llama", "vocab_size": 50_000, "rope_theta": 5e5, "intermediate_size": 8192, "num_hidden_layers": 30,
+        "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+    }
     small = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
-    assert tiny_shape({**kept, **real}) == {**kept, **small, **tiny}
+    config = parse_config({**kept, **real}, Path("config.json"))
+    assert tiny_shape(config) == {**kept, **real, **small, **tiny}
 
 
 FAMILIES_MADE = ("qwen2", "llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")
@@ -39,8 +47,8 @@ def test_a_tiny_copy_is_of_the_same_family_with_matrices_that_can_be_quantised(f
     for path in source.glob("*.safetensors"):
         path.unlink()
     make_tiny_copy(source, target)
-    real, tiny = (read_json(folder / "config.json") for folder in (source, target))
-    assert family_of(tiny, target) == family_of(real, source)
+    real, tiny = map(read_model_config, (source, target))
+    assert family_of(tiny) == family_of(real)
     sizes = {"num_layers", "num_heads", "num_kv_heads", "embed_dim", "intermediate_dim", "head_dim"}
     before, after = (dimensions(family, shape) for shape in (real, tiny))
     assert {key: value for key, value in before.items() if key not in sizes} == {k: v for k, v in after.items() if k not in sizes}

@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.checks.bare_config import check_file
 from ftexp.trainers.torchtune.checks.config_check import component_family, module_of
 from ftexp.trainers.torchtune.families import dimensions
@@ -68,7 +68,7 @@ def pointed_at(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     kind = config["model"]["_component_"].rpartition(".")[2]
     builder = f"torchtune.models.{generic}.{'lora_' if 'lora_' in kind else ''}{generic}"
     taken = inspect.signature(_get_component_from_path(builder)).parameters
-    shape = dimensions(folder.name, json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    shape = dimensions(folder.name, read_model_config(folder))
     model = {**config["model"], "_component_": builder, **{key: value for key, value in shape.items() if key in taken}}
     if kind.startswith("qlora_"):
         model["quantize_base"] = True

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cookiecutter.main import cookiecutter
 from ftexp.ground.errors import UserError
+from ftexp.models.config_json import parse_config
 from ftexp.trainers.torchtune.families import dimensions, family_of
 from helpers.tiny_models import make_tiny_model
 from warm.environment import warm_environment
@@ -34,33 +35,37 @@ GEMMA = {**LLAMA, "model_type": "gemma", "head_dim": 32, "hidden_act": "gelu", "
     ({**LLAMA, "model_type": "qwen2", "attention_bias": True}, "qwen2"),
 ])
 def test_a_family_is_known_by_its_shape(shape: dict[str, Any], family: str) -> None:
-    assert family_of(shape, FILE) == family
+    assert family_of(parse_config(shape, FILE)) == family
 
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"model_type": "mixtral"}, "model_type: is 'mixtral', and supported are llama, mistral, qwen2, phi3, gemma, gemma2"),
     ({"model_type": "mllama"}, "model_type: 'mllama' is a vision model, and prompts here are text"),
-    ({"hidden_act": "relu"}, "hidden_act: must be silu, which torchtune's builder has, got 'relu'"),
+    ({"hidden_act": "relu"}, "hidden_act: must be silu, as every Llama here, got 'relu'"),
     ({"head_dim": 128}, "head_dim: must be hidden_size / num_attention_heads = 16, got 128"),
-    ({"mlp_bias": True}, "attention_bias and mlp_bias must be false"),
+    ({"mlp_bias": True}, "mlp_bias: must be false, as nothing else is computed here, got true"),
     ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_scaling: torchtune knows only Llama 3.1's"),
-    ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window: torchtune's Qwen2 has no sliding window"),
+    ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window: must be false, as nothing else is computed"),
     ({"model_type": "phi3", "rope_scaling": {"type": "longrope"}}, "rope_scaling: torchtune's phi3 has none"),
-    ({"model_type": "phi3", "partial_rotary_factor": 0.75}, "partial_rotary_factor: must be 1, got 0.75"),
+    ({"model_type": "phi3", "partial_rotary_factor": 0.75}, "partial_rotary_factor: must be 1, as nothing else is"),
     ({"model_type": "mistral", "tie_word_embeddings": True}, "tie_word_embeddings: torchtune's mistral has an output layer"),
-    ({"model_type": "gemma", "hidden_activation": "gelu"}, "hidden_activation: must be gelu_pytorch_tanh"),
-    ({"model_type": "gemma", "tie_word_embeddings": False, "hidden_act": None}, "tie_word_embeddings: torchtune's Gemma"),
+    ({**GEMMA, "hidden_activation": "gelu"}, "hidden_activation: must be gelu_pytorch_tanh, as every Gemma here, got 'gelu'"),
+    ({**GEMMA, "tie_word_embeddings": False}, "tie_word_embeddings: torchtune's Gemma"),
 ])
 def test_what_torchtune_cannot_represent_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
-        family_of({**LLAMA, **changes}, FILE)
+        family_of(parse_config({**LLAMA, **changes}, FILE))
     assert str(refused.value).startswith(f"{FILE}: {message}")
 
 
 def test_a_window_that_torchtune_does_not_know_bounds_the_rows() -> None:
-    mistral = {**LLAMA, "model_type": "mistral", "sliding_window": 1024}
-    assert dimensions("mistral", mistral)["max_seq_len"] == 1024
-    assert dimensions("mistral", {**mistral, "sliding_window": None})["max_seq_len"] == 4096
+    def longest(**said: Any) -> int:
+        mistral = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 9999, **said}
+        return int(dimensions("mistral", parse_config(mistral, FILE))["max_seq_len"])
+
+    assert longest(sliding_window=1024) == 1024
+    assert longest(sliding_window=None) == 9999
+    assert longest() == 4096  # what transformers takes where the file says nothing
 
 
 @pytest.mark.slow

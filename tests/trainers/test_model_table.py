@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import UserError
+from ftexp.models.config_json import parse_config
 from ftexp.trainers.torchtune.checks.support import refusals
-from ftexp.trainers.torchtune.families import family_of
 from helpers.model_table import FAMILIES, WAYS, checked_row
 from helpers.tiny_models import make_experiment
 from helpers.written_tables import promise, tell
@@ -41,7 +41,7 @@ def test_a_config_of_a_distributed_recipe_is_checked(
 @pytest.mark.parametrize("name", REFUSED_MODELS)
 def test_a_model_of_another_kind_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(UserError) as refused:
-        family_of({**REFUSED_MODELS[name], "hidden_size": 64, "num_attention_heads": 4}, Path("config.json"))
+        parse_config({**REFUSED_MODELS[name], "hidden_size": 64, "num_attention_heads": 4}, Path("config.json"))
     tell("models", name, [name, "any", *NONE, str(refused.value).removeprefix("config.json: ")])
 
 

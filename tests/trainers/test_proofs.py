@@ -13,7 +13,7 @@ import torch
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.models.chat import Chat
-from ftexp.models.folder import read_model_config
+from ftexp.models.config_json import read_model_config
 from ftexp.state.publishing import publish_checkpoint
 from ftexp.trainers.torchtune.components.resume import epoch_dirs
 from ftexp.trainers.torchtune.families import FAMILIES as MODEL_FAMILIES
@@ -170,8 +170,8 @@ def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, 
 def test_in_bf16_the_quantized_matrices_are_those_of_training_bit_by_bit(family: str, tmp_path: Path) -> None:
     """The logits in bf16 differ by rounding in what follows, quantised or not: 93 to 95 % of the most likely tokens agree."""
     trained = train_and_load(tmp_path, family, quantize_base=True, dtype="bf16")
-    shape = read_model_config(tmp_path / "models/tiny")
-    evaluated = to_trainer(trained.base.state_dict(), MODEL_FAMILIES[family].model_type, shape)
+    config = read_model_config(tmp_path / "models/tiny")
+    evaluated = to_trainer(trained.base.state_dict(), MODEL_FAMILIES[family].model_type, config)
     matrices = quantized_matrices(trained.model)
     assert len(matrices) == MATRICES
     assert not [name for name, matrix in matrices.items() if not torch.equal(matrix.to(torch.bfloat16), evaluated[name])]

@@ -16,7 +16,7 @@ from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
-from ftexp.models.folder import read_model_config
+from ftexp.models.config_json import read_model_config
 from ftexp.results.table import controls_by_run
 from ftexp.trainers.torchtune import quantized_base
 from ftexp.trainers.torchtune.config import training_config
@@ -151,9 +151,9 @@ def test_all_matrices_of_the_layers_and_no_others_are_quantized(family: str, tmp
     from torchtune.config import instantiate
 
     make_tiny_model(tmp_path / "tiny", family, "llama3", is_wide=True)
-    shape = read_model_config(tmp_path / "tiny")
-    assert family_of(shape, tmp_path) == family
-    arguments = dimensions(family, shape)
+    config = read_model_config(tmp_path / "tiny")
+    assert family_of(config) == family
+    arguments = dimensions(family, config)
     lora = {"lora_attn_modules": ["q_proj"], "apply_lora_to_mlp": False, "lora_rank": 2, "lora_alpha": 4}
     component = f"{FAMILIES[family].quantized_builders}.{family}.lora_{family}"
     model = instantiate(OmegaConf.create({"_component_": component, **arguments, **lora, "quantize_base": True}))

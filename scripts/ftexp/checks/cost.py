@@ -12,7 +12,7 @@ from ftexp.design.run import Run
 from ftexp.design.runs import rows_of_size
 from ftexp.design.settings import DTYPES, is_quantized
 from ftexp.jobs.site import Site
-from ftexp.models.folder import model_parameters
+from ftexp.models.config_json import model_parameters
 from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.interface import Sizes
 

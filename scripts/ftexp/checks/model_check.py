@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from ftexp.models.chat import Chat
-from ftexp.models.folder import read_model_config, read_model_json
+from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.folder import read_model_json
 
 # Texts that stand for one token in the templates of chat models.
 _MARK = re.compile(r"<\|[^|<>{}'\"\s]+\|>|<(?:start|end)_of_turn>")
@@ -19,35 +19,35 @@ def check_model_folder(folder: Path, chat: Chat) -> tuple[list[str], list[str]]:
     Args:
         chat: Its tokenizer and template, loaded.
     """
-    shape = read_model_config(folder)
-    errors = [*_check_vocabulary(folder, shape, chat), *_check_begin(folder, shape, chat), *_check_ends(folder, chat)]
-    return errors, [*_check_share(folder, shape, chat), *_check_marks(folder, chat)]
+    config = read_model_config(folder)
+    errors = [*_check_vocabulary(config, chat), *_check_begin(config, chat), *_check_ends(folder, chat)]
+    return errors, [*_check_share(config, chat), *_check_marks(folder, chat)]
 
 
-def _check_vocabulary(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+def _check_vocabulary(config: ModelConfig, chat: Chat) -> list[str]:
     """Every token has a row in the embedding."""
     last = max(chat.tokenizer.get_vocab().values())
-    if last < shape["vocab_size"]:
+    if last < config.vocab_size:
         return []
-    what = f"is {shape['vocab_size']}, but the tokenizer has tokens up to number {last}, so they do not belong together"
-    return [f"{folder}/config.json: vocab_size: {what}. Copy the model again, whole"]
+    what = f"is {config.vocab_size}, but the tokenizer has tokens up to number {last}, so they do not belong together"
+    return [f"{config.file}: vocab_size: {what}. Copy the model again, whole"]
 
 
-def _check_share(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+def _check_share(config: ModelConfig, chat: Chat) -> list[str]:
     count = len(chat.tokenizer.get_vocab())
-    if count >= _LEAST_SHARE * shape["vocab_size"]:
+    if count >= _LEAST_SHARE * config.vocab_size:
         return []
-    what = f"is {shape['vocab_size']}, but the tokenizer has {count} tokens only"
-    return [f"{folder}/config.json: vocab_size: {what}. Make sure that the tokenizer files are this model's"]
+    what = f"is {config.vocab_size}, but the tokenizer has {count} tokens only"
+    return [f"{config.file}: vocab_size: {what}. Make sure that the tokenizer files are this model's"]
 
 
-def _check_begin(folder: Path, shape: dict[str, Any], chat: Chat) -> list[str]:
+def _check_begin(config: ModelConfig, chat: Chat) -> list[str]:
     """The token that begins a text is one and the same in config.json and in the tokenizer."""
-    named, own = shape.get("bos_token_id"), chat.tokenizer.bos_token_id
+    named, own = config.bos, chat.tokenizer.bos_token_id
     if named is None or own is None or named == own:
         return []
     what = f"is {named}, but the tokenizer begins a text with token {own} ({chat.tokenizer.bos_token!r})"
-    return [f"{folder}/config.json: bos_token_id: {what}. Take both files from one model"]
+    return [f"{config.file}: bos_token_id: {what}. Take both files from one model"]
 
 
 def _check_ends(folder: Path, chat: Chat) -> list[str]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from ftexp.evaluation.sampling import DrawnToken, Sampling
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.errors import UserError
 from ftexp.ground.own_job import own_job
 from ftexp.models.chat import Chat
+from ftexp.models.loading import load_transformers_model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -57,9 +58,7 @@ def load_model(
     is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
     weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
     # Any: a PeftModel passes everything on to the model inside it, which its type does not say.
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        weights_dir, dtype=DTYPES[dtype], local_files_only=True, **_attention(weights_dir)
-    )
+    model: Any = load_transformers_model(weights_dir, DTYPES[dtype])
     if quantize_base:
         from ftexp.trainers.choice import quantizing_trainer
 
@@ -72,12 +71,6 @@ def load_model(
     model.to(device)
     model.eval()
     return cast(PreTrainedModel, model)
-
-
-def _attention(weights_dir: Path) -> dict[str, str]:
-    """Gemma 2 caps its attention, which the default implementation of transformers 4.57 leaves out."""
-    config = AutoConfig.from_pretrained(weights_dir, local_files_only=True)
-    return {"attn_implementation": "eager"} if getattr(config, "attn_logit_softcapping", None) else {}
 
 
 def generate(

@@ -10,7 +10,7 @@ from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import dump_yaml
 from ftexp.jobs.job_script import ScriptFacts, check_template, job_script
 from ftexp.jobs.site import Site
-from ftexp.models.folder import model_parameters
+from ftexp.models.config_json import model_parameters
 from ftexp.state.code_version import code_versions
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
 from ftexp.trainers.choice import trainer_of

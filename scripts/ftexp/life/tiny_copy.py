@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.ground.filesystem import write_json
-from ftexp.models.folder import read_model_config, small_files
+from ftexp.models.config_json import ModelConfig, parse_config, read_model_config
+from ftexp.models.folder import small_files
+from ftexp.models.loading import transformers_config
 from ftexp.trainers.choice import trainer_of
 
-Shape = dict[str, Any]
 # Every matrix then has a multiple of 16,384 elements, as NF4 quantisation needs (torchao 0.15: blocks of 64, in groups of 256).
 WIDTH, LAYERS, HEADS = 256, 2, 4
 _SEED = 0
@@ -23,45 +24,42 @@ def make_tiny_copy(source: Path, target: Path) -> None:
     Raises:
         UserError: If the folder has no readable config.json, or it is of a model that torchtune's builders cannot represent.
     """
-    shape = read_model_config(source)
-    trainer_of({}).check_family(shape, source / "config.json")
-    tiny = tiny_shape(shape)
+    config = read_model_config(source)
+    trainer_of({}).check_family(config)
+    tiny = tiny_shape(config)
     target.mkdir(parents=True)
-    _write_weights(tiny, target)
+    _write_weights(parse_config(tiny, target / "config.json"), target)
     write_json(target / "config.json", tiny)
     for path in small_files(source):
         if path.name != "config.json" and not path.name.endswith(".index.json"):
             shutil.copyfile(path, target / path.name)
 
 
-def tiny_shape(shape: Shape) -> Shape:
+def tiny_shape(config: ModelConfig) -> dict[str, Any]:
     """The config.json of a model of the same kind, small: what is equal in the real one stays equal, what is fewer fewer.
 
     Vocabulary, special tokens, RoPE, window, caps, activation and precision stay as they are.
     """
-    heads = shape["num_attention_heads"]
-    kv_heads = shape.get("num_key_value_heads") or heads
-    tiny = {**shape, "hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
-    if kv_heads != heads:
-        tiny["num_key_value_heads"] = 1 if kv_heads == 1 else HEADS // 2
-    elif "num_key_value_heads" in shape:
-        tiny["num_key_value_heads"] = HEADS
-    if shape.get("head_dim"):
-        has_usual_heads = shape["head_dim"] * heads == shape["hidden_size"]
-        tiny["head_dim"] = WIDTH // HEADS * (1 if has_usual_heads else 2)
-    if shape.get("layer_types"):
-        tiny["layer_types"] = shape["layer_types"][:LAYERS]
+    groups = config.heads // config.key_value_heads
+    sizes = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
+    sizes["num_key_value_heads"] = HEADS if groups == 1 else 1 if config.key_value_heads == 1 else HEADS // 2
+    has_usual_heads = config.head_dim * config.heads == config.hidden_size
+    if "head_dim" in config.content or not has_usual_heads:
+        sizes["head_dim"] = WIDTH // HEADS * (1 if has_usual_heads else 2)
+    tiny = {**config.content, **sizes}
+    if tiny.get("layer_types"):
+        tiny["layer_types"] = tiny["layer_types"][:LAYERS]
     return tiny
 
 
-def _write_weights(shape: Shape, folder: Path) -> None:
+def _write_weights(config: ModelConfig, folder: Path) -> None:
     """Random weights of this shape in safetensors, the same at every call."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    config: Any = AutoConfig.for_model(**shape)
+    made = transformers_config(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(made)
     model.save_pretrained(folder, max_shard_size="100GB")
     (folder / "generation_config.json").unlink(missing_ok=True)  # the real one's counts, or that it has none

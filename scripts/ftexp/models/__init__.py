@@ -1,6 +1,7 @@
 """What the folder of a base model says, and the tokens of a prompt and its answer, in training and in evaluation.
 
-`folder` reads config.json and names the weights, `chat` makes the tokens.
+`folder` names the files, `config_json` reads config.json (which keys there are: `known_keys`; their types: `typed_keys`; RoPE:
+`rope`), `loading` makes the library's model of both, `chat` the tokens.
 
 May import: ground, data.
 Must not import: a trainer; how a trainer names a model's parts is told in that trainer's room.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ftexp.design.run import Run
+from ftexp.models.config_json import ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -73,8 +74,8 @@ class Trainer(Protocol):
     def check_models(self, configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
         """Per run its model and the files of its base; what is alike is looked at once."""
 
-    def check_family(self, shape: dict[str, Any], file: Path) -> None:
-        """That a model whose config.json is `shape` can be trained."""
+    def check_family(self, config: ModelConfig) -> None:
+        """That a model of this config.json can be trained."""
 
     def training_rows(self, run: Run) -> Iterator[TrainingRow]:
         """The rows of a run as its config's own data set makes them, in its order."""

@@ -15,7 +15,7 @@ from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.jobs.slurm.submission import Batch, Task, describe, make_batches, send
 from ftexp.jobs.work_list import WorkList, announce, work_list
-from ftexp.models.folder import model_parameters
+from ftexp.models.config_json import model_parameters
 from ftexp.state.status_words import UNDER_WAY
 from ftexp.state.work import Missing, Work
 

@@ -16,7 +16,8 @@ from ftexp.design.run import Run
 from ftexp.design.settings import SETTINGS, Setting, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
-from ftexp.models.folder import read_model_config, weight_files
+from ftexp.models.config_json import read_model_config
+from ftexp.models.folder import weight_files
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from ftexp.trainers.torchtune.quantization import check_quantized
 from ftexp.trainers.torchtune.recipes import is_lora
@@ -64,9 +65,9 @@ def training_config(run: Run) -> dict[str, Any]:
     """
     settings = run.settings
     model_dir = paths.model_dir(settings["model"])
-    shape = read_model_config(model_dir)
-    family = family_of(shape, model_dir / "config.json")
-    arguments = dimensions(family, shape)
+    of_model = read_model_config(model_dir)
+    family = family_of(of_model)
+    arguments = dimensions(family, of_model)
     shipped = nearest_configs(settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings))
     config = copy.deepcopy(read_as_torchtune(shipped[0].path))
     ours = {

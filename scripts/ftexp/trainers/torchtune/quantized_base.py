@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 from torchao.dtypes.nf4tensor import to_nf4
 
-from ftexp.models.folder import read_model_config, weight_files
+from ftexp.models.config_json import read_model_config
+from ftexp.models.folder import weight_files
 from ftexp.trainers.torchtune.families import FAMILIES, family_of
 from ftexp.trainers.torchtune.weight_layout import to_hugging_face, to_trainer
 
@@ -29,12 +30,12 @@ def quantize_matrices(model: torch.nn.Module, base_dir: Path, dtype: torch.dtype
         dtype: Precision of training and evaluation.
         device: Where to compute; training's rounding is that of its device.
     """
-    shape = read_model_config(base_dir)
-    model_type = FAMILIES[family_of(shape, base_dir / "config.json")].model_type
+    config = read_model_config(base_dir)
+    model_type = FAMILIES[family_of(config)].model_type
     for names in _matrices_by_layer(base_dir).values():
         given = {name: _read(path, name).to(device) for name, path in names.items()}
-        quantized = {name: _quantized(matrix, dtype) for name, matrix in to_trainer(given, model_type, shape).items()}
-        for name, matrix in to_hugging_face(quantized, model_type, shape).items():
+        quantized = {name: _quantized(matrix, dtype) for name, matrix in to_trainer(given, model_type, config).items()}
+        for name, matrix in to_hugging_face(quantized, model_type, config).items():
             model.get_parameter(name).copy_(matrix)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.models.folder import read_model_config
+from ftexp.models.config_json import ModelConfig, read_model_config
 from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import share_of_batch, training_config
@@ -66,13 +66,13 @@ def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
     return run_check.check_models(configs)
 
 
-def check_family(shape: dict[str, Any], file: Path) -> None:
+def check_family(config: ModelConfig) -> None:
     """That torchtune's builders can represent a model.
 
     Raises:
         UserError: If they cannot.
     """
-    family_of(shape, file)
+    family_of(config)
 
 
 def training_rows(run: Run) -> Iterator[TrainingRow]:
@@ -97,8 +97,8 @@ def longest_row(config: Config) -> int:
 
 def longest_text(model_dir: Path) -> int:
     """Most tokens that a base model takes."""
-    shape = read_model_config(model_dir)
-    return longest_text_of(family_of(shape, model_dir / "config.json"), shape)
+    of_model = read_model_config(model_dir)
+    return longest_text_of(family_of(of_model), of_model)
 
 
 def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:

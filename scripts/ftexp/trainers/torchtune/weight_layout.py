@@ -6,6 +6,8 @@ The trainer's q and k have their rows in another order, for RoPE (Qwen2's have n
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ftexp.models.config_json import ModelConfig
+
 if TYPE_CHECKING:
     import torch
 
@@ -13,27 +15,27 @@ if TYPE_CHECKING:
     Conversion = Callable[..., Weights]
 
 _PHI3 = ("PHI3_MINI", "PHI4")
+# Two tensors that are one where the output layer is the embedding; some savers write both all the same.
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
-def to_trainer(weights: "Weights", model_type: str, shape: dict[str, Any]) -> "Weights":
+def to_trainer(weights: "Weights", model_type: str, config: ModelConfig) -> "Weights":
     """Hugging Face's names and tensors as the trainer's.
 
     Args:
         weights: All of a model's, or some; all parts of a fused matrix come from one.
         model_type: What torchtune's checkpointer calls them.
-        shape: The model's config.json.
+        config: The model's config.json.
     """
     convert = _conversions(model_type)[0]
-    arguments = _arguments(model_type, shape)
-    if model_type == "QWEN2":
-        arguments["tie_word_embeddings"] = shape.get("tie_word_embeddings", False)
-    return dict(convert(weights, **arguments))
+    kept = {name: value for name, value in weights.items() if not (config.is_tied and name == HEAD)}
+    return dict(convert(kept, **_arguments(model_type, config)))
 
 
-def to_hugging_face(weights: "Weights", model_type: str, shape: dict[str, Any]) -> "Weights":
+def to_hugging_face(weights: "Weights", model_type: str, config: ModelConfig) -> "Weights":
     """The reverse; all parts of a fused matrix must be there."""
     convert = _conversions(model_type)[1]
-    return dict(convert(weights, **({} if model_type in _PHI3 else _arguments(model_type, shape))))
+    return dict(convert(weights, **({} if model_type in _PHI3 else _arguments(model_type, config))))
 
 
 def _conversions(model_type: str) -> "tuple[Conversion, Conversion]":
@@ -54,7 +56,6 @@ def _conversions(model_type: str) -> "tuple[Conversion, Conversion]":
     return hf_to_tune, tune_to_hf
 
 
-def _arguments(model_type: str, shape: dict[str, Any]) -> dict[str, Any]:
-    heads = shape["num_attention_heads"]
-    arguments = {"num_heads": heads, "num_kv_heads": shape.get("num_key_value_heads", heads), "dim": shape["hidden_size"]}
-    return arguments if model_type in ("QWEN2", *_PHI3) else {**arguments, "head_dim": shape.get("head_dim")}
+def _arguments(model_type: str, config: ModelConfig) -> dict[str, Any]:
+    arguments = {"num_heads": config.heads, "num_kv_heads": config.key_value_heads, "dim": config.hidden_size}
+    return arguments if model_type in ("QWEN2", *_PHI3) else {**arguments, "head_dim": config.head_dim}

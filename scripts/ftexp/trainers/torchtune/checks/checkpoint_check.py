@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftexp.models.folder import read_model_config
+from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.weight_layout import to_trainer
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from torchtune.training import FullModelHFCheckpointer, ModelType
 
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.own_code import import_own_code
+from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
 from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 from ftexp.trainers.torchtune.process import die_with_launcher
@@ -63,6 +64,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             checkpoint_dir=checkpoint_dir, checkpoint_files=checkpoint_files, model_type=model_type, output_dir=output_dir,
             recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
         )
+        self._model = read_model_config(Path(checkpoint_dir))
+        self._config = self._model.for_transformers()  # what the stock conversions take as the file says, a null and all
         self._initial_lora = None if should_load_recipe_state else initial_lora
 
     def load_checkpoint(self) -> dict[str, Any]:

@@ -1,0 +1,171 @@
+"""Every key of config.json that is known, and what transformers 4.57's configuration classes take where a file leaves one out.
+
+A key is read (`config_json`, `rope`), or must have the one value that changes nothing (FIXED), or changes nothing whatever it
+says (HARMLESS). A file with any other key is refused: it may shape the model. Tests compare this with the library's classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftexp.ground.errors import Findings
+
+SILU, GELU = "silu", "gelu_pytorch_tanh"
+AS_HEADS = None  # as many key-value heads as heads, or heads as wide as they fit into hidden_size
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model_type: what the library's class has where a file has no such key.
+
+    Attributes:
+        name: What the library's classes are called by: `<name>Config`, `<name>ForCausalLM`.
+        key_value_heads: AS_HEADS or a number.
+        has_null_heads: Whether a null of these two means AS_HEADS.
+        head_dim: AS_HEADS or a number.
+        is_tied: Whether the output layer is the embedding.
+        activation: The one that every model of this kind computes with.
+        has_window: Whether the class reads sliding_window.
+        window: Tokens that a position sees; None: all.
+        is_alternating: Whether every other layer sees all tokens.
+        more: Keys that only this kind has and that change nothing.
+    """
+
+    name: str
+    key_value_heads: int | None = AS_HEADS
+    has_null_heads: bool = True
+    head_dim: int | None = AS_HEADS
+    is_tied: bool = False
+    activation: str = SILU
+    has_window: bool = False
+    window: int | None = None
+    is_alternating: bool = False
+    more: frozenset[str] = frozenset()
+
+
+KINDS: Mapping[str, Kind] = {
+    "llama": Kind("Llama", more=frozenset({"pretraining_tp"})),
+    "mistral": Kind("Mistral", key_value_heads=8, has_window=True, window=4096),
+    "qwen2": Kind("Qwen2", key_value_heads=32, more=frozenset({"sliding_window", "attention_bias"})),
+    "phi3": Kind("Phi3", has_window=True, more=frozenset({"original_max_position_embeddings"})),
+    "gemma": Kind("Gemma", key_value_heads=16, has_null_heads=False, head_dim=256, is_tied=True, activation=GELU),
+    "gemma2": Kind(
+        "Gemma2", key_value_heads=4, has_null_heads=False, head_dim=256, is_tied=True, activation=GELU, has_window=True,
+        window=4096, is_alternating=True,
+    ),
+}
+# Gemma 2's own, with what its class has.
+GEMMA2_NUMBERS: Mapping[str, float] = {
+    "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+}
+SIZES = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
+)
+ROPE = ("rope_theta", "rope_scaling", "rope_parameters")
+READ = frozenset({
+    "model_type", *SIZES, "rms_norm_eps", "num_key_value_heads", "head_dim", "tie_word_embeddings", "hidden_act",
+    "hidden_activation", "layer_types", "dtype", "torch_dtype", "architectures", "auto_map", "bos_token_id", "eos_token_id",
+    "pad_token_id", *ROPE,
+})
+# What says that the weights are no plain numbers any more.
+QUANTIZED = ("quantization_config", "quantization", "compression_config")
+PLAIN = "Take the model's own weights in bf16, fp16 or fp32; `quantize_base: true` quantises those for a training."
+# The library's own classes, for which some models bring code of the same name.
+_CLASSES = ("Config", "Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification")
+# Read by a library's class, by a newer one, or by a model's own code; only these values leave the model as it is.
+FIXED: Mapping[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("attention_dropout", "resid_pdrop", "embd_pdrop"), (0, None)),
+    **dict.fromkeys(("attention_bias", "mlp_bias", "use_sliding_window", "rope_interleaved", "use_mrope"), (False, None)),
+    **dict.fromkeys(("use_bidirectional_attention", "is_encoder_decoder", "add_cross_attention"), (False, None)),
+    **dict.fromkeys(("tie_encoder_decoder", "torchscript", "use_qk_norm"), (False, None)),
+    **dict.fromkeys(("sliding_window", "cross_attention_hidden_size", *QUANTIZED), (None,)),
+    "partial_rotary_factor": (1, None), "is_causal": (True, None), "pruned_heads": ({}, None), "per_layer_config": ({}, None),
+    "chunk_size_feed_forward": (0, None),
+}
+_OF_THE_FILE = (
+    "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "transformers.js_config", "is_llama_config",
+    "unsloth_version", "unsloth_fixed", "max_sequence_length", "model_max_length",
+)
+_OF_ITS_USE = (
+    "use_cache", "initializer_range", "gradient_checkpointing", "neftune_noise_alpha", "is_decoder", "output_hidden_states",
+    "output_attentions", "return_dict", "use_bfloat16", "tf_legacy_loss", "attn_implementation", "_attn_implementation",
+    "_attn_implementation_autoset", "_attn_implementation_internal", "_experts_implementation_internal",
+    "_flash_attn_2_enabled", "tie_last_hidden_states", "max_window_layers",
+)
+_OF_OTHER_TASKS = (
+    "finetuning_task", "id2label", "label2id", "num_labels", "task_specific_params", "problem_type", "tokenizer_class", "prefix",
+    "sep_token_id", "decoder_start_token_id",
+)
+# How to generate: an evaluation says all of it itself.
+_OF_GENERATION = (
+    "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature",
+    "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+    "bad_words_ids", "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
+    "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
+    "begin_suppress_tokens", "cache_implementation",
+)
+HARMLESS = frozenset({*_OF_THE_FILE, *_OF_ITS_USE, *_OF_OTHER_TASKS, *_OF_GENERATION})
+
+
+def known_keys(model_type: str) -> frozenset[str]:
+    """Every key that a config.json of this model_type may have."""
+    own = GEMMA2_NUMBERS if model_type == "gemma2" else ()
+    return READ | HARMLESS | frozenset(FIXED) | KINDS[model_type].more | frozenset(own)
+
+
+def check_known(content: Mapping[str, Any], model_type: str, found: Findings) -> None:
+    """No key is unknown, none changes the model unread, and the class and the weights are the library's plain ones.
+
+    Args:
+        content: config.json.
+        found: Gets what is wrong.
+    """
+    _check_quantized(content, found)
+    _check_code(content, KINDS[model_type], found)
+    _check_fixed(content, KINDS[model_type], found)
+    for key in [key for key in content if key not in known_keys(model_type)]:
+        what = f"is not known here, so that it may shape the model unread, got {_json(content[key])}"
+        found.add(key, what, "If it does not, take it out of a copy of the file; else choose another model.")
+
+
+def _check_quantized(content: Mapping[str, Any], found: Findings) -> None:
+    """Weights that somebody quantised: training goes on from plain ones."""
+    for key in QUANTIZED:
+        said = content.get(key)
+        if said is not None:
+            inner = said if isinstance(said, dict) else {}
+            names = [f"{name} {inner[name]}" for name in ("quant_method", "bits") if inner.get(name)]
+            how = f" ({', '.join(names)})" if names else ""
+            found.add(key, f"says that the weights are quantised already{how}, and a training here starts from plain ones", PLAIN)
+
+
+def _check_code(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+    """The class is the library's, and one that answers in text."""
+    classes, wanted = content.get("architectures"), f"{kind.name}ForCausalLM"
+    names = classes if isinstance(classes, list) else [classes]
+    if classes is not None and wanted.lower() not in [str(name).lower() for name in names]:
+        what = f"must name {wanted}, the model that continues a text, got {classes!r}"
+        found.add("architectures", what, "Choose such a model.")
+    code = content.get("auto_map")
+    ours = [f"{kind.name}{end}" for end in _CLASSES]
+    for role, where in (code.items() if isinstance(code, dict) else [] if code is None else [("", code)]):
+        if not isinstance(where, str) or where.rpartition(".")[2] not in ours:
+            what = f"names code of the model's own, which is not run here, so that the library's {kind.name} would take its place"
+            found.add(f"auto_map.{role}".rstrip("."), f"{what}, got {where!r}", "Choose a model without.")
+
+
+def _check_fixed(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+    """No key has a value with which the model is another than what is built."""
+    read_here = {*kind.more, *QUANTIZED, *(["sliding_window"] if kind.has_window else [])}
+    for key in [key for key in content if key in FIXED and key not in read_here]:
+        if not any(_is_same(content[key], allowed) for allowed in FIXED[key]):
+            what = f"must be {_json(FIXED[key][0])}, as nothing else is computed here, got {_json(content[key])}"
+            found.add(key, what, "Choose another model.")
+
+
+def _is_same(value: Any, allowed: Any) -> bool:
+    return isinstance(value, bool) == isinstance(allowed, bool) and bool(value == allowed)
+
+
+def _json(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)

@@ -1,0 +1,128 @@
+"""Values of config.json by their types, with what transformers takes for a key that is absent or null; or a message."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ftexp.ground.errors import Findings
+from ftexp.models.known_keys import GELU, GEMMA2_NUMBERS, SILU, Kind
+from ftexp.models.rope import is_number
+
+CURE = "Take config.json from where the model is published."
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+FULL, SLIDING = "full_attention", "sliding_attention"
+# Larger numbers are no model's, and would be built for hours before anything is compared.
+_MOST_LAYERS, _MOST = 1000, 2**31 - 1
+_SAME = {SILU: {"silu", "swish"}, GELU: {GELU}}
+
+
+class TypedKeys:
+    """The keys of one config.json; what is wrong goes to `found`, and some value of the type takes its place."""
+
+    def __init__(self, content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+        self._content = content
+        self._kind = kind
+        self._found = found
+
+    def whole(self, key: str) -> int:
+        """A size."""
+        value, most = self._content.get(key), _MOST_LAYERS if key == "num_hidden_layers" else _MOST
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most:
+            return value
+        return int(self._wrong(key, f"must be a whole number from 1 to {most}", 1))
+
+    def number(self, key: str) -> float:
+        """A number above 0."""
+        value: float = self._content.get(key, 0)
+        return value if is_number(value) else float(self._wrong(key, "must be a number above 0", 1.0))
+
+    def heads(self, key: str, absent: int | None, derived: int) -> int:
+        """A number that follows from others where the file does not give it.
+
+        Args:
+            absent: What the class takes where there is no such key; None: `derived`.
+        """
+        if self._content.get(key) is not None:
+            return self.whole(key)
+        if key in self._content and not self._kind.has_null_heads:
+            return int(self._wrong(key, "must be a whole number", 1))
+        return derived if key in self._content or absent is None else absent
+
+    def window(self) -> int | None:
+        """Tokens that a windowed layer sees, or None."""
+        key = "sliding_window"
+        if not self._kind.has_window or key not in self._content:
+            return self._kind.window
+        is_none = self._content[key] is None and not self._kind.is_alternating
+        return None if is_none else self.whole(key)
+
+    def is_tied(self) -> bool:
+        """Whether the output layer is the embedding."""
+        value = self._content.get("tie_word_embeddings", self._kind.is_tied)
+        return value if isinstance(value, bool) else bool(self._wrong("tie_word_embeddings", "must be true or false", False))
+
+    def dtype(self) -> str | None:
+        """Precision of the files."""
+        said = {key: self._content[key] for key in ("dtype", "torch_dtype") if self._content.get(key) is not None}
+        for key, value in said.items():
+            if value not in DTYPES:
+                self._wrong(key, f"must be one of {', '.join(DTYPES)}, the precisions of plain weights", None)
+        if len(said) == 2 and said["dtype"] != said["torch_dtype"]:
+            what = f"dtype is {said['dtype']} and torch_dtype, the same key of older files, is {said['torch_dtype']}"
+            self._found.add("dtype", what, "Keep the right one.")
+        return next(iter(said.values()), None)
+
+    def token(self, key: str, below: int | None = None) -> int | None:
+        """The number of a token, or None where there is none below `below`; -1 has been written for none."""
+        value = self._content.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            self._wrong(key, "must be a token's number or null", None)
+            return None
+        return value if value is not None and 0 <= value < (below or _MOST) else None
+
+    def gemma2(self) -> dict[str, float | None]:
+        """Gemma 2's scale of attention and its caps, of which null is none."""
+        said: dict[str, float | None] = {}
+        for key, absent in GEMMA2_NUMBERS.items():
+            is_none = key.endswith("capping") and key in self._content and self._content[key] is None
+            said[key] = None if is_none else self.number(key) if key in self._content else absent
+        return said
+
+    def check_layers(self, count: int, window: int | None) -> None:
+        """All layers see alike, or by turns a window and all."""
+        found = self._content.get("layer_types")
+        allowed = [[FULL] * count, [SLIDING] * count if window else [FULL] * count]
+        if self._kind.is_alternating:
+            allowed = [[FULL if layer % 2 else SLIDING for layer in range(count)]]
+        if found is not None and found not in allowed:
+            what = f"a {self._kind.name} of {count} layers has {_runs(allowed[0])} here, got {_runs(found)}"
+            self._found.add("layer_types", what, "Choose another model.")
+
+    def check_activation(self) -> None:
+        """The activation of every model of the kind, under either name; the `gelu` of the first Gemmas was meant so."""
+        wanted, read = self._kind.activation, "hidden_activation" if self._kind.is_alternating else "hidden_act"
+        said = {key: self._content[key] for key in ("hidden_act", "hidden_activation") if self._content.get(key) is not None}
+        for key, value in said.items():
+            is_of_first_gemma = wanted == GELU and key == "hidden_act" and value == "gelu"
+            if not is_of_first_gemma and value not in sorted(_SAME[wanted]):
+                self._wrong(key, f"must be {wanted}, as every {self._kind.name} here", None)
+        if not said and read in self._content:
+            self._wrong(read, f"must be {wanted}, as every {self._kind.name} here", None)
+
+    def _wrong(self, key: str, what: str, instead: Any) -> Any:
+        said = repr(self._content[key]) if self._content.get(key) is not None else "null" if key in self._content else "nothing"
+        self._found.add(key, f"{what}, got {said}", CURE)
+        return instead
+
+
+def token_ids(value: Any, key: str, found: Findings) -> tuple[int, ...]:
+    """The ids of a key that holds one, a list of them, or null."""
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one <= _MOST for one in ids):
+        found.add(key, f"must be a token's number, a list of them or null, got {value!r}", "Correct it.")
+        return ()
+    return tuple(ids)
+
+
+def _runs(layers: Any) -> str:
+    """A list of layers as a message shows it."""
+    return ", ".join(map(str, layers[:2])) + (", ..." if len(layers) > 2 else "") if isinstance(layers, list) else repr(layers)
