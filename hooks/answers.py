@@ -4,6 +4,7 @@ A Jinja extension of the template: its filter `check_answers` runs in the caller
 what the caller means by them. It imports what the stages use, from scripts/, and needs only PyYAML besides.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,12 +23,29 @@ from ftexp.life.template_files import template_commit  # noqa: E402
 
 
 class AnswerCheck(Extension):
-    """Adds the filters `check_answers` (the answers in, what the hook has to do out, as JSON) and `from_json`."""
+    """Adds the filter `check_answers` (the answers in, what the hook has to do out, as JSON), and keeps answers what they are."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["check_answers"] = check_answers
-        environment.filters["from_json"] = json.loads
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """An answer as a template that gives exactly this answer: cookiecutter renders answers, braces and all.
+
+        Only the files of the template, which have a name, and the three texts of it that have none are rendered.
+        """
+        if name is not None or source in _texts_of_template():
+            return source
+        escaped = source.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+        return f'{{{{ "{escaped}" }}}}'
+
+
+@functools.cache
+def _texts_of_template() -> tuple[str, ...]:
+    """What is rendered of the template beside its files: the folder's name, the question that nobody is asked, the hook."""
+    questions = json.loads((TEMPLATE_DIR / "cookiecutter.json").read_text(encoding="utf-8"))
+    hook = (TEMPLATE_DIR / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
+    return (*(folder.name for folder in TEMPLATE_DIR.glob("{{cookiecutter.*")), questions["__checked"], hook)
 
 
 def check_answers(answers: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ def rows(change: Callable[[list[dict[str, Any]]], Any]) -> Change:
     return edit
 
 
-def in_every_row(**values: str) -> Change:
+def in_every_row(**values: Any) -> Change:
     return rows(lambda document: [row.update(values) for row in document])
 
 

@@ -3,8 +3,7 @@
 from collections import Counter
 
 from ftexp.checks.rows import Rows
-from ftexp.data.cell_text import cell_text
-from ftexp.data.prompts import placeholders
+from ftexp.data.prompts import placeholders, says_nothing
 from ftexp.design.run import Run
 from ftexp.models.chat import Chat
 
@@ -33,8 +32,7 @@ def check_end_of_prompt(run: Run, chat: Chat) -> list[str]:
 def check_control_tokens(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """No text of a row holds what the model reads as one of its special tokens."""
     special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
-    column = run.data["input"]
-    held = [n for n, item in enumerate(rows.items) if any(token in cell_text(item["row"], column) for token in special)]
+    held = [n for n, item in enumerate(rows.items) if any(token in text for token in special for text in rows.texts(item))]
     if not held:
         return []
     what = "holds the text of a special token, which the model reads as that token and not as text"
@@ -75,5 +73,5 @@ def check_training_answers(rows: Rows) -> list[str]:
 
 
 def _check_empty(rows: Rows) -> list[str]:
-    empty = [n for n, item in enumerate(rows.items) if not cell_text(item["row"], rows.input).strip()]
+    empty = [n for n, item in enumerate(rows.items) if says_nothing(rows.user, rows.input, item["row"])]
     return [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text, earlier_turns, input_text
 from ftexp.data.rows import read_items
 from ftexp.design.run import Run
 from ftexp.ground import paths
@@ -25,7 +25,7 @@ class Rows:
     def __init__(self, run: Run, chat: Chat, part: str) -> None:
         self.file = paths.split_part(run.split, part)
         self.items: list[Item] = read_items(self.file)
-        self.input, self.output = run.data["input"], run.data["output"]
+        self.input, self.output, self.user = run.data["input"], run.data["output"], run.prompt["user"]
         self._render = lambda item: render_messages(run.prompt, run.data["input"], item["row"])
         self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
         self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
@@ -33,14 +33,20 @@ class Rows:
     def messages(self, item: Item) -> list[Message]:
         return list(self._render(item))
 
+    def texts(self, item: Item) -> list[str]:
+        """What the data says before the answer: the input, and the turns before it."""
+        row = item["row"]
+        return [*(turn["content"] for turn in earlier_turns(row, self.input)), input_text(row, self.input)]
+
     def answer(self, item: Item) -> str:
         """The reference answer as text."""
-        return cell_text(item["row"], self.output)
+        return answer_text(item["row"], self.input, self.output)
 
     def where(self, positions: Iterable[int]) -> str:
         """The file and the first of some items with its input's first words, and how many more."""
         listed = list(positions)
         item = self.items[listed[0]]
         more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
-        words = textwrap.shorten(cell_text(item["row"], self.input), WORDS, placeholder=" ...")
+        text = input_text(item["row"], self.input)
+        words = textwrap.shorten(text if text.strip() else self.messages(item)[-1]["content"], WORDS, placeholder=" ...")
         return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.rows import read_items
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -57,6 +58,6 @@ def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) 
 def _item(name: str, row: dict[str, Any], data: dict[str, Any], analysis: dict[str, Any]) -> Item:
     cluster = analysis["cluster"]
     return Item(
-        id=name, input=cell_text(row, data["input"]), target=cell_text(row, data["output"]),
+        id=name, input=input_text(row, data["input"]), target=answer_text(row, data["input"], data["output"]),
         cluster=name if cluster is None else cell_text(row, cluster), groups=tuple(cell_text(row, g) for g in analysis["groups"]),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.cell_text import Row, cell_text, columns_of, where
+from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.tables import load_rows
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.filesystem import sha256_json
@@ -143,10 +144,11 @@ def _checked(data: dict[str, Any], rows: list[Row]) -> list[Row]:
             if column not in row:
                 what = f"has no column '{one_line(column)}', which experiment.yaml names as data.{key}"
                 raise UserError(f"{where(row)}: {what}. {columns_of(row)}")
-            text = cell_text(row, column)
-            if key == "output" and not text.strip():
-                what = f"column '{one_line(column)}' is empty, got {one_line(repr(text))}"
-                raise UserError(f"{where(row)}: {what}. Fill it or remove the row.")
+        input_text(row, data["input"])
+        text = answer_text(row, data["input"], data["output"])
+        if not text.strip():
+            what = f"column '{one_line(data['output'])}' is empty, got {one_line(repr(text))}"
+            raise UserError(f"{where(row)}: {what}. Fill it or remove the row.")
     return rows
 
 
@@ -155,10 +157,10 @@ def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[st
     removed = {}
     taken: set[str] = set()
     for part in ("test", "validation", "train"):
-        kept = [row for row in parts[part] if cell_text(row, column) not in taken]
+        kept = [row for row in parts[part] if input_text(row, column) not in taken]
         removed[part] = len(parts[part]) - len(kept)
         parts[part] = kept
-        taken |= {cell_text(row, column) for row in kept}
+        taken |= {input_text(row, column) for row in kept}
     return removed
 
 

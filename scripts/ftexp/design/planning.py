@@ -9,15 +9,16 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.cell_text import Row, cell_text
-from ftexp.data.prompts import placeholders
+from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text
+from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import PARTS, Split, make_split, split_name
 from ftexp.design.levels import table_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.spec import Experiment, read_experiment
 from ftexp.ground import paths
-from ftexp.ground.errors import Findings, UserError, suggestion
+from ftexp.ground.errors import Findings, UserError, one_line, suggestion
 from ftexp.ground.filesystem import write_if_changed
 from ftexp.ground.memories import YamlMemory
 from ftexp.ground.wording import first_of
@@ -71,7 +72,7 @@ def _split_or_none(data: dict[str, Any]) -> Split | None:
 
 
 def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
-    """Every placeholder of every prompt is a column of the data it is used with."""
+    """Every placeholder of every prompt is one column of the data it is used with, and every row can be asked."""
     found = Findings("experiment.yaml")
     seen = set()
     for run in runs:
@@ -81,24 +82,25 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
         seen.add((user, split_name(run.data)))
         rows = [item["row"] for part in PARTS for item in split.rows[part]]
         for name in placeholders(user):
-            if name != "input" and name not in rows[0]:
+            if name == "input" != run.data["input"] and "input" in rows[0]:
+                _add_two_inputs(found, run.data["input"])
+            elif name != "input" and name not in rows[0]:
                 found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
             elif name != "input" and not all(name in row for row in rows):
                 advice = "Fill it in, or leave it out of the prompt."
                 found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
-            elif name != "input":
-                _require_texts(rows, name)
     found.raise_if_any()
+    different = {(repr(run.prompt), split_name(run.data)): run for run in runs}
+    for run in different.values():
+        split = splits[split_name(run.data)]
+        for item in (item for part in PARTS for item in split.rows[part]) if split else []:
+            prompt_turns(run.prompt, run.data["input"], item["row"])
 
 
-def _require_texts(rows: list[Row], column: str) -> None:
-    """Every row has a text in a column that a prompt names.
-
-    Raises:
-        UserError: With the first row that has none.
-    """
-    for row in rows:
-        cell_text(row, column)
+def _add_two_inputs(found: Findings, column: str) -> None:
+    """`{input}` may mean either of two columns: both ways to say it are named."""
+    what = f"stands for data.input, which is the column '{one_line(column)}', and the data has a column 'input' too"
+    found.add("prompt.user: {input}", what, f"Write {{{column}}} for the one; to mean the other, set data.input: input.")
 
 
 def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | None]) -> None:
@@ -125,10 +127,10 @@ def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Spl
     """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
     found = Findings("experiment.yaml")
     has_f1 = "macro_f1" in experiment.analysis["metrics"]
-    outputs = {split_name(run.data): run.data["output"] for run in runs} if has_f1 else {}
-    for name, output in outputs.items():
+    columns = {split_name(run.data): (run.data["input"], run.data["output"]) for run in runs} if has_f1 else {}
+    for name, (asked, output) in columns.items():
         split = splits[name]
-        answers = [cell_text(item["row"], output).strip() for item in split.rows["test"]] if split else []
+        answers = [answer_text(item["row"], asked, output).strip() for item in split.rows["test"]] if split else []
         if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
             what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
             found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")

@@ -58,7 +58,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.split.seed": ("a whole number", f"default: {DEFAULT_SPLIT['seed']}; not the seed of a run"),
     "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),
     "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
-    "data.input": ("a column", "default: input"),
+    "data.input": ("a column", "default: input; of conversations the same column as data.output"),
     "data.output": ("a column", "default: output"),
     "prompt.system": ("a text, or null", "default: null, no turn of ours; where a template puts its own, validate says so"),
     "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser
+from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
-from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text
 from ftexp.data.rows import read_items
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Message, render_messages
@@ -18,7 +18,7 @@ def test_samples(file: str, *, system: str | None, user: str, input_column: str,
         Sample(
             id=item["item"],
             input=[_message(turn) for turn in render_messages(prompt, input_column, item["row"])],
-            target=cell_text(item["row"], output_column),
+            target=answer_text(item["row"], input_column, output_column),
         )
         for item in read_items(from_root(file))
     ]
@@ -26,6 +26,6 @@ def test_samples(file: str, *, system: str | None, user: str, input_column: str,
 
 
 def _message(turn: Message) -> ChatMessage:
-    if turn["role"] == "system":
-        return ChatMessageSystem(content=turn["content"])
-    return ChatMessageUser(content=turn["content"])
+    if turn["role"] == "assistant":
+        return ChatMessageAssistant(content=turn["content"])
+    return ChatMessageSystem(content=turn["content"]) if turn["role"] == "system" else ChatMessageUser(content=turn["content"])

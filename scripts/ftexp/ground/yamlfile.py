@@ -170,6 +170,6 @@ def _parse(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
-def dump_yaml(value: Any, *, flow: bool | None = False) -> str:
+def dump_yaml(value: Any) -> str:
     """YAML text in the order given, one key a line."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=110)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=110)

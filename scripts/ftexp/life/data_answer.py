@@ -1,31 +1,85 @@
-"""The answer to cookiecutter's question about data: a file, and its columns."""
+"""The answer to cookiecutter's question about data: a file, its columns, and the prompt that shows them."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
+from ftexp.data.cell_text import Row
+from ftexp.data.conversations import is_conversation
 from ftexp.data.tables import load_rows
 from ftexp.ground.errors import UserError, one_line
 
 DEMO_DATA = "demo"
+_FORMS = "FILE, FILE:INPUT_COLUMN:OUTPUT_COLUMN, or FILE:COLUMN for a column of conversations"
 
 
-def data_answer(answer: str, template_dir: Path) -> tuple[Path, str, str]:
-    """File, input column and output column of the answer `FILE` or `FILE:INPUT:OUTPUT`."""
+@dataclass(frozen=True)
+class DataAnswer:
+    """What experiment.yaml says of the data.
+
+    Attributes:
+        user: prompt.user, which shows a row.
+    """
+
+    file: Path
+    input: str
+    output: str
+    user: str = "{input}"
+
+
+def data_answer(answer: str, template_dir: Path) -> DataAnswer:
+    """What the answer means; where it names no columns, by the columns that the file has.
+
+    Those are `input` and `output`; with Alpaca's `instruction` beside them, which the prompt then shows before the input; whole
+    conversations in `messages` or `conversations`; or `prompt` and `completion`.
+
+    Raises:
+        UserError: If there is no such file or column, or what the file has is not known.
+    """
     if answer == DEMO_DATA:
-        return template_dir / "data" / "words.json", "input", "output"
-    name, *columns = answer.split(":")
-    if len(columns) not in (0, 2):
-        raise UserError(f"data: must be FILE or FILE:INPUT_COLUMN:OUTPUT_COLUMN, got '{one_line(answer)}'.")
+        return DataAnswer(template_dir / "data" / "words.json", "input", "output")
+    name, columns = _name_and_columns(answer)
     file = existing_file(name, "data")
-    column_in, column_out = columns or ("input", "output")
-    have = _columns(file)
-    missing = [column for column in (column_in, column_out) if column not in have]
+    row = _first_row(file)
+    if not columns:
+        return _by_its_columns(file, name, row)
+    missing = [column for column in columns if column not in row]
     if missing:
-        raise UserError(
-            f"data: {name} has no column {' and '.join(repr(c) for c in missing)}; it has {', '.join(have)}. "
-            f"Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN."
-        )
-    return file, column_in, column_out
+        raise _no_column(name, missing, row)
+    column_in, column_out = columns[0], columns[-1]
+    if len(columns) == 1 and not is_conversation(row[column_in]):
+        what = f"column '{one_line(column_in)}' holds no conversation, a list of turns with role and content or from and value"
+        raise UserError(f"data: {name}: {what}. Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN.")
+    is_taken = "input" in row and column_in != "input"  # `{input}` would mean two columns
+    return DataAnswer(file, column_in, column_out, "{" + column_in + "}" if is_taken else "{input}")
+
+
+def _name_and_columns(answer: str) -> tuple[str, list[str]]:
+    """The file, whose own name may hold a colon, and no, one or two columns."""
+    for count in (0, 1, 2):
+        name, *columns = answer.rsplit(":", count)
+        if len(columns) == count and os.path.isfile(os.path.expanduser(name)):
+            return name, columns
+    name, *columns = answer.split(":")
+    if len(columns) > 2:
+        raise UserError(f"data: must be {_FORMS}, got '{one_line(answer)}'.")
+    return name, columns
+
+
+def _by_its_columns(file: Path, name: str, row: Row) -> DataAnswer:
+    if "input" in row and "output" in row:
+        return DataAnswer(file, "input", "output", "{instruction}\n{input}" if "instruction" in row else "{input}")
+    for column in ("messages", "conversations"):
+        if is_conversation(row.get(column)):
+            return DataAnswer(file, column, column)
+    if "prompt" in row and "completion" in row:
+        return DataAnswer(file, "prompt", "completion")
+    raise _no_column(name, [column for column in ("input", "output") if column not in row], row)
+
+
+def _no_column(name: str, missing: list[str], row: Row) -> UserError:
+    what = f"has no column {' and '.join(repr(column) for column in missing)}; it has {one_line(', '.join(row))}"
+    return UserError(f"data: {name} {what}. Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN.")
 
 
 def existing_file(name: str, key: str) -> Path:
@@ -41,8 +95,8 @@ def existing_file(name: str, key: str) -> Path:
     return path
 
 
-def _columns(file: Path) -> list[str]:
-    """Columns of the first row; none where they cannot be read here (parquet without pyarrow)."""
+def _first_row(file: Path) -> Row:
+    """The first row, which shows the columns."""
     try:
         content = load_rows(file)
     except ImportError as error:
@@ -53,4 +107,4 @@ def _columns(file: Path) -> list[str]:
     rows = content["train"] if isinstance(content, dict) else content
     if not rows:
         raise UserError(f"data: {file.name} has no rows.")
-    return [str(column) for column in rows[0]]
+    return rows[0]

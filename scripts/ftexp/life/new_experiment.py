@@ -4,15 +4,12 @@
 for a reason that the answers hold. Only the standard library and PyYAML are imported.
 """
 
-import json
 import os
 import re
 import shlex
 import shutil
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ftexp.design.combinations import FACTORIAL, ONE_AT_A_TIME
 from ftexp.design.planning import make_plan, plan_runs, write_plan
@@ -21,14 +18,16 @@ from ftexp.design.spec import NAME_PATTERN, check_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, one_line, suggestion
 from ftexp.ground.filesystem import write_if_changed, write_json
-from ftexp.ground.yamlfile import dump_yaml, load_yaml, parse_yaml
+from ftexp.ground.yaml_line import yaml_line
+from ftexp.ground.yamlfile import parse_yaml
 from ftexp.jobs.site import read_site
-from ftexp.life.data_answer import data_answer, existing_file
+from ftexp.life.data_answer import data_answer
+from ftexp.life.given_design import from_design
 from ftexp.life.readme import renew_readme
 from ftexp.life.template_files import files_of_experiment
+from ftexp.life.written_answers import require_written
 
 DEMO_MODEL = "tiny-instruct"
-_SOURCE_KEYS = ("source", "train", "validation", "test")
 _TEMPLATE = """\
 # The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
 experiment: {name}
@@ -40,7 +39,7 @@ data:
   output: {output}
 prompt:
   system: null            # null: no system turn of ours
-  user: "{{input}}"         # any column of the data
+  user: {user}         # any column of the data
   date: "2026-01-01"      # what a chat template that prints today's date gets
 factors:
 {factors}design: {design}
@@ -76,7 +75,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
     if answers["design"] in (FACTORIAL, ONE_AT_A_TIME):
         text, files = _from_answers(answers, template_dir)
     else:
-        text, files = _from_design(answers, template_dir)
+        text, files = from_design(answers, template_dir)
     _check_names(files)
     _try_plan(text, {f"data/raw/{Path(target).name}": source for source, target in files})
     return {"experiment": text, "site": site_text, "data": files, "model": model}
@@ -84,7 +83,7 @@ def complete_answers(answers: dict[str, Any], template_dir: Path) -> dict[str, A
 
 def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
     """experiment.yaml from the answers."""
-    file, column_in, column_out = data_answer(answers["data"], template_dir)
+    data = data_answer(answers["data"], template_dir)
     factors = parse_yaml(answers["factors"], "factors")
     if not isinstance(factors, dict):
         example = "{lora_rank: [4, 16], lr: [1e-4, 1e-3]}"
@@ -94,14 +93,22 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     is_tiny = model == DEMO_MODEL
     sizes = {"epochs": 2, "batch_size": 32, "dtype": "fp32"} if is_tiny else {"epochs": 1, "batch_size": 8, "dtype": "bf16"}
     constants = {"model": model, **sizes}
-    lines = "".join(f"  {_scalar(key)}: {_scalar(value)}\n" for key, value in factors.items())
+    lines = "".join(f"  {yaml_line(key)}: {yaml_line(value)}\n" for key, value in factors.items())
+    source = f"data/raw/{data.file.name}"
     text = _TEMPLATE.format(
-        name=_scalar(answers["experiment_name"]), question=_scalar(answers["question"]), source=_scalar(f"data/raw/{file.name}"),
-        input=_scalar(column_in), output=_scalar(column_out), factors=lines or "  {}\n",
+        name=yaml_line(answers["experiment_name"]), question=yaml_line(answers["question"]), source=yaml_line(source),
+        input=yaml_line(data.input), output=yaml_line(data.output), user=yaml_line(data.user), factors=lines or "  {}\n",
         design=answers["design"],
-        constants=_scalar({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,
+        constants=yaml_line({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,
     )
-    return text, [(str(file), f"data/raw/{file.name}")]
+    require_written(text, "experiment.yaml", {
+        "experiment_name": (("experiment",), answers["experiment_name"]), "question": (("question",), answers["question"]),
+        "data": (("data", "source"), source), "data's input": (("data", "input"), data.input),
+        "data's output": (("data", "output"), data.output), "factors": (("factors",), factors),
+        "design": (("design",), answers["design"]),
+        "model": (("constants", "model"), None if _is_set_by(factors, "model") else model),
+    })
+    return text, [(str(data.file), source)]
 
 
 def _is_set_by(factors: dict[Any, Any], name: str) -> bool:
@@ -109,74 +116,6 @@ def _is_set_by(factors: dict[Any, Any], name: str) -> bool:
     named = [factor for factor in factors.values() if isinstance(factor, dict)]
     levels = [level for factor in named for level in factor.values() if isinstance(level, dict)]
     return name in factors or any(name in level for level in levels)
-
-
-def _scalar(value: Any) -> str:
-    """A value as YAML on one line."""
-    if isinstance(value, str):
-        return _text(value)
-    return " ".join(dump_yaml(value, flow=True).replace("\n...", "").split("\n")).strip()
-
-
-def _text(value: str) -> str:
-    """A text as YAML on one line: plain where it reads back as itself, else in double quotes."""
-    plain = re.fullmatch(r"[A-Za-z0-9][^:#{}\[\],&*!|>'\"%@`\n\t]*", value)
-    if plain and parse_yaml(value, "text") == value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
-    """The given experiment.yaml, comments kept, under the new name and with its data moved to data/raw."""
-    defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
-    twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
-    if twice:
-        plural = "s" if len(twice) > 1 else ""
-        raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
-    path = existing_file(answers["design"], "design")
-    check_experiment(load_yaml(path), path.name)
-    text = path.read_text(encoding="utf-8")
-    files: list[tuple[str, str]] = []
-    edits = [(node, answers["experiment_name"]) for node in _nodes(text, ("experiment",))]
-    for node in _source_nodes(text):
-        source = _find_source(node.value, path.parent, template_dir)
-        edits.append((node, f"data/raw/{source.name}"))
-        files.append((str(source), f"data/raw/{source.name}"))
-    for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
-        text = text[: node.start_mark.index] + _scalar(value) + text[node.end_mark.index :]
-    return text, sorted(set(files))
-
-
-def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
-    """A source of a design: relative to its file, or to the caller's folder, or the demo's words."""
-    for candidate in (folder / name, Path(os.path.expanduser(name))):
-        if os.path.isfile(candidate):
-            return candidate.resolve()
-    demo = template_dir / "data" / Path(name).name
-    if name == "data/raw/words.json" and demo.is_file():
-        return demo
-    raise UserError(f"design: data: there is no file '{one_line(name)}' beside {folder.name}/ or in the folder you are in.")
-
-
-def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
-    """The scalar nodes under a path of keys."""
-    nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
-    for key in key_path:
-        nodes = [value for node in nodes if isinstance(node, yaml.MappingNode) for name, value in node.value if name.value == key]
-    return [node for node in nodes if isinstance(node, yaml.ScalarNode) and node.value not in ("", "null", "~")]
-
-
-def _source_nodes(text: str) -> list[yaml.ScalarNode]:
-    """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
-    found = [node for key in _SOURCE_KEYS for node in _nodes(text, ("data", key))]
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(root, yaml.MappingNode), "the document was checked before"
-    factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
-    for factor in factors:
-        for _, levels in factor.value:
-            for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
-                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in _SOURCE_KEYS]]
-    return found
 
 
 def _check_names(files: list[tuple[str, str]]) -> None:
@@ -217,9 +156,11 @@ def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str |
         return str(template_dir / "data" / "models" / DEMO_MODEL), site_text
     folder = _model_folder(answer)
     if folder:
-        line = f"models: {_scalar(str(folder.parent))}"
+        line = f"models: {yaml_line(str(folder.parent))}"
         text, count = re.subn(r"(?m)^models:.*$", lambda _: line, site_text)
-        return None, text if count else f"{site_text.rstrip()}\n{line}\n"
+        text = text if count else f"{site_text.rstrip()}\n{line}\n"
+        require_written(text, "site.yaml", {"model": (("models",), str(folder.parent))})
+        return None, text
     if check_setting("model", answer):
         what = f"'{one_line(answer)}' is no folder with a config.json"
         raise UserError(f"model: {what}. Give the folder of a model in Hugging Face layout.")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.prompts import user_text
+from ftexp.data.prompts import prompt_turns
 from ftexp.ground.errors import UserError, sentence
 from ftexp.models.folder import read_model_json
 
@@ -23,18 +23,8 @@ _PROBES = ("qvxa", "qvxb", "qvxc")  # texts that no template has of itself
 
 
 def render_messages(prompt: dict[str, Any], input_column: str, row: Mapping[str, Any]) -> list[Message]:
-    """The turns before the answer: a system turn where the prompt has one, and the user's.
-
-    Args:
-        prompt: `system` (None: no system turn of ours) and `user`, in which `{column}` stands for a column's value
-            and `{input}` for the input column's.
-
-    Raises:
-        UserError: If the prompt names a cell that has no text.
-    """
-    user = user_text(prompt["user"], input_column, row)
-    system = [] if prompt["system"] is None else [{"role": "system", "content": prompt["system"]}]
-    return [*system, {"role": "user", "content": user}]
+    """The turns before the answer: see `prompt_turns`."""
+    return prompt_turns(prompt, input_column, row)
 
 
 class Chat:
@@ -182,6 +172,9 @@ class Chat:
         return "\n".join(piece.strip() for piece in pieces if piece.strip())
 
     def _plain(self, messages: list[Message]) -> str:
+        if len(messages) > 1 and messages[-2]["role"] == "assistant":
+            what = "has no chat template, so there is no place for the turns before the last question"
+            raise UserError(f"{self._dir}: {what}. Use a model with a template, or data without conversations.")
         if len(messages) != 1 or messages[0]["role"] != "user":
             raise _no_place(f"{self._dir} has no chat template, so there is no place for a system turn")
         return messages[0]["content"]
@@ -230,4 +223,5 @@ def _user(text: str) -> Message:
 
 
 def _no_place(what: str) -> UserError:
-    return UserError(f"experiment.yaml: prompt.system: {what}. Set it to null, or put the text into prompt.user.")
+    cure = "Set it to null, or put the text into prompt.user; one of the data's goes into the first question"
+    return UserError(f"experiment.yaml: prompt.system: {what}. {cure}.")

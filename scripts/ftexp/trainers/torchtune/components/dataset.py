@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text
 from ftexp.data.rows import read_items
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import render_messages
@@ -42,7 +42,7 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
         for item in items[:rows]:
             row = item["row"]
             messages = render_messages(prompt, input_column, row)
-            self._examples.append(tokenize_example(tokenizer, messages, cell_text(row, output_column), loss))
+            self._examples.append(tokenize_example(tokenizer, messages, answer_text(row, input_column, output_column), loss))
         _refuse_long_rows(self._examples, max_seq_len, file)
         self.order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(seed)).tolist()
 

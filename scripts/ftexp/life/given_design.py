@@ -1,0 +1,88 @@
+"""A new experiment by the design of another: its experiment.yaml, comments kept, under a new name."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftexp.design.spec import check_experiment
+from ftexp.ground.errors import UserError, one_line
+from ftexp.ground.yaml_line import yaml_line
+from ftexp.ground.yamlfile import load_yaml, parse_yaml
+from ftexp.life.data_answer import existing_file
+from ftexp.life.written_answers import require_written
+
+_SOURCE_KEYS = ("source", "train", "validation", "test")
+
+
+def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
+    """The given experiment.yaml, comments kept, under the new name and with its data moved to data/raw.
+
+    Returns:
+        Its text, and pairs of a data file and its name in data/raw.
+
+    Raises:
+        UserError: If the file, its content or its data cannot be used, or an answer stands beside it.
+    """
+    defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
+    twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
+    if twice:
+        plural = "s" if len(twice) > 1 else ""
+        raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
+    path = existing_file(answers["design"], "design")
+    check_experiment(load_yaml(path), path.name)
+    text = path.read_text(encoding="utf-8")
+    files: list[tuple[str, str]] = []
+    edits = [(node, answers["experiment_name"]) for node in _nodes(text, ("experiment",))]
+    for node in _source_nodes(text):
+        source = _find_source(node.value, path.parent, template_dir)
+        edits.append((node, f"data/raw/{source.name}"))
+        files.append((str(source), f"data/raw/{source.name}"))
+    before = text
+    for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
+        text = text[: node.start_mark.index] + yaml_line(value) + text[node.end_mark.index :]
+    moved = {node.value: value for node, value in edits[1:]}
+    wanted = {**_moved(parse_yaml(before, path.name), moved), "experiment": answers["experiment_name"]}
+    require_written(text, "experiment.yaml", {"design": ((), wanted)})
+    return text, sorted(set(files))
+
+
+def _moved(document: Any, moved: dict[str, str], key: str = "") -> Any:
+    """A document with its data files under their new names."""
+    if isinstance(document, dict):
+        return {name: _moved(value, moved, str(name)) for name, value in document.items()}
+    return moved.get(document, document) if key.removeprefix("data.") in _SOURCE_KEYS and isinstance(document, str) else document
+
+
+def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
+    """A source of a design: relative to its file, or to the caller's folder, or the demo's words."""
+    for candidate in (folder / name, Path(os.path.expanduser(name))):
+        if os.path.isfile(candidate):
+            return candidate.resolve()
+    demo = template_dir / "data" / Path(name).name
+    if name == "data/raw/words.json" and demo.is_file():
+        return demo
+    raise UserError(f"design: data: there is no file '{one_line(name)}' beside {folder.name}/ or in the folder you are in.")
+
+
+def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
+    """The scalar nodes under a path of keys."""
+    nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
+    for key in key_path:
+        nodes = [value for node in nodes if isinstance(node, yaml.MappingNode) for name, value in node.value if name.value == key]
+    return [node for node in nodes if isinstance(node, yaml.ScalarNode) and node.value not in ("", "null", "~")]
+
+
+def _source_nodes(text: str) -> list[yaml.ScalarNode]:
+    """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
+    found = [node for key in _SOURCE_KEYS for node in _nodes(text, ("data", key))]
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode), "the document was checked before"
+    factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
+    for factor in factors:
+        for _, levels in factor.value:
+            for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
+                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in _SOURCE_KEYS]]
+    return found
