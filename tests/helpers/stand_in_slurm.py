@@ -23,6 +23,8 @@ word=; [ -s "FOLDER/NAME.plan" ] && { word=$(head -n 1 "FOLDER/NAME.plan"); sed 
 case $word in
   hang) exec sleep 30 ;;
   empty) exit 0 ;;
+  env) env >"FOLDER/env"; exit 0 ;;
+  mutter*) echo "${word#mutter }" >&2; exit 0 ;;
   fail*) echo "${word#fail }" >&2; exit 1 ;;
 esac
 """
@@ -58,6 +60,9 @@ rows = [f"{number}_{task}|PENDING|Priority|0:00|{os.getcwd()}|{said['--comment']
 (folder / "queue").write_text("".join(line + "\\n" for line in [*queue, *rows]))
 if word == "hang-taken":
     time.sleep(30)
+if word.startswith("print "):
+    print(word[6:].replace("\\\\n", "\\n").replace("%s", str(number)), end="")
+    sys.exit(0)
 if word == "timeout-taken":
     sys.exit(TIMED_OUT)
 print(f"{number};cluster" if word == "named" else number)
@@ -127,10 +132,11 @@ def take_claim(run: str = "r1", stage: str = "train", *, task: int = 0, job: str
 
 
 def write_record(
-    word: str, *, job: str = "12_0", stage: str = "train", reason: str = "its own words", submission: str = "s"
+    word: str, *, job: str = "12_0", stage: str = "train", submission: str = "s", started: float = 1.0
 ) -> None:
     """What the job itself noted down of run r1."""
-    facts = {"input_hash": "x", "job_id": job, "submission": submission, "started": 1.0, "restarts": 0}
+    reason = "its own words"
+    facts = {"input_hash": "x", "job_id": job, "submission": submission, "started": started, "restarts": 0}
     write_json(paths.RunPaths("r1").job(stage), {**facts, "state": word, "reason": "" if word == "running" else reason})
 
 

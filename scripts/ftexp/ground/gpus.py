@@ -1,7 +1,11 @@
 """The GPUs of this machine, asked of the driver, without torch."""
 
 import os
+import re
 import subprocess
+
+# A line of nvidia-smi's; what else it prints is about no GPU.
+_GPU = re.compile(r"GPU \d+: (.+?) \(UUID")
 
 
 def gpu_ids() -> list[str]:
@@ -18,5 +22,4 @@ def gpu_names() -> list[str]:
         listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return []
-    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return [line.split(": ", 1)[1].split(" (UUID")[0] for line in lines]
+    return [match[1] for line in listed.stdout.splitlines() if (match := _GPU.match(line))]

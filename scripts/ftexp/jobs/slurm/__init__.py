@@ -1,6 +1,7 @@
 """A Slurm cluster: its commands, claims, submissions, the queue, and waiting.
 
-`commands` alone calls Slurm. `claims` say what was given to it, `queue` what became of that. `backend` submits, by
+`commands` alone calls Slurm. `claims` say what was given to it, `queue` what became of that, `identity`
+whether a job is ours. `backend` submits, by
 `submission` and `arrays`; `deferred` is what had no room, `wait` comes back when nothing is under way.
 
 May import: everything from ground to state, and jobs.

@@ -1,5 +1,6 @@
 """Slurm, through its own commands. Nothing here knows of runs; no other module starts a command of Slurm's."""
 
+import datetime
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ftexp.ground.errors import UserError
+from ftexp.ground.own_job import environment_of_another_job
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 AT_WORK = frozenset({"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"})
@@ -29,11 +31,30 @@ _KEYS = {
     "qos": "qos", "feature": "constraint", "memory": "train.mem_gb, eval.mem_gb", "time limit": "train.time_min, eval.time_min",
     "node configuration": "mem_gb, cpus, gpus, constraint (no node has so much)", "array": "array_max",
 }
-_FORMAT = "%i|%T|%r|%M|%Z|%k"
+_FORMAT = "%i|%T|%r|%M|%Z|%k|%V|%N"
+_ID = r"\d+(?:_(?:\d+|\[[\d,:%-]+\]))?(?:\+\d+)?"
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+# A site's own squeue or sbatch prints more than Slurm's: what is not of this form is no job. A folder may hold the separator.
+_HEAD = rf"(?P<id>{_ID})\|(?P<state>[A-Z_]+)\|(?P<reason>[^|]*)\|(?P<elapsed>[^|]*)\|(?P<dir>.*)\|(?P<comment>[^|]*)"
+_LINES = (re.compile(rf"{_HEAD}\|(?P<submitted>{_TIME}|N/A|Unknown)\|(?P<nodes>[^|]*)"), re.compile(_HEAD))
+_ENDED = re.compile(
+    rf"(?P<id>{_ID})\|(?P<state>[A-Z_]+)(?: [^|]*)?(?:\|(?P<submitted>{_TIME}|N/A|Unknown)\|(?P<nodes>[^|]*)\|(?P<dir>.*))?"
+)
+_SUBMITTED = re.compile(r"(?:submitted batch job )?(\d+)(?:;[\w.-]+)?(?: on cluster [\w.-]+)?", re.IGNORECASE)
+# What our calls ask for decides; these of a person's shell would hide jobs, or change how times are written.
+_ASIDE = ("SQUEUE_", "SCANCEL_", "SACCT_", "SCONTROL_", "SLURM_TIME_FORMAT")
 
 
 class NoAnswer(Exception):
-    """Slurm could not be asked; the text says why."""
+    """Slurm could not be asked, or its answer not be read; the text says why."""
+
+
+class NoJobNamed(NoAnswer):
+    """sbatch took a job, and did not say plainly which; `likely` is the last number that it printed, or empty."""
+
+    def __init__(self, text: str, likely: str) -> None:
+        super().__init__(text)
+        self.likely = likely
 
 
 class LimitReached(Exception):
@@ -54,6 +75,8 @@ class Job:
         reason: Why it is in that state, in Slurm's words; empty for none.
         elapsed: As Slurm shows it, such as `1:02:03`.
         work_dir: The folder that it was submitted from.
+        submitted: When it was submitted, or requeued, in seconds since 1970; None where Slurm does not say.
+        nodes: Where it runs or ran, as Slurm shows it.
     """
 
     id: str
@@ -62,6 +85,8 @@ class Job:
     elapsed: str = ""
     work_dir: str = ""
     comment: str = ""
+    submitted: float | None = None
+    nodes: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -76,42 +101,70 @@ def query_jobs() -> dict[str, Job]:
         NoAnswer: If Slurm cannot be asked.
     """
     command = ["squeue", f"--user={os.getuid()}", "--states=all", "--array", "--noheader", f"--format={_FORMAT}"]
-    jobs = [_parse(line) for line in _ask(command).splitlines() if line.count("|") >= 5]
+    jobs = [job for line in _ask(command).splitlines() if (job := _parse(line.strip())) is not None]
     return {job.id: job for job in jobs}
 
 
-def _parse(line: str) -> Job:
-    """One line of squeue's; a folder may hold the separator, the comment comes last."""
-    job_id, state, reason, elapsed, rest = line.strip().split("|", 4)
-    work_dir, comment = rest.rsplit("|", 1)
-    return Job(job_id, state, "" if reason == "None" else reason, elapsed, work_dir, comment)
+def _parse(line: str) -> Job | None:
+    """One line of squeue's; None for a line that is about no job.
+
+    Raises:
+        NoAnswer: If it is about a job of ours, and cannot be read.
+    """
+    match = _LINES[0].fullmatch(line) or _LINES[1].fullmatch(line)
+    if match is None:
+        if "|ftexp:" in line:
+            raise NoAnswer(f"squeue: its line is not of the form that was asked for: {line}")
+        return None
+    said = {name: value or "" for name, value in match.groupdict().items()}
+    reason = "" if said["reason"] == "None" else said["reason"]
+    rest = said["dir"], said["comment"], _seconds(said.get("submitted", "")), said.get("nodes", "")
+    return Job(said["id"], said["state"], reason, said["elapsed"], *rest)
 
 
-def query_ended(ids: Iterable[str]) -> dict[str, str]:
-    """What accounting says of jobs that Slurm's queue has forgotten: state by id; empty where there is no accounting."""
+def _seconds(time_text: str) -> float | None:
+    """A time of Slurm's, which is this machine's own; None where there is none."""
+    return datetime.datetime.fromisoformat(time_text).timestamp() if re.fullmatch(_TIME, time_text) else None
+
+
+def query_ended(ids: Iterable[str]) -> dict[str, Job]:
+    """What accounting says of jobs that Slurm's queue has forgotten, by id; empty where there is no accounting."""
     wanted = sorted(set(ids))
     if not wanted or shutil.which("sacct") is None:
         return {}
-    command = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State", f"--jobs={','.join(wanted)}"]
+    fields = "--format=JobID,State,Submit,NodeList,WorkDir"
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", fields, f"--jobs={','.join(wanted)}"]
     try:
         lines = _ask(command).splitlines()
     except NoAnswer:  # `Slurm accounting storage is disabled`: the answer is that there is none
         return {}
-    pairs = [line.split("|") for line in lines if line.count("|") == 1]
-    return {job: state.split()[0] for job, state in pairs if state}
+    found = [match.groupdict() for line in lines if (match := _ENDED.fullmatch(line.strip()))]
+    return {
+        said["id"]: Job(
+            said["id"], said["state"], work_dir=said["dir"] or "", submitted=_seconds(said["submitted"] or ""),
+            nodes=said["nodes"] or "",
+        )
+        for said in found
+    }
 
 
 def submit(command: list[str]) -> str:
     """Call sbatch (`--parsable` among the words) and return the job's id.
 
     Raises:
+        NoJobNamed: If it took the job, and what it printed names none, or more than one.
         NoAnswer: If the controller is away or too busy: the job may have been taken all the same.
         LimitReached: If the user has too many jobs already.
         UserError: If Slurm refuses the job, with Slurm's words.
     """
     result = _run(command, 2 * TIMEOUT_S)
     if result.returncode == 0:
-        return result.stdout.strip().split(";")[0]
+        lines = [line.strip() for line in result.stdout.splitlines()]
+        named = [match[1] for line in lines if (match := _SUBMITTED.fullmatch(line))]
+        if len(named) != 1:
+            words = result.stdout.strip() or result.stderr.strip() or "it said nothing"
+            raise NoJobNamed(f"it took the job, but did not say which: {words}", named[-1] if named else "")
+        return named[0]
     words = result.stderr.strip() or result.stdout.strip()
     if _PASSING.search(words):
         raise NoAnswer(words)
@@ -150,7 +203,8 @@ def requeue(job: str) -> None:
 
 def _ask(command: list[str]) -> str:
     result = _run(command, TIMEOUT_S)
-    if result.returncode != 0:
+    is_away = _PASSING.search(result.stderr) is not None  # as a script around it may say and end with 0
+    if result.returncode != 0 or is_away:
         raise NoAnswer(f"{command[0]}: {(result.stderr or result.stdout).strip()}")
     return result.stdout
 
@@ -159,12 +213,17 @@ def _run(command: list[str], timeout_s: float) -> "subprocess.CompletedProcess[s
     try:
         return subprocess.run(
             command, capture_output=True, encoding="utf-8", errors="replace", check=False, stdin=subprocess.DEVNULL,
-            timeout=timeout_s,
+            timeout=timeout_s, env=_environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise NoAnswer(f"{command[0]} gave no answer in {timeout_s:.0f} s") from error
     except FileNotFoundError as error:
         raise _no_slurm(command[0]) from error
+
+
+def _environment() -> dict[str, str]:
+    """Of a person's shell, or of the job that this is called in, what is not to reach Slurm's commands and the jobs they make."""
+    return {name: value for name, value in environment_of_another_job().items() if not name.startswith(_ASIDE)}
 
 
 def _no_slurm(program: str) -> UserError:

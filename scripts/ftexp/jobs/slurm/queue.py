@@ -15,6 +15,7 @@ from ftexp.jobs.slurm import claims
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.claims import Claim
 from ftexp.jobs.slurm.commands import Job
+from ftexp.jobs.slurm.identity import is_of_claim, is_of_record
 from ftexp.state.job_record import read_job
 from ftexp.state.status_words import State
 
@@ -64,10 +65,13 @@ class SlurmQueue:
         jobs = [job for job in self.jobs.values() if job.is_active and job.work_dir == self._root]
         return [job for job in jobs if job.comment.startswith("ftexp:") and job.comment.count(":") == 4]
 
-    def _own(self, job_id: str, *, is_by_hand: bool = False) -> Job | None:
-        """A job of ours by its id; ids begin anew on another cluster, so one that was submitted elsewhere is not ours."""
+    def _own(self, job_id: str, claim: Claim | None, record: dict[str, Any] | None) -> Job | None:
+        """A job of ours by its id: that of the claim, or one that a person called sbatch for and that began."""
         job = self.jobs.get(job_id)
-        return job if job and (is_by_hand or job.work_dir == self._root) else None
+        if job and claim and is_of_claim(job, claim, record, self._root):
+            return job
+        is_by_hand = record is not None and record.get("job_id") == job_id and not record.get("submission")
+        return job if job and record and is_by_hand and is_of_record(job, record) else None
 
     @cached_property
     def _by_comment(self) -> dict[tuple[str, str, str], str]:
@@ -101,7 +105,7 @@ class SlurmQueue:
         claimed = self.job_id(claim) if claim else None
         recorded = str(record["job_id"]) if record and "job_id" in record else None
         for job_id in filter(None, (claimed, recorded)):
-            job = self._own(job_id, is_by_hand=job_id == recorded and not (record or {}).get("submission"))
+            job = self._own(job_id, claim, record)
             if job and job.is_active and not _says_it_ended(record, job):
                 return _describe(job, record)
         if claim and claimed is None and claim.is_being_submitted(holds_lock=self._holds_lock):
@@ -117,11 +121,13 @@ class SlurmQueue:
         if job_id is None:
             return None
         record = read_job(run, stage)
-        own = record if record and record.get("job_id") == job_id else None
+        assert claim is not None
+        is_own = record is not None and (record.get("job_id"), record.get("submission")) == (job_id, claim.submission)
+        own = record if is_own else None
         if own and own["state"] == "failed":
             return State("failed", own["reason"], job_id)
-        job = self._own(job_id)
-        word = job.state if job else self._accounted.get(job_id, "")
+        job = self._own(job_id, claim, record) or self._accounted.get(job_id)
+        word = job.state if job else ""
         log = paths.RunPaths(run).log(stage)
         if own is None and word in ("FAILED", "COMPLETED"):
             return State("failed", f"its job ended before its work began: {_last_line(log)} ({log})", job_id)
@@ -135,17 +141,18 @@ class SlurmQueue:
         return State("ready", "its files are gone or changed" if own else "its job left the queue without having begun", job_id)
 
     @cached_property
-    def _accounted(self) -> dict[str, str]:
+    def _accounted(self) -> dict[str, Job]:
         """What accounting says of claimed jobs that the queue has forgotten and that left no word; one call for all."""
-        ids = []
+        claimed: dict[str, tuple[Claim, dict[str, Any] | None]] = {}
         for path in sorted(paths.CLAIMS_DIR.glob("*.json")):
             run, _, stage = path.stem.rpartition(".")
             claim, record = claims.read_claim(run, stage), read_job(run, stage)
             job_id = self.job_id(claim) if claim else None
             ended = record is not None and record.get("job_id") == job_id and record["state"] in ("done", "failed")
-            if job_id and job_id not in self.jobs and not ended:
-                ids.append(job_id)
-        return slurm.query_ended(ids)
+            if claim and job_id and not self._own(job_id, claim, record) and not ended:
+                claimed[job_id] = claim, record
+        found = slurm.query_ended(claimed)
+        return {name: job for name, job in found.items() if name in claimed and is_of_claim(job, *claimed[name], self._root)}
 
 
 def _last_line(log: Path) -> str:

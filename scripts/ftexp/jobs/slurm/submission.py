@@ -160,10 +160,14 @@ def _claim(batch: Batch, number: int, task: Task) -> bool:
 
 
 def _submit(batch: Batch, command: list[str]) -> str:
-    """Call sbatch; where the controller gave no answer, first look whether it took the job after all."""
+    """Call sbatch; where it did not answer, or not in words that name a job, first look whether Slurm took the job after all."""
+    taken: slurm.NoJobNamed | None = None
     for attempt in range(slurm.SUBMIT_TRIES):
         try:
-            return slurm.submit(command)
+            if taken is None:
+                return slurm.submit(command)
+        except slurm.NoJobNamed as error:
+            said, taken = str(error), error
         except slurm.NoAnswer as error:
             said = str(error)
         slurm.wait_before_retry(attempt)
@@ -173,6 +177,8 @@ def _submit(batch: Batch, command: list[str]) -> str:
         found = queue.job_id(claim) if claim else None
         if found:
             return found.removesuffix(f"_{number}")
+        if taken and taken.likely:
+            return taken.likely
         if queue.silence:
             break  # it may have been taken: to try again now could be to submit it twice
     raise slurm.NotReached(f"sbatch: {said}\nNothing is lost: when Slurm answers again, run the same command.")
