@@ -39,7 +39,7 @@ def test_a_cost_counts_the_rows_that_are_trained_on() -> None:
     [found] = costs(run("a")).values()
     assert (found.rows, found.rows_left_out, found.longest_row, found.tokens, found.steps) == (4, 1, 40, 3 * 100, 6)
     assert (found.parameters, found.trained_parameters) == (7_000, 400)
-    assert found.disk_mb == 0.001
+    assert found.disk_mb == 0.002, "an adapter is fp32 also where its base is bf16"
 
 
 def test_a_full_fine_tune_trains_and_keeps_every_parameter() -> None:

@@ -51,11 +51,13 @@ def cost_of(run: Run, sizes: Sizes, lengths: Sequence[int]) -> Cost:
     settings, rows = run.settings, run.steps["train_rows"]
     size, trained = DTYPES[settings["dtype"]], sizes.trained(settings["lora_rank"])
     used = lengths[:rows]
+    # An adapter is fp32 whatever the base is.
+    kept = trained * DTYPES["fp32"] if trainer_of(settings).is_adapter(settings) else sizes.parameters * size
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
         rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),
         tokens=settings["epochs"] * sum(used), steps=run.steps["steps"],
-        disk_mb=round((trained if trainer_of(settings).is_adapter(settings) else sizes.parameters) * size / 1e6, 3),
+        disk_mb=round(kept / 1e6, 3),
         weights_gb=None if is_quantized(settings) else round(sizes.parameters * size / 1e9, 4),
     )
 

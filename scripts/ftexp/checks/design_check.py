@@ -20,18 +20,18 @@ BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
 def check_differences(runs: list[Run], configs: dict[str, Config], factors: Factors) -> Found:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
-    Runs of one model and recipe, all with a quantised base or all without, are compared with the first of them, because these
-    change the whole config. Two runs that differ from the first only in allowed keys, each with the value that `check_read_back`
-    found right, differ from each other only there too.
+    Runs of one model, recipe and precision, all with a quantised base or all without, are compared with the first of them,
+    because these change the whole config. Two runs that differ from the first only in allowed keys, each with the value that
+    `check_read_back` found right, differ from each other only there too.
 
     Returns:
         Pairs of run id and message, as all checks here.
     """
-    firsts: dict[tuple[str, str, bool], Run] = {}
+    firsts: dict[tuple[str, str, str, bool], Run] = {}
     messages = []
     for run in runs:
         settings = run.settings
-        first = firsts.setdefault((settings["model"], settings["recipe"], is_quantized(settings)), run)
+        first = firsts.setdefault((settings["model"], settings["recipe"], settings["dtype"], is_quantized(settings)), run)
         varied = {
             name for factor, levels in factors.items() if first.levels.get(factor) != run.levels.get(factor)
             for level in levels for name in level.sets

@@ -17,12 +17,13 @@ from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.token_check import TokenReport, check_tokens
 from ftexp.checks.verdicts import Verdicts
 from ftexp.design.run import Run
+from ftexp.design.settings import MASTER_WEIGHTS
 from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
-from ftexp.trainers.choice import runs_by_trainer
+from ftexp.trainers.choice import runs_by_trainer, trainer_of
 from ftexp.trainers.interface import Sizes
 
 Config = dict[str, Any]
@@ -77,12 +78,21 @@ def _check_configs(trained: list[Run], configs: dict[str, Config], verdicts: Ver
         found = trainer.check_configs(runs, configs)
         for run in runs:
             of_config, of_declared = found[run.id], check_read_back(run, configs[run.id])
-            verdicts.add(run.id, errors=[*of_config, *of_declared], warnings=_check_rate(run))
+            verdicts.add(run.id, errors=[*of_config, *of_declared], warnings=[*_check_rate(run), *_check_precision(run)])
 
 
 def _check_rate(run: Run) -> list[str]:
     lr = run.settings["lr"]
     return [f"experiment.yaml: lr: is {lr}, and above 1 a training diverges as a rule. Check the exponent"] if lr > 1 else []
+
+
+def _check_precision(run: Run) -> list[str]:
+    """In bf16 the weights themselves, where these are trained, lose small steps."""
+    settings = run.settings
+    if settings["dtype"] == "fp32" or settings.get(MASTER_WEIGHTS) or trainer_of(settings).is_adapter(settings):
+        return []
+    what = f"is {settings['dtype']}, in which a full fine-tune loses every step that is smaller than 1/256 of a weight"
+    return [f"experiment.yaml: dtype: {what}. Set {MASTER_WEIGHTS}: true (8 more bytes a parameter), or dtype: fp32"]
 
 
 def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> dict[str, Sizes]:

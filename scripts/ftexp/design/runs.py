@@ -8,7 +8,7 @@ from ftexp.design.factors import Level
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
 from ftexp.design.sections import check_sources
-from ftexp.design.settings import CONTROL_SETTINGS, SETTINGS, is_torchtune_key
+from ftexp.design.settings import CONTROL_SETTINGS, IF_TRUE, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.ground.errors import Findings, UserError
 
@@ -51,8 +51,7 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
             overrides[name] = value
     if settings["lora_alpha"] is None:
         settings["lora_alpha"] = 2 * settings["lora_rank"]
-    if not settings["quantize_base"]:
-        del settings["quantize_base"]
+    settings = {name: value for name, value in settings.items() if value or name not in IF_TRUE}
     return Run(
         experiment=experiment.name, id=_run_id(experiment, kind, levels), kind=kind,
         levels={name: level.label for name, level in levels.items()}, settings=settings, overrides=overrides,

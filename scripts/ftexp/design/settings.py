@@ -11,6 +11,9 @@ from ftexp.ground.errors import suggestion
 SEED = "seed"
 LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
 LOSSES = ("completion", "full")
+MASTER_WEIGHTS = "master_weights"
+# Settings that a run has only where they are true.
+IF_TRUE = ("quantize_base", MASTER_WEIGHTS)
 # Precisions, and their bytes a number.
 DTYPES = {"fp32": 4, "bf16": 2}
 RECIPES = (
@@ -126,7 +129,14 @@ SETTINGS: dict[str, Setting] = {
         "number); null: all",
     ),
     "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
-    "dtype": Setting("", "fp32 or bf16", _one_of(tuple(DTYPES)), "bf16", "precision of training and evaluation"),
+    "dtype": Setting(
+        "", "fp32 or bf16", _one_of(tuple(DTYPES)), "bf16",
+        "precision of training and evaluation; LoRA matrices and the optimizer's state of them are fp32 in either",
+    ),
+    MASTER_WEIGHTS: Setting(
+        "master-", "true or false", _switch, False,
+        "of a full fine-tune in bf16: AdamW keeps the weights in fp32 beside the model's, and its state, 12 bytes a parameter",
+    ),
     "quantize_base": Setting(
         "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
     ),

@@ -19,8 +19,9 @@ from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
+from ftexp.trainers.torchtune.precision import has_fp32_adapter, optimizer_section
 from ftexp.trainers.torchtune.quantization import check_quantized
-from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.torchtune.recipes import COMPONENTS, is_lora
 from ftexp.trainers.torchtune.shipped_configs import (
     ModelShape,
     check_decided,
@@ -29,9 +30,8 @@ from ftexp.trainers.torchtune.shipped_configs import (
     shipped_optimizer,
 )
 
-COMPONENTS = "ftexp.trainers.torchtune.components"
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
-# How a distributed training's LoRA matrices begin, whatever the number of processes.
+# How LoRA matrices begin where not the recipe draws them: whatever the number of processes, and in fp32 whatever the base is.
 _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
     "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
@@ -79,7 +79,7 @@ def training_config(run: Run) -> dict[str, Any]:
         "dataset": _dataset_section(run),
         **_schedule_and_logging(run, config),
     }
-    if settings["recipe"] == "lora_finetune_distributed":
+    if settings["recipe"] == "lora_finetune_distributed" or has_fp32_adapter(settings):
         has_output = FAMILIES[family].has_lora_output
         ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
     if run.kind == "trained":
@@ -105,8 +105,8 @@ def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, A
     check_quantized(family, arguments, settings)
     is_nf4 = is_quantized(settings)
     builders = FAMILIES[family].quantized_builders if is_nf4 else FAMILIES[family].builders
-    builder = f"{builders}.{family}.{'lora_' if lora else ''}{family}"
-    section = {"_component_": builder, **arguments}
+    module = f"{COMPONENTS}.fp32_adapters" if has_fp32_adapter(settings) else f"{builders}.{family}"
+    section = {"_component_": f"{module}.{'lora_' if lora else ''}{family}", **arguments}
     if not lora:
         return section
     modules = settings["lora_modules"]
@@ -174,7 +174,7 @@ def _schedule_and_logging(run: Run, config: dict[str, Any]) -> dict[str, Any]:
         "max_steps_per_epoch": None,
         "batch_size": settings["batch_size"],
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
-        "optimizer": dict(shipped_optimizer(config)),
+        "optimizer": optimizer_section(settings, shipped_optimizer(config)),
         "lr_scheduler": {
             "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup",
         },

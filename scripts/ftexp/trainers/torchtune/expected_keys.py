@@ -41,6 +41,8 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         }
     else:
         table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
+    ours = {"optimizer._component_": "ftexp.trainers.torchtune.components.master_weights.AdamW"}
+    table["master_weights"] = ours if value in (True, None) else {}
     table["quantize_base"] = {"model.quantize_base": value}
     if name.startswith("prompt."):
         part = name.partition(".")[2]

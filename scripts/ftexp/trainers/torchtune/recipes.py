@@ -1,5 +1,8 @@
 """What a recipe of torchtune's is by its name: `lora_finetune_single_device`, `full_finetune_distributed`, ..."""
 
+# Where the components are that our configs name.
+COMPONENTS = "ftexp.trainers.torchtune.components"
+
 
 def is_lora(recipe: str) -> bool:
     """Whether a recipe trains LoRA matrices, so that its checkpoint is an adapter."""

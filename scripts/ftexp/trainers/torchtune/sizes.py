@@ -14,8 +14,9 @@ def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
     if not (folder / "config.json").is_file():
         return None
     config = read_model_config(folder)
-    count = adapter_parameters(config, settings) if is_lora(settings["recipe"]) else config.parameters
-    return count * DTYPES[settings["dtype"]] / 1e6
+    if is_lora(settings["recipe"]):
+        return adapter_parameters(config, settings) * DTYPES["fp32"] / 1e6
+    return config.parameters * DTYPES[settings["dtype"]] / 1e6
 
 
 def adapter_parameters(config: ModelConfig, settings: dict[str, Any]) -> int:

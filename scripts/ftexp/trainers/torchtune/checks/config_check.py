@@ -107,7 +107,7 @@ def _is_limit(value: Any) -> bool:
 
 def _check_family(config: Config) -> list[str]:
     """Model, tokenizer and checkpointer stand together in some config that torchtune ships."""
-    model = module_of(config.get("model"))
+    model = _family_of(config.get("model"))
     if model is None:
         return []
     messages = []
@@ -129,6 +129,13 @@ def module_of(section: Any) -> str | None:
     dotpath = section.get("_component_") if isinstance(section, dict) else None
     found = re.match(r"torchtune\.models\.(\w+)\.", str(dotpath))
     return found[1] if found else None
+
+
+def _family_of(section: Any) -> str | None:
+    """The family of a section's builder, torchtune's own or `(lora_)<family>` of our components."""
+    dotpath = str(section.get("_component_")) if isinstance(section, dict) else ""
+    found = re.match(r"ftexp\.trainers\.torchtune\.components\.\w+\.(?:lora_)?(\w+)$", dotpath)
+    return found[1] if found else module_of(section)
 
 
 @functools.cache

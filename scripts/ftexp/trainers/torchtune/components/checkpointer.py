@@ -32,7 +32,7 @@ _STATE_KEYS = (
 
 
 class ResumableCheckpointer(FullModelHFCheckpointer):
-    """torchtune's checkpointer with six mistakes of 0.6.1 mended.
+    """torchtune's checkpointer with seven mistakes of 0.6.1 mended.
 
     - The adapter of a Qwen2 model is exported as its matrices are: the stock export permutes q and k for RoPE,
       which Qwen2's weights never were.
@@ -40,6 +40,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
     - Of Gemma 2 the norm before the MLP and the one after it are exchanged, in loading and in saving.
     - Adapter and optimizer state are those of one epoch: the stock one takes the adapter of the largest epoch
       folder and the optimizer from a file written after it, so a kill in between trains an epoch twice.
+    - So are whole weights, which the stock one looks for beside the epoch folders, under the base's own file names.
     - The state file is renamed into place when it is whole, and epochs older than the one it names go. The last
       epoch has no state: until it is published, the one before stays, to resume from.
     - A distributed training's LoRA matrices begin the same whatever the number of processes: in the recipe each process
@@ -60,6 +61,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
         take_own_threads()
         epoch = finished_epochs(Path(output_dir)) - 1 if should_load_recipe_state else -1
         adapter = f"epoch_{epoch}/{TRAINED_ADAPTER_FILE}" if epoch >= 0 else None
+        if adapter and not (Path(output_dir) / adapter).is_file():  # a full fine-tune, which goes on from whole weights
+            adapter, checkpoint_files = None, _weights_of_epoch(Path(output_dir), epoch)
         super().__init__(
             checkpoint_dir=checkpoint_dir, checkpoint_files=checkpoint_files, model_type=model_type, output_dir=output_dir,
             recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
@@ -133,6 +136,11 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
         aside = path.with_suffix(".tmp")
         save_file(weights, aside, metadata={"format": "pt"})
         os.replace(aside, path)
+
+
+def _weights_of_epoch(output_dir: Path, epoch: int) -> list[str]:
+    """The files of whole weights that an epoch left, below `output_dir`."""
+    return sorted(str(path.relative_to(output_dir)) for path in (output_dir / f"epoch_{epoch}").glob("*.safetensors"))
 
 
 def draw_lora(

@@ -1,0 +1,30 @@
+"""What a training holds in more precision than its model: the adapter of a base in bf16; on request, whole weights."""
+
+from typing import Any
+
+from ftexp.design.settings import MASTER_WEIGHTS
+from ftexp.ground.errors import UserError
+from ftexp.trainers.torchtune.recipes import COMPONENTS, is_lora
+
+
+def has_fp32_adapter(settings: dict[str, Any]) -> bool:
+    """Whether a run's LoRA matrices are of more precision than its base."""
+    return is_lora(settings["recipe"]) and settings["dtype"] != "fp32"
+
+
+def optimizer_section(settings: dict[str, Any], shipped: dict[str, Any]) -> dict[str, Any]:
+    """The shipped optimizer, or ours with fp32 weights beside the model's.
+
+    Raises:
+        UserError: If these are wanted where they would change nothing, or cannot be had.
+    """
+    section = dict(shipped)
+    if not settings.get(MASTER_WEIGHTS):
+        return section
+    recipe, key = settings["recipe"], f"experiment.yaml: {MASTER_WEIGHTS}"
+    if is_lora(recipe) or settings["dtype"] == "fp32":
+        why = "LoRA matrices are fp32 already" if is_lora(recipe) else "with dtype: fp32 all weights are"
+        raise UserError(f"{key}: is for full fine-tunes in bf16; {why}. Leave {MASTER_WEIGHTS} out.")
+    if section["_component_"] != "torch.optim.AdamW":
+        raise UserError(f"{key}: is for AdamW, and torchtune ships {section['_component_']} for this model. Leave it out.")
+    return {**section, "_component_": f"{COMPONENTS}.master_weights.AdamW"}
