@@ -53,6 +53,7 @@ def bake_experiment(root: Path, runs: int, *, items: int = 250) -> Path:
     call(root, [str(BIN / "cookiecutter"), str(TEMPLATE), "--no-input", "--default-config", "-o", str(root), *answers])
     folder = root / "bench"
     (folder / "models").symlink_to("data/models")
+    call(folder, [str(BIN / "dvc"), "init", "--quiet", "--no-scm"])
     return folder
 
 

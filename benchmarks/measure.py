@@ -5,7 +5,6 @@ Runs are finished by finished_runs.py, not trained, but for those of the ratios 
 Command: make bench (.venv/bin/python benchmarks/measure.py [10 100 1000])
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -57,7 +56,6 @@ def measure(root: Path, runs: int) -> dict[str, float]:
     figures["validate, imports among it"] = time.perf_counter() - began
     figures["validate, after imports"] = after_imports
     finish_runs(folder)
-    subprocess.run([BIN / "dvc", "init", "--quiet", "--no-scm"], cwd=folder, check=True)
     figures["status, first time"] = stage("status")
     figures["status"] = stage("status")
     figures["recording by DVC, all runs"] = seconds(lambda: call(folder, [sys.executable, "-c", RECORD]))

@@ -35,7 +35,8 @@ def main(arguments):
     link_models(Path(site_value("models") or "data/models").expanduser())
     init_git()
     init_dvc()
-    return subprocess.call([str(VENV / "bin" / "python"), "scripts/stamp.py"])
+    python = str(VENV / "bin" / "python")
+    return subprocess.call([python, "scripts/stamp.py"]) or subprocess.call([python, "scripts/validate.py", "--surroundings"])
 
 
 def site_value(key):
@@ -62,8 +63,12 @@ def link_models(folder):
 
 
 def git(*arguments):
-    """Run git, its messages left out; its exit status and output decide what is done."""
-    return subprocess.run(["git", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    """Run git; its exit status and output decide what is done. A repository that it refuses to look at is none to build on."""
+    command, environment = ["git", *arguments], dict(os.environ, LC_ALL="C")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    if done.returncode > 1 and "not a git repository" not in done.stderr:
+        stop("git: %s. Cure that, and run the same command again." % " ".join(done.stderr.split()))
+    return done
 
 
 def call(*command):

@@ -2,7 +2,8 @@
 
 Reads runs.csv, runs/*/{run.yaml, finetune.yaml, eval.py}, the splits, the base models' files; or the one config that is named.
 Writes preflight.json: per run its errors, its warnings, its cost and the hash of what was checked.
-Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment)
+Command: make validate (python scripts/validate.py [CONFIG.yaml [RECIPE]]: any config of torchtune's, without an experiment;
+         make validate calls python scripts/validate.py --surroundings first: can the place keep an experiment?)
 """
 
 import os
@@ -23,17 +24,26 @@ from ftexp.ground.events import record_event
 from ftexp.ground.filesystem import write_json
 from ftexp.jobs.dot_env import check_secrets, read_secrets
 from ftexp.jobs.site import read_site
+from ftexp.life.surroundings import require_surroundings
 from ftexp.state.run_lock import only_one_make
 from ftexp.state.work import Missing, Work, read_preflight
 
 
 def main(arguments: list[str]) -> int:
     """Check all runs, those whose preflight is current and green from memory, or one config; 1 where one has an error."""
-    if arguments:
+    if arguments and arguments != ["--surroundings"]:
         return _check_one_config(*arguments[:2])
     paths.require_experiment()
+    if arguments:
+        return _check_surroundings()
     with only_one_make("validate"):
         return _validate()
+
+
+def _check_surroundings() -> int:
+    for warning in require_surroundings(planned_runs()):
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
 
 
 def _validate() -> int:

@@ -151,7 +151,7 @@ def test_a_python_that_is_none_is_one_message(place: Path, folder: str, value: s
     assert done.returncode == 2 and f"PYTHON: there is no program '{value}' here." in done.stderr and not list(top.rglob("y"))
 
 
-ORDER = ["--options", "split", "validate", "submit", "evaluate", "status", "report"]
+ORDER = ["--options", "split", "--surroundings", "validate", "submit", "evaluate", "status", "report"]
 
 
 @pytest.mark.parametrize("flags", ["-j4", "-kj", "-eBj4", "-sj4 -Otarget --warn-undefined-variables"])
@@ -162,7 +162,7 @@ def test_the_stages_go_one_after_another_whatever_makeflags_says(place: Path, fl
         done, calls = call(folder, *words, "all", PAUSE="0.02", said="ONLY", py="true", **variables)
         assert done.returncode == 0 and "warning" not in done.stderr, done.stderr
         assert [kind for kind, _, _ in calls] == ["begin", "end"] * (len(calls) // 2)
-        steps = [re.sub(r"scripts/|\.py", "", said[-1 if said[-1] == "--options" else 0]) for _, said, _ in calls[::2]]
+        steps = [said[-1] if said[-1][:3] in ("--o", "--s") else Path(said[0]).stem for _, said, _ in calls[::2]]
         assert [step for step in steps if step != "stamp"] == ORDER
 
 

@@ -16,6 +16,15 @@ def test_make_all_fills_every_row(finished: Path) -> None:
     assert "://" not in (finished / "report.html").read_text(encoding="utf-8")
 
 
+def test_who_may_read_an_experiment_is_for_the_umask_to_say(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (tmp_path / "folder", tmp_path / "file")}
+    parts = [finished / name for name in ("runs", "figures", "metrics", "data/splits")]
+    found = [*finished.glob("*.*"), *parts, *(path for part in parts for path in part.rglob("*"))]
+    assert len(found) > 40 and not [str(path) for path in found if path.stat().st_mode & 0o777 != modes[path.is_dir()]]
+
+
 def test_a_second_make_all_changes_no_file(finished: Path) -> None:
     before = times(finished)
     make(finished, "all")

@@ -38,6 +38,15 @@ def write_bytes_if_changed(path: Path, data: bytes) -> bool:
     return True
 
 
+def follow_umask(folder: Path) -> None:
+    """Give a folder and all in it the modes that the umask says; a library may have made them for their owner alone."""
+    kept = os.umask(0o077)  # it can be asked by setting it only; nothing that another thread makes meanwhile is open to all
+    os.umask(kept)
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~kept | path.stat().st_mode & 0o7000)
+
+
 def identity(path: Path) -> list[int]:
     """Size, times and inode of a file: others after any change, whatever a clock or a tool did to its modification time."""
     stat = path.stat()

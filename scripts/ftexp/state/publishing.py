@@ -7,7 +7,7 @@ from typing import Any
 
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.ground.filesystem import read_json, sha256_file, sha256_json, write_json
+from ftexp.ground.filesystem import follow_umask, read_json, sha256_file, sha256_json, write_json
 from ftexp.state.imported_code import package_versions
 
 _NOT_PUBLISHED = (".pt", ".bin")
@@ -37,7 +37,7 @@ def _model_names(epoch_dir: Path) -> list[str]:
 def _copy_aside(path: Path) -> Path:
     """A copy beside the original, so that renaming it leaves the original for a second try."""
     copy = path.with_suffix(".published")
-    shutil.copy2(path, copy)
+    shutil.copyfile(path, copy)
     return copy
 
 
@@ -48,7 +48,8 @@ def _name_base_model(path: Path, model: str) -> None:
 
 
 def replace_dir(source: Path, target: Path) -> None:
-    """Rename a folder into place of another, which goes first."""
+    """Rename a folder into place of another, which goes first; who may read it is for the umask to say."""
+    follow_umask(source)
     if target.is_dir():
         shutil.rmtree(target)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from torchtune.modules.peft import get_lora_module_names
 from torchtune.training import FullModelHFCheckpointer, ModelType
 
 from ftexp.ground.cores import take_own_threads
+from ftexp.ground.filesystem import follow_umask
 from ftexp.ground.own_code import import_own_code
 from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
@@ -94,6 +95,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             self._undo_rope_permutation(folder / ADAPTER_FILE)
         if self._model_type == ModelType.PHI3_MINI and training.ADAPTER_KEY in state_dict:
             self._save_phi3_adapter(state_dict, folder)
+        follow_umask(folder)
         if intermediate_checkpoint:
             self._save_state(state)
             self._remove_epochs_before(epoch)
