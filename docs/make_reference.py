@@ -15,7 +15,7 @@ DEMO = Path("demo/capitalization")
 REFERENCE = Path("docs/reference")
 FILES = ("results.csv", "effects.csv", "figures/effect-lora_rank.svg", "figures/effect-lr.svg", "figures/score-lora_rank.svg")
 BEGIN, END = "<!-- table: docs/make_reference.py -->", "<!-- end of table -->"
-COLUMNS = ("run", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
+COLUMNS = ("run", "n", "score", "score_se", "majority", "diff_control", "diff_control_se", "train_loss")
 
 
 def main() -> None:

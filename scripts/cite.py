@@ -18,7 +18,7 @@ from ftexp.jobs.backends import work_here
 from ftexp.results.provenance import provenance_of_log, provenance_of_run
 from ftexp.results.table import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
 
-RESULT = ("task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss")
+RESULT = ("task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se", "train_loss")
 
 
 def main(arguments: list[str]) -> int:

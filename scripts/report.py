@@ -77,6 +77,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     """Write the tables, the figures and the page, and remember from what."""
     from ftexp.effects import effects
     from ftexp.effects.errors import UnusableTable
+    from ftexp.reporting.against_majority import against_majority
     from ftexp.reporting.conclusions import conclusions, forced_runs
     from ftexp.reporting.figures import draw_figures, write_figures
     from ftexp.reporting.metrics import write_metrics
@@ -92,15 +93,17 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     items = items_frame(full)
     changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
     analysis = analysis_of(experiment)
+    scores, frame = scores_frame(full, items, experiment), runs_frame(full, experiment)
     try:
-        table = effects(scores_frame(full, items, experiment), runs_frame(full, experiment), analysis)
+        table = effects(scores, frame, analysis)
     except UnusableTable as unusable:
         raise UserError(str(unusable)) from unusable
     changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
     plots = draw_figures(experiment, full, run_scores(items, experiment), table)
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
-    said = [*forced_runs(full), *conclusions(table, analysis)]
+    floor = against_majority(full, scores, frame, analysis)
+    said = [*forced_runs(full), *conclusions(table, analysis, floor)]
     extra = folders_not_in_design([facts.id for facts in full])
     page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed

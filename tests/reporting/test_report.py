@@ -107,8 +107,8 @@ def test_results_have_exactly_the_rows_of_runs_csv(experiment: Path) -> None:
 def test_the_columns_are_those_of_the_issue(experiment: Path) -> None:
     make_report()
     assert paths.RESULTS_CSV.read_text().splitlines()[0] == (
-        "run,kind,lora_rank,lr,seed,train_status,eval_status,reason,task,metric,n,score,score_se,diff_control,"
-        "diff_control_se,train_loss"
+        "run,kind,lora_rank,lr,seed,train_status,eval_status,reason,task,metric,n,score,score_se,majority,chance,"
+        "diff_control,diff_control_se,train_loss"
     )
 
 

@@ -32,7 +32,8 @@ from ftexp.ground.errors import Findings, suggestion
 RESERVED_FACTORS = (
     "run", "kind", "control", "status", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps",
     "train_status", "eval_status",
-    "reason", "task", "metric", "n", "score", "score_se", "diff_control", "diff_control_se", "train_loss",
+    "reason", "task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se",
+    "train_loss",
 )
 
 

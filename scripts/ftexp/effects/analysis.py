@@ -28,6 +28,7 @@ class Analysis:
         custom: Metrics that are no mean over items: per name a function of the arrays `target` and `prediction` (both
             of one row per item and repetition). Their items are resampled.
         test_set_factors: Factors whose levels have test sets of their own by design; across them nothing is paired.
+        kinds: The kinds of contrasts that are wanted; all where it is empty.
         alpha: Two-sided error of an interval.
         resamples: Bootstrap resamples for the metrics in `custom`.
     """
@@ -40,6 +41,7 @@ class Analysis:
     ranges: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
     custom: Mapping[str, Metric] = field(default_factory=dict)
     test_set_factors: Sequence[str] = ()
+    kinds: Sequence[str] = ()
     alpha: float = 0.05
     resamples: int = 1000
 

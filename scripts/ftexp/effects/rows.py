@@ -9,7 +9,7 @@ import pandas as pd
 
 from ftexp.effects.analysis import Analysis, FloatArray, IntArray
 from ftexp.effects.cells import Cells, seed_texts
-from ftexp.effects.contrasts import Contrast, contrasts_of
+from ftexp.effects.contrasts import KINDS, Contrast, contrasts_of
 from ftexp.effects.estimates import Estimates, Scope, estimates
 from ftexp.effects.families import family
 from ftexp.effects.remarks import Facts, flags, methods, reasons
@@ -58,7 +58,8 @@ class Block:
         counts = self.cells.counts(is_measured)
         names = self.runs["run"].astype(str).to_numpy()[self.of_runs]
         has_control = np.isin(np.array(self.cells.controls), names)
-        contrasts = contrasts_of(self.cells, counts, has_control, self.analysis.design)
+        every = contrasts_of(self.cells, counts, has_control, self.analysis.design)
+        contrasts = [contrast for contrast in every if contrast.kind in (self.analysis.kinds or KINDS)]
         if not contrasts:
             return pd.DataFrame()
         weights = run_weights(self.cells, contrasts, of_runs=self.of_runs, names=list(names))

@@ -1,4 +1,4 @@
-"""The words of a claim: sizes, intervals, lists, and what a reason in the table of effects says."""
+"""What is claimed, and the words of it: sizes, intervals, lists, and what a reason in the table of effects says."""
 
 import itertools
 import re
@@ -56,3 +56,31 @@ def signed(value: float) -> str:
 def sentences(texts: Sequence[str]) -> str:
     """The end of a sentence, and those that follow it."""
     return "." + "".join(f" {text}." for text in texts if text)
+
+
+def best_scope(rows: pd.DataFrame) -> pd.DataFrame:
+    """Each contrast once: over new seeds too where that is known, else for these very runs."""
+    recipe, models = (rows[rows["scope"] == scope].reset_index(drop=True) for scope in ("recipe", "models"))
+    is_known = recipe["low"].notna() | models["low"].isna() & recipe["estimate"].notna()
+    return recipe.where(is_known, models)
+
+
+def claims(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose interval excludes 0."""
+    return rows[(rows["low"] > 0) | (rows["high"] < 0)]
+
+
+def scope_note(known: pd.DataFrame) -> str:
+    """Over what the intervals of these rows are; empty where there is none."""
+    if known.empty:
+        return ""
+    scopes = set(known["scope"])
+    if scopes == {"recipe"}:
+        return "The intervals are over new items and new seeds"
+    return "The intervals are over new items only: one seed says nothing about the next"
+
+
+def ceiling_notes(known: pd.DataFrame) -> list[str]:
+    """A note where means of these rows lie near an end of the scale."""
+    is_near = known["flags"].fillna("").str.contains("ceiling").any()
+    return ["Some of the means lie within 5 % of an end of the scale, where differences are squeezed"] if is_near else []

@@ -26,6 +26,14 @@ RESULTS = (
         "it, nothing about seeds of training",
         ">= 0", "not evaluated, or one cluster",
     ),
+    (
+        "majority", "what always giving the commonest answer of its test set would score: that answer's share",
+        "0 to 1", "not evaluated",
+    ),
+    (
+        "chance", "what drawing blindly among the answers of its test set would score: 1 / their number", "0 to 1",
+        "not evaluated, or the answers are no choices (over 50 different ones, or fewer than 5 items each on average)",
+    ),
     ("diff_control", "mean over items of run minus its control, item by item", "-1 to 1", "not evaluated, or its control is not"),
     (
         "diff_control_se", "its paired standard error; 0 where all items say the same, for which effects.csv has an interval",

@@ -14,11 +14,15 @@ import pandas as pd
 from ftexp.effects import Analysis, detectable, leading_rows
 from ftexp.reporting.claim_words import (
     averaged_over,
+    best_scope,
+    ceiling_notes,
+    claims,
     interaction_in_words,
     interval_in_words,
     listed,
     missing_runs,
     range_in_words,
+    scope_note,
     sentences,
     signed,
 )
@@ -39,24 +43,25 @@ class Conclusion:
     notes: tuple[str, ...] = ()
 
 
-def conclusions(table: pd.DataFrame, analysis: Analysis) -> list[Conclusion]:
+def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclusion] = ()) -> list[Conclusion]:
     """Sentences on the primary metric: fine-tuning at all, each factor, interactions; then what to beware of in all of them.
 
     Args:
         table: What `effects` returned.
         analysis: What it was given.
+        first: What stands before these.
     """
     primary = table[table["metric"] == analysis.primary]
     if primary.empty:
         return []
     sizes = detectable(primary)
-    said = [_of_average(_best_scope(primary[primary["kind"] == "average"]), analysis)]
-    trends = _best_scope(primary[primary["kind"] == "trend"])
+    said = [*first, _of_average(best_scope(primary[primary["kind"] == "average"]), analysis)]
+    trends = best_scope(primary[primary["kind"] == "trend"])
     for name in compared_factors(primary, analysis):
-        rows = _best_scope(leading_rows(primary[primary["factor"] == name]))
+        rows = best_scope(leading_rows(primary[primary["factor"] == name]))
         said.append(_of_factor(name, rows, trends[trends["factor"] == name], sizes, analysis))
     said.append(_of_nothing(primary, analysis))
-    said.append(_of_interactions(_best_scope(primary[primary["kind"] == "interaction"]), analysis))
+    said.append(_of_interactions(best_scope(primary[primary["kind"] == "interaction"]), analysis))
     return _with_notes([conclusion for conclusion in said if conclusion])
 
 
@@ -95,13 +100,6 @@ def _with_notes(said: list[Conclusion]) -> list[Conclusion]:
     return [*own, last] if shared else own
 
 
-def _best_scope(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each contrast once: over new seeds too where that is known, else for these very runs."""
-    recipe, models = (rows[rows["scope"] == scope].reset_index(drop=True) for scope in ("recipe", "models"))
-    is_known = recipe["low"].notna() | models["low"].isna() & recipe["estimate"].notna()
-    return recipe.where(is_known, models)
-
-
 def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     if rows.empty:
         return None
@@ -109,8 +107,8 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     if pd.isna(row["low"]):
         return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
     how = f"({interval_in_words(row)})"
-    notes = (_scope_note(rows), *_notes(rows, "cells"))
-    if _claims(rows).empty:
+    notes = (scope_note(rows), *_notes(rows, "cells"))
+    if claims(rows).empty:
         text = f"nothing to claim; the cells average {signed(row['estimate'])} against the untuned model {how}, which covers 0"
         return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
@@ -124,13 +122,13 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     if rows.empty:
         return None
     known, unknown = rows[rows["low"].notna()], rows[rows["low"].isna()]
-    claimed = _claims(known)
+    claimed = claims(known)
     open_ = known.drop(claimed.index)
     parts = [_claimed(claimed, analysis)] if len(claimed) else []
-    parts += [_trend(trend.iloc[0])] if len(claimed) and len(_claims(trend)) else []
+    parts += [_trend(trend.iloc[0])] if len(claimed) and len(claims(trend)) else []
     parts += [_nothing_to_claim(open_)] if len(open_) else []
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
-    notes = [_scope_note(known), *_notes(known, "combinations of the other factors' levels")]
+    notes = [scope_note(known), *_notes(known, "combinations of the other factors' levels")]
     notes += [_power_note(name, known, sizes)] if len(open_) else []
     text = f"{_setting(name, rows, analysis)}: {'; '.join(parts)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
@@ -153,11 +151,6 @@ def _setting(name: str, rows: pd.DataFrame, analysis: Analysis) -> str:
 
 def _at_baseline(factors: Sequence[str], analysis: Analysis) -> str:
     return ", ".join(f"{name} {analysis.baseline.get(name, analysis.factors[name][0])}" for name in factors)
-
-
-def _claims(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose interval excludes 0."""
-    return rows[(rows["low"] > 0) | (rows["high"] < 0)]
 
 
 def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
@@ -188,22 +181,10 @@ def _nothing_to_claim(rows: pd.DataFrame) -> str:
     return f"nothing to claim for {listed} instead of {rows.iloc[0]['reference']}, whose {covers} 0"
 
 
-def _scope_note(known: pd.DataFrame) -> str:
-    if known.empty:
-        return ""
-    scopes = set(known["scope"])
-    if scopes == {"recipe"}:
-        return "The intervals are over new items and new seeds"
-    return "The intervals are over new items only: one seed says nothing about the next"
-
-
 def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
     """What to beware of in these rows, which are averages over so many of what is named."""
-    flags = " ".join(known["flags"].fillna(""))
-    notes = []
-    if "ceiling" in flags:
-        notes.append("Some of the means lie within 5 % of an end of the scale, where differences are squeezed")
-    if "incomplete" in flags:
+    notes = ceiling_notes(known)
+    if "incomplete" in " ".join(known["flags"].fillna("")):
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
         if shares:
             lacking = f"{' and '.join(shares)}, and failures may depend on the factor"
@@ -239,11 +220,11 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
     if known.empty:
         reasons = dict.fromkeys(filter(None, rows["reason"].fillna("")))
         return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)})", False) if len(rows) else None
-    claimed = _claims(known)
+    claimed = claims(known)
     claimed = claimed[claimed["p_holm"] < ALPHA]
     unknown = len(rows) - len(known)
     lacking = f"Of {unknown} of {len(rows)} differences of differences nothing is known; the table of effects says why"
-    notes = (_scope_note(known), *_notes(known, "combinations of the other factors' levels"), *([lacking] if unknown else []))
+    notes = (scope_note(known), *_notes(known, "combinations of the other factors' levels"), *([lacking] if unknown else []))
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
         return Conclusion("interactions", f"Interactions: nothing to claim; {text}", False, notes)

@@ -14,7 +14,7 @@ import pandas as pd
 from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.reporting.number_words import shown, shown_range
-from ftexp.reporting.plots import Plot, Point, file_stem, level_ticks, places_of
+from ftexp.reporting.plots import Plot, Point, draw_floors, file_stem, floor_caption, level_ticks, places_of
 from ftexp.reporting.svg_figure import COLOURS, draw_picture, group_looks
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def interaction_plot(
         return Plot(name, title, None, "No run is evaluated yet.")
     if len(levels[1]) > MOST_LINES:
         plot = _heat_map(name, title, factors, levels, means, metric)
-        return replace(plot, caption=plot.caption + _imbalance(points, factors))
+        words = [plot.caption + _imbalance(points, factors), *floor_caption(points, mark="For comparison")]
+        return replace(plot, caption=" ".join(words))
     places, scale = places_of(levels[0])
     looks, _ = group_looks([{factors[1]: level} for level in levels[1]])
 
@@ -138,12 +139,13 @@ def interaction_plot(
             spots = [(places[repr(x)], means[repr(x), repr(level)]) for x in levels[0] if (repr(x), repr(level)) in means]
             if spots:
                 axes.plot(*zip(*sorted(spots), strict=True), f"{look.marker}-", color=look.colour, markersize=6, linewidth=1.4)
+        draw_floors(axes, points)
         level_ticks(axes, levels[0], places, is_named=scale == "category")
         axes.set_xlabel(factors[0] + (", log scale" if scale == "log" else ""))
         axes.set_ylabel(f"mean score ({metric})")
 
     caption = "Parallel lines: the effects add up. Means over seeds and all other factors; what is sure of them is in the table."
-    caption += _imbalance(points, factors)
+    caption = " ".join([caption + _imbalance(points, factors), *floor_caption(points)])
     return Plot(name, title, draw_picture(name, draw, looks), caption)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ftexp.data.answers import LEAST_TOLD
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
 from ftexp.effects import leading_rows
@@ -37,7 +38,7 @@ def draw_figures(
     varied = [name for name, levels in factors.items() if len(levels) > 1]
     analysis = analysis_of(experiment)
     baseline = {name: str(analysis.baseline.get(name, levels[0])) for name, levels in analysis.factors.items()}
-    points = _points(all_facts, scores)
+    points = _points(all_facts, scores, metric)
     curves = [Curve(f.run.levels, [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
     own = effects[effects["metric"] == metric]
     of_effects = [
@@ -53,11 +54,19 @@ def draw_figures(
     ]
 
 
-def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float]) -> list[Point]:
-    """Score of every trained run that is evaluated, and that of its control."""
+def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float], metric: str) -> list[Point]:
+    """Score of every trained run that is evaluated, that of its control, and that of whoever always says the same."""
     controls = controls_by_run(facts.run for facts in all_facts)
     trained = [facts for facts in all_facts if facts.run.kind == "trained" and facts.id in scores]
-    return [Point(facts.run.levels, scores[facts.id], scores.get(controls[facts.id] or "")) for facts in trained]
+    return [
+        Point(facts.run.levels, scores[facts.id], scores.get(controls[facts.id] or ""), _floor(facts, metric))
+        for facts in trained
+    ]
+
+
+def _floor(facts: RunFacts, metric: str) -> float | None:
+    floor = facts.reference.score_of_majority(metric) if facts.reference else 0.0
+    return floor if floor >= LEAST_TOLD else None
 
 
 def write_figures(plots: Sequence[Plot]) -> tuple[list[Path], bool]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED, SETTINGS
+from ftexp.reporting.number_words import shown
 from ftexp.reporting.svg_figure import Look, Picture, draw_picture, group_looks
 
 if TYPE_CHECKING:
@@ -19,17 +20,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_POINTS_PER_CURVE, MOST_POINTS = 400, 20_000
-CONTROL_COLOUR = "#444444"
+CONTROL_COLOUR, FLOOR_COLOUR = "#444444", "#000000"
 Spots = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Point:
-    """Score of one evaluated run, in [0, 1], and that of its control where there is one."""
+    """Score of one evaluated run, in [0, 1], and what it is to be seen beside.
+
+    Attributes:
+        control: The score of its control, where there is one.
+        floor: What always giving the commonest answer of its test set scores, where that is worth a line.
+    """
 
     levels: dict[str, Any]
     score: float
     control: float | None
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,12 @@ def factor_plot(factor: str, levels: Sequence[Any], points: Sequence[Point], *, 
             _draw_group(axes, spots, looks[index], is_line=scale != "category")
             marks.append([(x, p.control) for (x, _), p in zip(spots, members, strict=True) if p.control is not None])
         _draw_controls(axes, marks, looks, gap=_gap(places), is_line=scale != "category")
+        draw_floors(axes, points)
         level_ticks(axes, levels, places, is_named=scale == "category")
         axes.set_xlabel(axis_label(factor) + (", log scale" if scale == "log" else ""))
         axes.set_ylabel(f"score ({metric})")
-        _limit_scores(axes, [p.score for p in points] + [p.control for p in points if p.control is not None])
+        beside = [value for p in points for value in (p.control, p.floor) if value is not None]
+        _limit_scores(axes, [p.score for p in points] + beside)
 
     picture = draw_picture(name, draw, looks, legend_title=legend_title)
     return Plot(name, title, picture, _factor_caption(points, len(groups), scale))
@@ -95,6 +104,7 @@ def _factor_caption(points: Sequence[Point], group_count: int, scale: str) -> st
     parts = [f"Small points: one run (one seed) each; {mean}: mean of the seeds."]
     if any(point.control is not None for point in points):
         parts.append("Dashed: the control" + (", in the colour of its group." if len({p.control for p in points}) > 1 else "."))
+    parts += floor_caption(points)
     if group_count > 1:
         parts.append("Groups are set a little apart, so that equal scores stay visible.")
     return " ".join(parts)
@@ -201,6 +211,19 @@ def _draw_controls(axes: "Axes", marks: list[Spots], looks: list[Look], *, gap: 
         dashes = [spots] if is_line else [[(x - half, y), (x + half, y)] for x, y in spots]
         for dash in filter(None, dashes):
             axes.plot(*zip(*dash, strict=True), color=look.colour, linestyle="--", linewidth=1.2)
+
+
+def draw_floors(axes: "Axes", points: Sequence[Point]) -> None:
+    """Dotted: what always giving the commonest answer scores, a line for each test set."""
+    for floor in sorted({point.floor for point in points if point.floor is not None}):
+        axes.axhline(floor, color=FLOOR_COLOUR, linestyle=":", linewidth=1.4)
+
+
+def floor_caption(points: Sequence[Point], *, mark: str = "Dotted") -> list[str]:
+    """What the dotted lines are, where there is one."""
+    floors = sorted({point.floor for point in points if point.floor is not None})
+    what = "always giving the commonest answer" + (" of a test set" if len(floors) > 1 else "")
+    return [f"{mark}: {what}, {', '.join(map(shown, floors))}."] if floors else []
 
 
 def level_ticks(axes: "Axes", levels: Sequence[Any], places: dict[str, float], *, is_named: bool) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
 
-# Columns of results.csv that are the same in every row, or told in the list of what is missing.
-NOT_SHOWN = ("reason", "task", "metric")
+# Columns of results.csv that are the same in every row, or told in the list of what is missing; and one that most tests lack.
+NOT_SHOWN, SHOWN_IF_KNOWN = ("reason", "task", "metric"), "chance"
 
 
 def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """The results for reading: numbers to three decimals, without the columns that are told elsewhere."""
     first_after = len(header) - len(COLUMNS_AFTER)
-    keep = [index for index, name in enumerate(header) if index < first_after or name not in NOT_SHOWN]
+    left_out = NOT_SHOWN if any(row[header.index(SHOWN_IF_KNOWN)] for row in rows) else (*NOT_SHOWN, SHOWN_IF_KNOWN)
+    keep = [index for index, name in enumerate(header) if index < first_after or name not in left_out]
     rounded = [round_row(header, row) for row in rows]
     return [header[i] for i in keep], [[row[i] for i in keep] for row in rounded]
 

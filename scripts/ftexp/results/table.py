@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftexp.data.answers import Answers
 from ftexp.data.items import Item, read_test_items
 from ftexp.design.run import Run
 from ftexp.design.runs import control_key
@@ -23,10 +24,10 @@ from ftexp.state.work import Work, outputs_of, read_manifest
 
 COLUMNS_BEFORE = ("run", "kind")
 COLUMNS_AFTER = (
-    "train_status", "eval_status", "reason", "task", "metric", "n", "score", "score_se", "diff_control",
+    "train_status", "eval_status", "reason", "task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control",
     "diff_control_se", "train_loss",
 )
-NUMBERS = ("score", "score_se", "diff_control", "diff_control_se", "train_loss")
+NUMBERS = ("score", "score_se", "majority", "chance", "diff_control", "diff_control_se", "train_loss")
 NO_CONTROL = "no difference: the design has no control for it"
 TIMING_COLUMNS = ("run", "stage", "host", "started", "seconds")
 
@@ -49,6 +50,7 @@ class RunFacts:
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
         train: Status of its training; None for a control.
         items: The items of its test set, by id; empty unless eval is done.
+        reference: The answers that are right, of its whole test set; None unless eval is done.
         answers: What it said to them, in the same order, epoch by epoch; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
@@ -59,6 +61,7 @@ class RunFacts:
     train: State | None
     eval: State
     items: Mapping[str, Item] = field(default_factory=dict)
+    reference: Answers | None = None
     answers: tuple[Answer, ...] = ()
     losses: tuple[Loss, ...] = ()
     forced: Mapping[str, str] = field(default_factory=dict)
@@ -105,24 +108,25 @@ def _state(work: Work, run: Run, stage: str) -> State:
 
 def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) -> list[RunFacts]:
     """The same facts with answers and losses, where the stages are done; a log that may not count is a failed eval."""
-    items: dict[str, dict[str, Item]] = {}
+    tests: dict[str, tuple[dict[str, Item], Answers]] = {}
     full = []
     for facts in all_facts:
         split = facts.run.split
-        if facts.eval.status == "done" and split not in items:
-            items[split] = read_test_items(facts.run.split, facts.run.data, analysis)
-        full.append(_with_contents(facts, items.get(split, {})))
+        if facts.eval.status == "done" and split not in tests:
+            items = read_test_items(facts.run.split, facts.run.data, analysis)
+            tests[split] = items, Answers.of(item.target for item in items.values())
+        full.append(_with_contents(facts, *tests.get(split, ({}, None))))
     return full
 
 
-def _with_contents(facts: RunFacts, items: dict[str, Item]) -> RunFacts:
+def _with_contents(facts: RunFacts, items: dict[str, Item], reference: Answers | None) -> RunFacts:
     facts = dataclasses.replace(facts, forced=_forced(facts))
     losses = read_losses(facts.id) if facts.train and facts.train.status == "done" else ()
     if facts.eval.status != "done":
         return dataclasses.replace(facts, losses=losses)
     try:
         answers = read_log(facts.run, items, vouched=outputs_of(facts.id, "eval"))
-        return dataclasses.replace(facts, losses=losses, items=items, answers=answers)
+        return dataclasses.replace(facts, losses=losses, items=items, reference=reference, answers=answers)
     except UnusableLog as unusable:
         return dataclasses.replace(facts, losses=losses, eval=State("failed", str(unusable)))
 
@@ -183,16 +187,18 @@ def results_rows(all_facts: Sequence[RunFacts]) -> list[list[str]]:
 
 
 def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
-    score = facts.score
+    score, reference, metric = facts.score, facts.reference, facts.run.evaluation["scorer"]
     difference, why_none = _difference(facts, control)
     loss = last_epoch_loss(facts.losses)
     values = {
         "train_status": facts.train.status if facts.train else "",
         "eval_status": facts.eval.status,
         "reason": "; ".join(filter(None, [*_reasons(facts), why_none, *_remarks(facts, score)])),
-        "task": task_name(facts.run.experiment), "metric": facts.run.evaluation["scorer"],
+        "task": task_name(facts.run.experiment), "metric": metric,
         "n": str(score.n) if score else "",
         "score": number(score.mean if score else None), "score_se": number(score.se if score else None),
+        "majority": number(reference.score_of_majority(metric) if reference else None),
+        "chance": number(reference.chance(metric) if reference else None),
         "diff_control": number(difference.mean if difference else None),
         "diff_control_se": number(difference.se if difference else None),
         "train_loss": number(loss),

@@ -1,0 +1,100 @@
+"""How far the tuned runs are above whoever always gives the commonest answer, in one sentence. Nothing is read or written.
+
+That answerer is a control of one more kind: a run that was asked the same items, and whose answers are known without asking.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from ftexp.data.answers import LEAST_TOLD, Answers
+from ftexp.effects import Analysis, effects
+from ftexp.reporting.claim_words import best_scope, ceiling_notes, interval_in_words, listed, scope_note, signed
+from ftexp.reporting.conclusions import ALPHA, MOST_NAMED, Conclusion
+from ftexp.reporting.number_words import shown
+from ftexp.results.table import RunFacts
+
+# An answer is shown up to so many characters.
+_SHOWN = 40
+
+
+def against_majority(
+    all_facts: Sequence[RunFacts], scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis
+) -> list[Conclusion]:
+    """The sentence; none where the commonest answer is so rare that always giving it is as good as being wrong.
+
+    Args:
+        all_facts: What is known of the runs.
+        scores: What `effects` reads.
+        runs: What `effects` reads beside it, rows as in `all_facts`.
+        analysis: How it reads them.
+    """
+    asked = {facts.run.split: facts for facts in reversed(all_facts) if facts.reference}
+    tests = {_name(split): facts.reference for split, facts in asked.items() if facts.reference}
+    if all(test.score_of_majority(analysis.primary) < LEAST_TOLD for test in tests.values()):
+        return []
+    own = scores[scores["metric"] == analysis.primary]
+    answerers = [_answerer(own[own["run"] == facts.id], facts).assign(run=_name(split)) for split, facts in asked.items()]
+    floors = [_name(facts.run.split) if facts.run.split in asked else "" for facts in all_facts]
+    trained = runs.assign(control=floors)[runs["kind"] == "trained"]
+    rows = [{"run": name, "kind": "control", "control": "", "seed": "", "eval_status": "done"} for name in tests]
+    of_trained = own[own["run"].isin(set(trained["run"]))]
+    table = effects(
+        pd.concat([of_trained, *answerers], ignore_index=True), pd.concat([trained, pd.DataFrame(rows)], ignore_index=True),
+        replace(analysis, kinds=("control",), groups=()),
+    )
+    known = best_scope(table) if len(table) else table
+    return _sentence(known[known["low"].notna()], tests, analysis)
+
+
+def _name(split: str) -> str:
+    """An id that no run has."""
+    return f"always the same ({split})"
+
+
+def _answerer(asked: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
+    """The scores of a run that was asked what this one was, and always said the commonest answer."""
+    assert facts.reference is not None, "only of evaluated runs"
+    is_right = asked["item"].map({name: item.target.strip() == facts.reference.majority for name, item in facts.items.items()})
+    said = {"prediction": asked["target"][is_right].iloc[0]} if "target" in asked else {}
+    return asked.assign(score=is_right.astype(float), **said)
+
+
+def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analysis) -> list[Conclusion]:
+    if known.empty:
+        return []
+    metric = analysis.primary
+    sure = known["p_holm"] < ALPHA
+    above, below = known[sure & (known["low"] > 0)], known[sure & (known["high"] < 0)]
+    unsure = known.drop([*above.index, *below.index])
+    floor = _floor_in_words(tests, metric)
+    count = f"{len(above)} of {len(known)} cells {'is' if len(above) == 1 else 'are'}"
+    subject = "no cell is shown to be" if above.empty else count if len(above) < len(known) else (
+        "the tuned runs are" if len(known) == 1 else "both cells are" if len(known) == 2 else f"all {len(known)} cells are")
+    means = [row["estimate"] + tests[row["reference"]].score_of_majority(metric) for _, row in known.iterrows()]
+    spread = shown(means[0]) if len(means) == 1 else f"{shown(min(means))} to {shown(max(means))}"
+    parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
+    parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
+    notes = (scope_note(known), *ceiling_notes(known))
+    return [Conclusion("majority", f"Against always giving the same answer, {metric}: {'; '.join(parts)}", len(above) > 0, notes)]
+
+
+def _floor_in_words(tests: Mapping[str, Answers], metric: str) -> str:
+    """`always saying 'female', 0.518`, of each test set where they differ; for choices with chance."""
+    texts = dict.fromkeys(floor_in_words(test, metric) for test in tests.values())
+    return f"always saying {listed(list(texts))}" + (" (each test set has its own)" if len(texts) > 1 else "")
+
+
+def floor_in_words(test: Answers, metric: str) -> str:
+    """The commonest answer and what always giving it scores, for choices with chance: `'female', 0.518 (chance 0.500)`."""
+    majority = test.majority if len(test.majority) <= _SHOWN else f"{test.majority[:_SHOWN]} ..."
+    chance = test.chance(metric)
+    return f"'{majority}', {shown(test.score_of_majority(metric))}" + ("" if chance is None else f" (chance {shown(chance)})")
+
+
+def _named(rows: pd.DataFrame) -> str:
+    """The first cells with their distance."""
+    listed_rows = [f"{row['level']} ({signed(row['estimate'])}, {interval_in_words(row)})" for _, row in rows.iterrows()]
+    more = len(listed_rows) - MOST_NAMED
+    return ", ".join(listed_rows[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
