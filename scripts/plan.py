@@ -8,13 +8,14 @@ import csv
 import io
 import os
 
+from ftexp.checks.cautions import cautions
 from ftexp.data.splits import source_paths
 from ftexp.design.in_words import design_in_words
-from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, runs_table, some_of
+from ftexp.design.planning import folders_not_in_design, plan_files, plan_with_answers, runs_table, some_of
 from ftexp.design.run import Run
-from ftexp.design.spec import Experiment
+from ftexp.design.spec import Experiment, read_experiment
 from ftexp.ground import paths
-from ftexp.ground.errors import run_command
+from ftexp.ground.errors import run_command, sentence
 from ftexp.ground.text_table import text_table
 from ftexp.life.readme import renew_readme
 from ftexp.life.renaming import renaming_hints
@@ -26,11 +27,14 @@ from ftexp.trainers.choice import trainer_of
 def main(arguments: list[str]) -> int:
     """Plan, write, show; 1 where a run has a problem of its own."""
     paths.require_experiment()
-    experiment, runs = make_plan()
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    runs, answers = plan_with_answers(experiment)
     with only_one_make("stamp"):
         write_generated(plan_files(experiment, runs))
         renew_readme(experiment, runs)
     print(describe(experiment, runs))
+    for caution in cautions(experiment, runs, answers):
+        print(f"warning: {sentence(caution)}")
     return 1 if any(run.problems for run in runs) else 0
 
 

@@ -78,7 +78,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     from ftexp.effects import effects
     from ftexp.effects.errors import UnusableTable
     from ftexp.reporting.against_majority import against_majority
-    from ftexp.reporting.conclusions import conclusions, forced_runs
+    from ftexp.reporting.conclusions import conclusions, forced_runs, thin_classes
     from ftexp.reporting.figures import draw_figures, write_figures
     from ftexp.reporting.metrics import write_metrics
     from ftexp.reporting.page import Findings, render_page
@@ -103,7 +103,8 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
     floor = against_majority(full, scores, frame, analysis)
-    said = [*forced_runs(full), *conclusions(table, analysis, floor)]
+    thin = thin_classes(full, experiment.analysis["metrics"])
+    said = [*forced_runs(full), *thin, *conclusions(table, analysis, floor)]
     extra = folders_not_in_design([facts.id for facts in full])
     page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed

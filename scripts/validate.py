@@ -12,14 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ftexp.checks.cautions import cautions
 from ftexp.checks.cost import cost_in_words
 from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
+from ftexp.data.answers import Answers
+from ftexp.data.items import read_test_items
 from ftexp.design.planning import planned_runs
 from ftexp.design.run import Run
+from ftexp.design.spec import Experiment, read_experiment
 from ftexp.ground import paths
-from ftexp.ground.errors import run_command
+from ftexp.ground.errors import run_command, sentence
 from ftexp.ground.events import record_event
 from ftexp.ground.filesystem import write_json
 from ftexp.jobs.dot_env import check_secrets, read_secrets
@@ -49,6 +53,7 @@ def _check_surroundings() -> int:
 def _validate() -> int:
     runs, work = planned_runs(), Work()
     _warn_of_secrets()
+    _warn_of_comparison(runs)
     if not any(run.problems for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         entries = read_preflight()["runs"]
@@ -73,6 +78,23 @@ def _warn_of_secrets() -> None:
     environment = {**read_secrets(), **os.environ}
     for warning in [*check_secrets(), *check_tracking(read_site(paths.SITE_YAML), environment)]:
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _warn_of_comparison(runs: list[Run]) -> None:
+    """Anew each time: it is of all runs together, and of how scores are read, which no run's own preflight hashes."""
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    for caution in cautions(experiment, runs, _answers(runs, experiment)):
+        print(f"warning: {sentence(caution)}", file=sys.stderr)
+
+
+def _answers(runs: list[Run], experiment: Experiment) -> dict[str, Answers]:
+    """Per run the reference answers of its test set; where that is not made yet, validate says so of the run."""
+    of_split: dict[str, Answers] = {}
+    for run in runs:
+        if run.split not in of_split and paths.split_part(run.split, "test").is_file():
+            items = read_test_items(run.split, run.data, experiment.analysis)
+            of_split[run.split] = Answers.of(item.target for item in items.values())
+    return {run.id: of_split[run.split] for run in runs if run.split in of_split}
 
 
 def _hashes(runs: list[Run], work: Work) -> dict[str, tuple[str, str]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ftexp.design.combinations import FACTORIAL, baseline_levels, compared_strata, levels_in_words
+from ftexp.design.confounds import BATCH
 from ftexp.design.factors import Level
 from ftexp.design.run import Run
 from ftexp.design.settings import SEED, is_quantized
@@ -14,7 +15,6 @@ from ftexp.trainers.choice import trainer_of
 Config = dict[str, Any]
 Factors = dict[str, list[Level]]
 Found = list[tuple[str, str]]
-BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
 
 
 def check_differences(runs: list[Run], configs: dict[str, Config], factors: Factors) -> Found:

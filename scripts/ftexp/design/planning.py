@@ -9,6 +9,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from ftexp.data.answers import ROWS_PER_CHOICE, Answers
 from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import placeholders, prompt_turns
@@ -25,7 +26,7 @@ from ftexp.ground.wording import first_of
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
-MOST_GROUPS, ROWS_PER_LABEL = 50, 5
+MOST_GROUPS = 50
 # Run folders that a line names.
 MOST_NAMED = 8
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
@@ -47,6 +48,15 @@ def plan_runs(experiment: Experiment) -> list[Run]:
     Raises:
         UserError: If the data cannot be used, a prompt names no column, or no run is usable.
     """
+    return plan_with_answers(experiment)[0]
+
+
+def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answers]]:
+    """The same, and per run the reference answers of its test set, where its data can be read here.
+
+    Raises:
+        UserError: As `plan_runs`.
+    """
     runs = expand(experiment)
     splits: dict[str, Split | None] = {}
     for run in runs:
@@ -55,13 +65,26 @@ def plan_runs(experiment: Experiment) -> list[Run]:
             splits[name] = _split_or_none(run.data)
     _check_prompts(runs, splits)
     _check_analysis_columns(experiment, splits)
-    _check_labels(experiment, runs, splits)
+    answers = _answers(runs, splits)
+    _check_labels(experiment, answers)
     for run in runs:
         split = splits[split_name(run.data)]
         if split and run.kind == "trained":
             derive_steps(run, len(split.rows["train"]))
     reject_all_failed(runs)
-    return runs
+    return runs, answers
+
+
+def _answers(runs: list[Run], splits: dict[str, Split | None]) -> dict[str, Answers]:
+    """Per run the reference answers of its test set; runs of one data section share them."""
+    of_split: dict[str, Answers] = {}
+    for run in runs:
+        split = splits[run.split]
+        if split and run.split not in of_split:
+            of_split[run.split] = Answers.of(
+                answer_text(item["row"], run.data["input"], run.data["output"]) for item in split.rows["test"]
+            )
+    return {run.id: of_split[run.split] for run in runs if run.split in of_split}
 
 
 def _split_or_none(data: dict[str, Any]) -> Split | None:
@@ -123,17 +146,14 @@ def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | No
     found.raise_if_any()
 
 
-def _check_labels(experiment: Experiment, runs: list[Run], splits: dict[str, Split | None]) -> None:
+def _check_labels(experiment: Experiment, answers: dict[str, Answers]) -> None:
     """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
     found = Findings("experiment.yaml")
-    has_f1 = "macro_f1" in experiment.analysis["metrics"]
-    columns = {split_name(run.data): (run.data["input"], run.data["output"]) for run in runs} if has_f1 else {}
-    for name, (asked, output) in columns.items():
-        split = splits[name]
-        answers = [answer_text(item["row"], asked, output).strip() for item in split.rows["test"]] if split else []
-        if len(set(answers)) * ROWS_PER_LABEL > len(answers) and not found.messages:
-            what = f"macro_f1 needs {ROWS_PER_LABEL} test rows a label, got {len(answers)} rows with {len(set(answers))} labels"
-            found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
+    tests = answers.values() if "macro_f1" in experiment.analysis["metrics"] else ()
+    few = next((test for test in tests if len(test.counts) * ROWS_PER_CHOICE > test.rows), None)
+    if few:
+        what = f"macro_f1 needs {ROWS_PER_CHOICE} test rows a label, got {few.rows} rows with {len(few.counts)} labels"
+        found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
     found.raise_if_any()
 
 

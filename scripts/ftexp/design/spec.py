@@ -4,12 +4,13 @@ Only the standard library and PyYAML are imported here, because the cookiecutter
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ftexp.design.combinations import Design, check_design
 from ftexp.design.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
+from ftexp.design.question import question_of
 from ftexp.design.sections import (
     check_analysis,
     check_controls,
@@ -34,6 +35,7 @@ class Experiment:
     """experiment.yaml with its defaults filled in.
 
     Attributes:
+        question: As it was asked, or made of the factors.
         constants: Short names and torchtune keys, the same for all runs.
         factors: Per factor its levels, `label -> what the level sets` (short names, `data.*`, `prompt.*`,
             torchtune keys). The label is the level itself, or a named level's name.
@@ -87,7 +89,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
     baseline = check_baseline(found, read_section(found, document, "baseline"), factors)
     experiment = Experiment(
         name=_check_name(found, document.get("experiment")),
-        question=_check_text(found, "question", document.get("question")),
+        question=_check_question(found, document.get("question")),
         data=data,
         prompt=prompt,
         factors=factors,
@@ -100,7 +102,9 @@ def check_experiment(document: Any, file: str) -> Experiment:
         design=check_design(found, document, factors, baseline),
     )
     found.raise_if_any()
-    return experiment
+    if experiment.question:
+        return experiment
+    return replace(experiment, question=question_of(factors, data, constants, experiment.analysis["primary"]))
 
 
 def _check_name(found: Findings, value: Any) -> str:
@@ -112,8 +116,9 @@ def _check_name(found: Findings, value: Any) -> str:
     return "experiment"
 
 
-def _check_text(found: Findings, key: str, value: Any) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    found.add(key, f"must be a sentence, got {value!r}", "Say what the experiment asks.")
+def _check_question(found: Findings, value: Any) -> str:
+    """The question as it was asked; empty where it is null or absent."""
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value or ""
+    found.add("question", f"must be a sentence, got {value!r}", "Say what the experiment asks.")
     return ""

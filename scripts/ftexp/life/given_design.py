@@ -1,6 +1,5 @@
 """A new experiment by the design of another: its experiment.yaml, comments kept, under a new name."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.yaml_line import yaml_line
 from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.life.data_answer import existing_file
+from ftexp.life.question_answer import default_answers
 from ftexp.life.written_answers import require_written
 
 _SOURCE_KEYS = ("source", "train", "validation", "test")
@@ -26,7 +26,7 @@ def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[
     Raises:
         UserError: If the file, its content or its data cannot be used, or an answer stands beside it.
     """
-    defaults = json.loads((template_dir / "cookiecutter.json").read_text(encoding="utf-8"))
+    defaults = default_answers(template_dir)
     twice = [key for key in ("question", "data", "factors") if answers[key] != defaults[key]]
     if twice:
         plural = "s" if len(twice) > 1 else ""

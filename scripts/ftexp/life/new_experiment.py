@@ -23,11 +23,14 @@ from ftexp.ground.yamlfile import parse_yaml
 from ftexp.jobs.site import read_site
 from ftexp.life.data_answer import data_answer
 from ftexp.life.given_design import from_design
+from ftexp.life.question_answer import default_answers, question_answer
 from ftexp.life.readme import renew_readme
 from ftexp.life.template_files import files_of_experiment
 from ftexp.life.written_answers import require_written
 
 DEMO_MODEL = "tiny-instruct"
+# What stands where nobody asked: it stays true when the factors change.
+_NO_QUESTION = "null          # null: made of the factors, as `make plan` says it; write your own here"
 _TEMPLATE = """\
 # The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
 experiment: {name}
@@ -93,16 +96,18 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     is_tiny = model == DEMO_MODEL
     sizes = {"epochs": 2, "batch_size": 32, "dtype": "fp32"} if is_tiny else {"epochs": 1, "batch_size": 8, "dtype": "bf16"}
     constants = {"model": model, **sizes}
+    question = question_answer(answers, default_answers(template_dir))
     lines = "".join(f"  {yaml_line(key)}: {yaml_line(value)}\n" for key, value in factors.items())
     source = f"data/raw/{data.file.name}"
     text = _TEMPLATE.format(
-        name=yaml_line(answers["experiment_name"]), question=yaml_line(answers["question"]), source=yaml_line(source),
+        name=yaml_line(answers["experiment_name"]), question=yaml_line(question) if question else _NO_QUESTION,
+        source=yaml_line(source),
         input=yaml_line(data.input), output=yaml_line(data.output), user=yaml_line(data.user), factors=lines or "  {}\n",
         design=answers["design"],
         constants=yaml_line({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,
     )
     require_written(text, "experiment.yaml", {
-        "experiment_name": (("experiment",), answers["experiment_name"]), "question": (("question",), answers["question"]),
+        "experiment_name": (("experiment",), answers["experiment_name"]), "question": (("question",), question),
         "data": (("data", "source"), source), "data's input": (("data", "input"), data.input),
         "data's output": (("data", "output"), data.output), "factors": (("factors",), factors),
         "design": (("design",), answers["design"]),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ftexp.design.fit_of_scores import rare_in_words
 from ftexp.effects import Analysis, detectable, leading_rows
 from ftexp.reporting.claim_words import (
     averaged_over,
@@ -90,6 +91,13 @@ def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
     most = reasons.most_common(1)[0][0]
     text = f"Forced: {count} of {len(all_facts)} runs went on although `make validate` spoke against them ({most})"
     return [Conclusion("preflight", f"{text.rstrip('.')}. Read everything below with that in mind.", False)]
+
+
+def thin_classes(all_facts: Sequence[RunFacts], metrics: Sequence[str]) -> list[Conclusion]:
+    """A sentence where classes have so few test rows that a metric over classes hangs on single answers."""
+    tests = {facts.run.split: facts.reference for facts in all_facts if facts.reference}
+    words = dict.fromkeys(filter(None, (rare_in_words(test, metrics) for test in tests.values())))
+    return [Conclusion("classes", f"Few test rows: {text}.", False) for text in words]
 
 
 def _with_notes(said: list[Conclusion]) -> list[Conclusion]:

@@ -50,10 +50,10 @@ class RunFacts:
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
         train: Status of its training; None for a control.
         items: The items of its test set, by id; empty unless eval is done.
-        reference: The answers that are right, of its whole test set; None unless eval is done.
         answers: What it said to them, in the same order, epoch by epoch; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
+        reference: The answers that are right, of its whole test set; None unless eval is done.
     """
 
     run: Run
@@ -61,10 +61,10 @@ class RunFacts:
     train: State | None
     eval: State
     items: Mapping[str, Item] = field(default_factory=dict)
-    reference: Answers | None = None
     answers: tuple[Answer, ...] = ()
     losses: tuple[Loss, ...] = ()
     forced: Mapping[str, str] = field(default_factory=dict)
+    reference: Answers | None = None
 
     @property
     def id(self) -> str:

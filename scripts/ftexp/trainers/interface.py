@@ -33,6 +33,22 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class AdapterSize:
+    """A run's LoRA matrices beside the model that they adapt, by its config.json.
+
+    Attributes:
+        narrowest: The smallest side of a matrix that is adapted: no change of it needs a higher rank.
+        module: That matrix, as `lora_modules` names it.
+        parameters: Of the LoRA matrices; base_parameters of the model.
+    """
+
+    narrowest: int
+    module: str
+    parameters: int
+    base_parameters: int
+
+
+@dataclass(frozen=True)
 class ModelCheck:
     """What is wrong with a config's model, what with the files of its base, and how large it is, if it can be built."""
 
@@ -112,6 +128,9 @@ class Trainer(Protocol):
 
     def checkpoint_megabytes(self, settings: dict[str, Any]) -> float | None:
         """Size of a run's checkpoint in MB (1e6 bytes); None where it is not known."""
+
+    def adapter_size(self, settings: dict[str, Any]) -> AdapterSize | None:
+        """A run's adapter beside its model; None where it has none, or config.json is not there or not usable."""
 
     def quantize_matrices(self, model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
         """Put into a loaded base the numbers that a training on a quantised base computes with."""

@@ -1,10 +1,13 @@
-"""How much disk a run's checkpoint takes, from the model's config.json."""
+"""How large a run's checkpoint and its adapter are, from the model's config.json."""
 
 from typing import Any
 
 from ftexp.design.settings import DTYPES
 from ftexp.ground import paths
+from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.trainers.interface import AdapterSize
+from ftexp.trainers.torchtune.families import family_of
 from ftexp.trainers.torchtune.recipes import is_lora
 
 
@@ -19,11 +22,33 @@ def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
     return config.parameters * DTYPES[settings["dtype"]] / 1e6
 
 
+def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
+    """A run's LoRA matrices beside its model; None for a full fine-tune, and where config.json is not there or not usable.
+
+    What is wrong with config.json is an error of its own in `make validate`.
+    """
+    if not is_lora(settings["recipe"]):
+        return None
+    try:
+        config = read_model_config(paths.model_dir(settings["model"]))
+        family_of(config)
+    except UserError:
+        return None
+    sides = _sides(config)
+    module = min(settings["lora_modules"], key=lambda name: sides[name][0])
+    return AdapterSize(sides[module][0], module, adapter_parameters(config, settings), config.parameters)
+
+
 def adapter_parameters(config: ModelConfig, settings: dict[str, Any]) -> int:
     """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them."""
-    dim, inner = config.hidden_size, config.intermediate_size
+    sides, layers = _sides(config), config.layers
+    matrices = {module: 1 if module == "output" else 3 * layers if module == "mlp" else layers for module in sides}
+    return int(settings["lora_rank"] * sum(matrices[module] * sum(sides[module]) for module in settings["lora_modules"]))
+
+
+def _sides(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """Per module the smaller and the larger side of its matrices."""
     q_dim, kv_dim = config.attention_widths
-    sides = {"q": dim + q_dim, "o": dim + q_dim, "k": dim + kv_dim, "v": dim + kv_dim, "mlp": 3 * (dim + inner)}
-    per_layer = sum(sides.get(module, 0) for module in settings["lora_modules"])
-    head = dim + config.vocab_size if "output" in settings["lora_modules"] else 0
-    return int(settings["lora_rank"] * (config.layers * per_layer + head))
+    outputs = {"q": q_dim, "o": q_dim, "k": kv_dim, "v": kv_dim, "mlp": config.intermediate_size, "output": config.vocab_size}
+    dim = config.hidden_size
+    return {module: (min(dim, width), max(dim, width)) for module, width in outputs.items()}

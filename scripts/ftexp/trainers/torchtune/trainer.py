@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.config_json import ModelConfig, read_model_config
-from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
+from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import share_of_batch, training_config
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
@@ -45,6 +45,11 @@ def recipe_on_one_device(recipe: str) -> str:
 def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
     """Size of a run's checkpoint in MB, by config.json of its model."""
     return sizes.checkpoint_megabytes(settings)
+
+
+def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
+    """A run's LoRA matrices beside its model, by config.json."""
+    return sizes.adapter_size(settings)
 
 
 def command(run: Run) -> str:

@@ -1,0 +1,47 @@
+"""What a careful reviewer would say of the comparison, in the same sentences by plan and validate, before anything is spent.
+
+Of a design: its confounds. Of a rank: what it is beside its model. Of the answers: whether scorer and metrics fit them. Reads
+config.json of the base models. Writes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ftexp.data.answers import Answers
+from ftexp.design.confounds import confounds
+from ftexp.design.fit_of_scores import free_texts, rare_classes
+from ftexp.design.run import Run
+from ftexp.design.spec import Experiment
+from ftexp.trainers.choice import trainer_of
+
+
+def cautions(experiment: Experiment, runs: Sequence[Run], answers: Mapping[str, Answers]) -> list[str]:
+    """All of it, each once.
+
+    Args:
+        experiment: The design.
+        runs: Its runs.
+        answers: Per run the reference answers of its test set, as far as they are known.
+    """
+    tests = list({id(answers[run.id]): answers[run.id] for run in runs if run.id in answers}.values())
+    said = [*confounds(runs, experiment.factors), *_ranks(runs)]
+    for test in tests:
+        said += [*free_texts(test, experiment.evaluation["scorer"]), *rare_classes(test, experiment.analysis["metrics"])]
+    return list(dict.fromkeys(said))
+
+
+def _ranks(runs: Iterable[Run]) -> list[str]:
+    """Ranks above the smaller side of a matrix, and adapters that are larger than their base."""
+    said: dict[str, None] = {}
+    for run in runs:
+        adapter = trainer_of(run.settings).adapter_size(run.settings) if run.kind == "trained" else None
+        if adapter is None:
+            continue
+        rank, model = run.settings["lora_rank"], run.settings["model"]
+        where = f"experiment.yaml: lora_rank: {rank}"
+        if rank > adapter.narrowest:
+            what = f"is above {adapter.narrowest}, the smaller side of {adapter.module} in {model}"
+            said[f"{where} {what}: no change of that matrix needs a higher rank than {adapter.narrowest}. Lower it"] = None
+        if adapter.parameters > adapter.base_parameters:
+            what = f"trains {adapter.parameters:,} parameters, more than the {adapter.base_parameters:,} of {model}"
+            said[f"{where} {what}. Lower it, or train the whole model (recipe: full_finetune_single_device)"] = None
+    return list(said)
