@@ -10,6 +10,7 @@ import os
 
 from ftexp.checks.cautions import cautions
 from ftexp.data.splits import source_paths
+from ftexp.design.confounds import derived_along
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import folders_not_in_design, plan_files, plan_with_answers, runs_table, some_of
 from ftexp.design.run import Run
@@ -46,6 +47,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         design_in_words(experiment, runs),
         "",
         _runs_as_table(experiment, runs),
+        *derived_along(runs, experiment.factors),
         "",
         _describe_disk([run for run in runs if run.kind == "trained"]),
     ]

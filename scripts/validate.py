@@ -53,12 +53,11 @@ def _check_surroundings() -> int:
 def _validate() -> int:
     runs, work = planned_runs(), Work()
     _warn_of_secrets()
-    _warn_of_comparison(runs)
     if not any(run.problems for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
         entries = read_preflight()["runs"]
         print(_cost(runs, work, entries), file=sys.stderr)
-        _show_warnings({name: entry["warnings"] for name, entry in entries.items()})
+        _show_warnings(runs, {name: entry["warnings"] for name, entry in entries.items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
     verdicts, hashes = Verdicts.of(run.id for run in runs), _hashes(runs, work)
@@ -78,13 +77,6 @@ def _warn_of_secrets() -> None:
     environment = {**read_secrets(), **os.environ}
     for warning in [*check_secrets(), *check_tracking(read_site(paths.SITE_YAML), environment)]:
         print(f"warning: {warning}", file=sys.stderr)
-
-
-def _warn_of_comparison(runs: list[Run]) -> None:
-    """Anew each time: it is of all runs together, and of how scores are read, which no run's own preflight hashes."""
-    experiment = read_experiment(paths.EXPERIMENT_YAML)
-    for caution in cautions(experiment, runs, _answers(runs, experiment)):
-        print(f"warning: {sentence(caution)}", file=sys.stderr)
 
 
 def _answers(runs: list[Run], experiment: Experiment) -> dict[str, Answers]:
@@ -148,7 +140,7 @@ def _report(runs: list[Run], verdicts: Verdicts, examples: list[dict[str, Any]],
     for example in examples:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
     print(cost, file=sys.stderr)
-    _show_warnings(verdicts.warnings)
+    _show_warnings(runs, verdicts.warnings)
     for line in grouped(verdicts.errors):
         print(line, file=sys.stderr)
     bad, warned = (sum(map(bool, found.values())) for found in (verdicts.errors, verdicts.warnings))
@@ -159,8 +151,13 @@ def _report(runs: list[Run], verdicts: Verdicts, examples: list[dict[str, Any]],
     return 1 if bad else 0
 
 
-def _show_warnings(warnings: dict[str, list[str]]) -> None:
-    for line in grouped(warnings):
+def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:
+    """What was found of runs, equal ones grouped; then what is to be said of all together, and of how scores are read.
+
+    That is looked at anew each time, since no run's own preflight hashes it.
+    """
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    for line in [*grouped(warnings), *map(sentence, cautions(experiment, runs, _answers(runs, experiment)))]:
         print(f"warning: {line}", file=sys.stderr)
 
 

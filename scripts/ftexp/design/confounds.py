@@ -61,6 +61,16 @@ def confounds(runs: Sequence[Run], factors: Factors) -> list[str]:
     return sentences
 
 
+def derived_along(runs: Sequence[Run], factors: Factors) -> list[str]:
+    """What is derived from a factor so that it confounds nothing: to be known, and no warning."""
+    ranks = {run.settings["lora_rank"]: run.settings["lora_alpha"] for run in runs if run.kind == "trained"}
+    varied = {name for levels in factors.values() if len(levels) > 1 for level in levels for name in level.sets}
+    if "lora_rank" not in varied or len(ranks) < 2 or any(alpha != 2 * rank for rank, alpha in ranks.items()):
+        return []
+    each = ", ".join(f"{_number(alpha)} at {rank}" for rank, alpha in ranks.items())
+    return [f"lora_alpha moves with lora_rank ({each}): alpha / rank, by which LoRA's update is multiplied, stays 2"]
+
+
 def _members(runs: Sequence[Run], factor: str, levels: list[Level]) -> list[dict[str, Run]]:
     """Groups of runs that share all levels but the factor's: per level one; groups of the most levels first."""
     groups: dict[str, dict[str, Run]] = defaultdict(dict)

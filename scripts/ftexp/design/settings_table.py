@@ -44,7 +44,9 @@ def _scorers() -> str:
 # Per key of experiment.yaml what it must be, and what it means.
 _KEYS: dict[str, tuple[str, str]] = {
     "experiment": ("a name", "name of the experiment"),
-    "question": ("a sentence", "what the experiment asks"),
+    "question": (
+        "a sentence, or null", "what the experiment asks; null, the default: a sentence made of the factors, as `make plan` says it",
+    ),
     "recipe": ("a recipe of torchtune", f"default: {SETTINGS['recipe'].default}"),
     "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
     "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
