@@ -57,6 +57,16 @@ def test_a_question_reads_back_as_it_was_asked(question: str, bake: Bake) -> Non
     assert read_experiment(bake(question=question, factors="{lr: [1e-4]}") / "experiment.yaml").question == question
 
 
+def test_without_a_question_the_demo_keeps_its_own_and_anything_else_asks_what_its_factors_do(bake: Bake) -> None:
+    assert read_experiment(bake() / "experiment.yaml").question.startswith("Does a higher LoRA rank or learning rate teach")
+    folder = bake(experiment_name="other", factors="{lr: [1e-4, 1e-3], seed: [1]}")
+    asked = "How does lr (1e-4, 1e-3) change the score (exact) on words?"
+    assert read_experiment(folder / "experiment.yaml").question == asked and asked in (folder / "README.md").read_text()
+    changed = (folder / "experiment.yaml").read_text().replace("[1.0e-4, 1.0e-3]", "[1.0e-4, 2.0e-3]").replace("1e-3", "2e-3")
+    (folder / "experiment.yaml").write_text(changed.replace("0.001", "0.002"))
+    assert "lr (1e-4, 2e-3)" in read_experiment(folder / "experiment.yaml").question
+
+
 def test_a_design_is_stamped_from_a_file_with_its_comments_and_its_data(
     bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

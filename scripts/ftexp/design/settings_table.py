@@ -45,7 +45,8 @@ def _scorers() -> str:
 _KEYS: dict[str, tuple[str, str]] = {
     "experiment": ("a name", "name of the experiment"),
     "question": (
-        "a sentence, or null", "what the experiment asks; null, the default: a sentence made of the factors, as `make plan` says it",
+        "a sentence, or null",
+        "what the experiment asks; null, the default: a sentence made of the factors, as `make plan` says it",
     ),
     "recipe": ("a recipe of torchtune", f"default: {SETTINGS['recipe'].default}"),
     "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
