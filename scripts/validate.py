@@ -18,7 +18,7 @@ from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.data.answers import Answers
-from ftexp.data.items import read_test_items
+from ftexp.data.items import read_test_items, reference_answers
 from ftexp.design.planning import planned_runs
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment, read_experiment
@@ -85,7 +85,8 @@ def _answers(runs: list[Run], experiment: Experiment) -> dict[str, Answers]:
     for run in runs:
         if run.split not in of_split and paths.split_part(run.split, "test").is_file():
             items = read_test_items(run.split, run.data, experiment.analysis)
-            of_split[run.split] = Answers.of(item.target for item in items.values())
+            has_classes = bool(experiment.analysis["metrics"])
+            of_split[run.split] = reference_answers(run.split, run.data, items, has_classes=has_classes)
     return {run.id: of_split[run.split] for run in runs if run.split in of_split}
 
 

@@ -38,5 +38,10 @@ def test_free_texts_are_long_and_stand_once(texts: list[str], are_texts: bool) -
     assert Answers.of(texts).are_texts == are_texts
 
 
+def test_an_answer_that_is_trained_and_never_tested_is_rare_too_and_counts_in_no_score() -> None:
+    answers = Answers.of(["a"] * 6 + ["b"] * 6, ["a", "b ", "c"])
+    assert answers.rare(5) == {"c": 0} and answers.chance("exact") == 0.5
+
+
 def test_rare_answers_come_with_their_rows_the_rarest_first() -> None:
     assert list(Answers.of(["a"] * 9 + ["b"] * 4 + ["c"] + ["d"] * 5).rare(5).items()) == [("c", 1), ("b", 4)]

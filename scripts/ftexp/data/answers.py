@@ -25,14 +25,17 @@ class Answers:
 
     Attributes:
         counts: Per distinct answer its rows, the commonest first; of equally common ones the one that comes first in the test.
+        untested: Answers that are trained and stand in no test row, where the training rows were looked at.
     """
 
     counts: dict[str, int]
+    untested: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Answers":
-        """Those of a test set's rows, in its order."""
-        return cls(dict(Counter(text.strip() for text in texts).most_common()))
+    def of(cls, texts: Iterable[str], trained: Iterable[str] = ()) -> "Answers":
+        """Those of a test set's rows, in its order; `trained` are those of the training rows."""
+        counts = dict(Counter(text.strip() for text in texts).most_common())
+        return cls(counts, tuple(text for text in dict.fromkeys(text.strip() for text in trained) if text not in counts))
 
     @property
     def rows(self) -> int:
@@ -72,8 +75,8 @@ class Answers:
         return _OTHER_METRICS[metric](share, len(self.counts)) if metric in _OTHER_METRICS else share
 
     def rare(self, rows: int) -> dict[str, int]:
-        """The answers with fewer rows than that, the rarest first."""
-        few = [(text, count) for text, count in self.counts.items() if count < rows]
+        """The answers with fewer test rows than that, the rarest first."""
+        few = [(text, count) for text, count in {**self.counts, **dict.fromkeys(self.untested, 0)}.items() if count < rows]
         return dict(sorted(few, key=lambda pair: pair[1]))
 
 

@@ -6,6 +6,7 @@ Reads data/splits/<name>/test.jsonl. Writes nothing.
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.data.answers import Answers
 from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.rows import read_items
@@ -53,6 +54,21 @@ def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) 
             )
     items = (_item(line["item"], line["row"], data, analysis) for line in lines)
     return {item.id: item for item in items}
+
+
+def reference_answers(split: str, data: dict[str, Any], items: dict[str, Item], *, has_classes: bool) -> Answers:
+    """What is right in a test set, and, where answers are classes to a metric, which of those that are trained it does not ask.
+
+    Args:
+        split: The name of the split.
+        data: The data section of a run of it.
+        items: Its test items.
+    """
+    path = paths.split_part(split, "train")
+    trained = read_items(path) if has_classes and path.is_file() else []
+    return Answers.of(
+        (item.target for item in items.values()), (answer_text(item["row"], data["input"], data["output"]) for item in trained)
+    )
 
 
 def _item(name: str, row: dict[str, Any], data: dict[str, Any], analysis: dict[str, Any]) -> Item:

@@ -40,9 +40,10 @@ def rare_in_words(test: Answers, metrics: Sequence[str]) -> str:
     if not metrics or not rare:
         return ""
     named = first_of([f"{_short(text)} {rows}" for text, rows in rare.items()], _NAMED)
+    classes = len(test.counts) + len(test.untested)
     return (
-        f"{', '.join(metrics)} counts each of the {len(test.counts)} classes alike, and these have fewer than "
-        f"{ROWS_PER_CHOICE} of the {test.rows} test rows: {named}"
+        f"{', '.join(metrics)} counts each of the {classes} classes alike, and these have fewer than {ROWS_PER_CHOICE} of the "
+        f"{test.rows} test rows: {named}"
     )
 
 

@@ -65,7 +65,7 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
             splits[name] = _split_or_none(run.data)
     _check_prompts(runs, splits)
     _check_analysis_columns(experiment, splits)
-    answers = _answers(runs, splits)
+    answers = _answers(runs, splits, experiment)
     _check_labels(experiment, answers)
     for run in runs:
         split = splits[split_name(run.data)]
@@ -75,16 +75,19 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
     return runs, answers
 
 
-def _answers(runs: list[Run], splits: dict[str, Split | None]) -> dict[str, Answers]:
+def _answers(runs: list[Run], splits: dict[str, Split | None], experiment: Experiment) -> dict[str, Answers]:
     """Per run the reference answers of its test set; runs of one data section share them."""
     of_split: dict[str, Answers] = {}
     for run in runs:
         split = splits[run.split]
         if split and run.split not in of_split:
-            of_split[run.split] = Answers.of(
-                answer_text(item["row"], run.data["input"], run.data["output"]) for item in split.rows["test"]
-            )
+            trained = _answer_texts(run, split, "train") if experiment.analysis["metrics"] else []
+            of_split[run.split] = Answers.of(_answer_texts(run, split, "test"), trained)
     return {run.id: of_split[run.split] for run in runs if run.split in of_split}
+
+
+def _answer_texts(run: Run, split: Split, part: str) -> list[str]:
+    return [answer_text(item["row"], run.data["input"], run.data["output"]) for item in split.rows[part]]
 
 
 def _split_or_none(data: dict[str, Any]) -> Split | None:

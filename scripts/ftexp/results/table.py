@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.data.answers import Answers
-from ftexp.data.items import Item, read_test_items
+from ftexp.data.items import Item, read_test_items, reference_answers
 from ftexp.design.run import Run
 from ftexp.design.runs import control_key
 from ftexp.evaluation.eval_file import task_name
@@ -114,7 +114,7 @@ def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) ->
         split = facts.run.split
         if facts.eval.status == "done" and split not in tests:
             items = read_test_items(facts.run.split, facts.run.data, analysis)
-            tests[split] = items, Answers.of(item.target for item in items.values())
+            tests[split] = items, reference_answers(split, facts.run.data, items, has_classes=bool(analysis["metrics"]))
         full.append(_with_contents(facts, *tests.get(split, ({}, None))))
     return full
 
