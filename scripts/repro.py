@@ -20,8 +20,7 @@ def main(arguments: list[str]) -> int:
     if read_site(paths.SITE_YAML).backend == "slurm":
         # Not with the options of the make around this: what it says of its own jobs is not for another.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-        stages = ("split", "validate", "submit", "eval", "wait", "report")
-        return subprocess.call(["make", "--no-print-directory", *stages], env=environment)
+        return subprocess.call(["make", "--no-print-directory", "all"], env=environment)
     return subprocess.call([str(Path(sys.executable).parent / "dvc"), "repro"])
 
 

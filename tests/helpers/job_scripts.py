@@ -7,7 +7,8 @@ from pathlib import Path
 from conftest import REPOSITORY
 from ftexp.ground import paths
 from ftexp.jobs.job_script import ScriptFacts, job_script
-from ftexp.jobs.site import Resources, Site
+from ftexp.jobs.resources import Resources
+from ftexp.jobs.site import Site
 from ftexp.jobs.slurm.arrays import array_script
 
 TEMPLATE = (REPOSITORY / "{{cookiecutter.experiment_name}}" / paths.JOB_TEMPLATE).read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ _PROGRAMS = {
     "squeue": 'cat "FOLDER/queue"\n',
     "sacct": '[ -e "FOLDER/sacct" ] || { echo "Slurm accounting storage is disabled" >&2; exit 1; }\ncat "FOLDER/sacct"\n',
     "scancel": "exit 0\n",
-    "scontrol": "exit 0\n",
+    "scontrol": '[ ! -e "FOLDER/job" ] || cat "FOLDER/job"\n',
 }
 # Takes at most so many tasks in all as LIMIT says; a word of the plan ending in "-taken" fails after the job was taken.
 _SBATCH = """\

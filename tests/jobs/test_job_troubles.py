@@ -240,7 +240,7 @@ def test_an_evaluation_on_a_full_disk_fails_with_the_reason_and_is_finished_when
     assert before.items() <= after.items() and {*after} - {*before} == {"runs/s2/eval.json", "runs/s2/eval/tiny.eval"}
 
 
-def test_the_wait_says_which_runs_failed_and_lets_the_report_follow(
+def test_the_wait_says_which_runs_failed_and_ends_with_status_1(
     evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shutil.copytree(evaluated, tmp_path / "mine", symlinks=True))
@@ -248,7 +248,7 @@ def test_the_wait_says_which_runs_failed_and_lets_the_report_follow(
     record_job("r2_s1", "train", "failed", "killed by SIGKILL", Work().inputs(read_run("r2_s1"), "train"))
     monkeypatch.setattr(sys, "argv", ["status.py"])
     code, messages = command(lambda _: status.main(["--wait"]))
-    assert (code, messages) == (0, ["runs/r2_s1: train failed: killed by SIGKILL"])
+    assert (code, messages) == (1, ["runs/r2_s1: train failed: killed by SIGKILL"])
 
 
 # In place of a job script: each run takes a moment, and `killed` its process with it.

@@ -1,18 +1,23 @@
 """site.yaml: every profile is good, every mistake is one message that names the key, and a larger model asks for more."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import REPOSITORY, Bake
 from ftexp.ground.errors import UserError
-from ftexp.jobs.site import Resources, Site, read_site
+from ftexp.jobs.job_script import check_template, job_script
+from ftexp.jobs.resources import Resources
+from ftexp.jobs.site import Site, read_site
+from helpers.job_scripts import TEMPLATE, facts_of
 
 PROFILES = sorted(path.stem for path in (REPOSITORY / "sites").glob("*.yaml"))
 ASKS = {"time_min": 60, "mem_gb": 16, "cpus": 2, "gpus": 1}
 SLURM = f"backend: slurm\ntrain: {ASKS}\neval: {ASKS}\n"
 RESOURCES = "time_min, mem_gb, cpus, gpus"
+GPUS = "a whole number, 0 or more, or a type and a number such as a100:2"
 ONE_WORD = "must be one word without blanks, quotes and backslashes, not beginning with '-', got "
 
 
@@ -97,7 +102,19 @@ WRONG_VALUES = [
     ("poll_s: 0", "poll_s: must be 1 or more, got 0."),
     ("warn_s: -1", "warn_s: must be 0 or more seconds, got -1."),
     ("venv: ~/env\nconda: mine", "conda: stands beside venv, and both name the environment. Keep one."),
-    ("train: {gpus: -1}", "train.gpus: must be a whole number, 0 or more, got -1."),
+    ("train: {gpus: -1}", f"train.gpus: must be {GPUS}, got -1."),
+    ("train: {gpus: 1.5}", f"train.gpus: must be {GPUS}, got 1.5."),
+    ("train: {gpus: {a100: 2}}", f"train.gpus: must be {GPUS}, got {{'a100': 2}}."),
+    ("train: {gpus: a100}", f"train.gpus: must be {GPUS}, got 'a100'. Write a100:1."),
+    ("train: {gpus: 'gpu:a100:2'}", f"train.gpus: must be {GPUS}, got 'gpu:a100:2'. Write a100:2."),
+    ("train: {gpus: '2 x h100'}", f"train.gpus: must be {GPUS}, got '2 x h100'. Write h100:2."),
+    ("train: {gpus: 'gpu:4'}", f"train.gpus: must be {GPUS}, got 'gpu:4'. Write 4."),
+    ("train: {gpus: 'a100:1,v100:1'}", f"train.gpus: must be {GPUS}, got 'a100:1,v100:1'."),
+    ("train: {gpus: a100:0}", f"train.gpus: must be {GPUS}, got 'a100:0'."),
+    ("sizes: {7B: {train: {gpus: 'a100: 2'}}}", f"sizes.7B.train.gpus: must be {GPUS}, got 'a100: 2'. Write a100:2."),
+    ("gpus_as: gpu", "gpus_as: must be one of gres, gpus-per-node, gpus-per-task, gpus, none, got 'gpu'."),
+    ("exclude: n7", "exclude: must be a list or null, got 'n7'."),
+    ("exclude: ['n7 n8']", "exclude: must be names of nodes such as n1 or n[3-5], got 'n7 n8'."),
     ("train: {cpus: 0}", "train.cpus: must be a whole number, 1 or more, got 0."),
     ("train: {time_min: 4:00:00}", "train.time_min: must be a whole number, 1 or more, got '4:00:00'."),
     ("eval: {mem_gb: 32G}", "eval.mem_gb: must be a whole number, 1 or more, got '32G'."),
@@ -245,7 +262,7 @@ eval: {time_min: 60, mem_gb: 8, cpus: 2, gpus: 0}
     ("old", "new", "message"),
     [
         ("time_min: 60", "time_min: 3", "site.yaml: eval.time_min: is 3, and warn_s is 120, so a job could be warned of its end"),
-        ("device: cpu", "device: cuda", "site.yaml: train.gpus: is 0, and device is cuda. Ask for a GPU, or set device: cpu."),
+        ("device: cpu", "device: cuda", "site.yaml: train.gpus: is 0, and device is cuda. Ask for a GPU, or set device: cpu. If"),
         ("device: cpu", "device: cpu\nsizes: {7B: {train: {time_min: 2}}}", "site.yaml: sizes.7B.train.time_min: is 2, and warn"),
     ],
 )
@@ -256,3 +273,42 @@ def test_keys_that_contradict_each_other_are_told_before_a_job_is(old: str, new:
     path.write_text(SOUND.replace(old, new))
     with pytest.raises(UserError, match=re.escape(message)):
         read_site(path)
+
+
+ASKED_FOR = {
+    "2": ("", "gres", "--gres=gpu:2"),
+    "a100:2": ("a100", "gres", "--gres=gpu:a100:2"), "3090:2": ("3090", "gres", "--gres=gpu:3090:2"),
+    "nvidia_h100_80gb_hbm3:2": ("nvidia_h100_80gb_hbm3", "gpus-per-node", "--gpus-per-node=nvidia_h100_80gb_hbm3:2"),
+    "1g.10gb:2": ("1g.10gb", "gpus", "--gpus=1g.10gb:2"), "v100-32:2": ("v100-32", "gpus-per-task", "--gpus-per-task=v100-32:2"),
+    "a40:2": ("a40", "none", None),
+}
+
+
+@pytest.mark.parametrize(("gpus", "kind", "gpus_as", "line"), [(gpus, *said) for gpus, said in ASKED_FOR.items()])
+def test_gpus_are_asked_for_by_number_or_type_as_the_cluster_wants_it(
+    gpus: str, kind: str, gpus_as: str, line: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "site.yaml"
+    text = SOUND.replace("gpus: 0", f"gpus: {gpus}").replace("cpu\n", f"cuda\ngpus_as: {gpus_as}\nexclude: [n7, 'n[1-2]']\n", 1)
+    path.write_text(text)
+    site = read_site(path)
+    asked = site.resources("train", 0)
+    assert (asked.gpus, asked.gpu_type) == (2, kind)
+    lines = job_script(TEMPLATE, site, replace(facts_of(Path("/x")), resources=asked)).splitlines()
+    assert [each.removeprefix("#SBATCH ") for each in lines if "gpu" in each and "SBATCH" in each] == ([line] if line else [])
+    assert "#SBATCH --exclude=n7,n[1-2]" in lines
+
+
+def test_where_sbatch_is_not_asked_for_gpus_there_may_be_none_to_count(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SOUND.replace("device: cpu", "device: cuda\ngpus_as: none"))
+    assert not read_site(path).asks_for_gpus
+
+
+@pytest.mark.parametrize("option", ["--gres=gpu:a100:1", "--gpus-per-node=2", "-G 1", "--gpus 1"])
+def test_gpus_are_not_asked_for_twice(option: str) -> None:
+    template = TEMPLATE.replace("{{sbatch}}", f"{{{{sbatch}}}}\n#SBATCH {option}")
+    with pytest.raises(UserError, match="line 4: -.*site.yaml asks for GPUs .gpus, gpus_as., and sbatch would heed one"):
+        check_template(template, Site(backend="slurm", train={"gpus": 1}), "job.slurm.template")
+    for site in (Site(backend="slurm", train={"gpus": 1}, gpus_as="none"), Site(backend="slurm", device="cpu")):
+        check_template(template, site, "job.slurm.template")

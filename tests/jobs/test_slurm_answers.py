@@ -125,15 +125,15 @@ def test_a_job_of_an_id_of_ours_is_ours_by_its_comment_or_its_time(
 @pytest.mark.parametrize(("later_s", "status"), [(0.0, "failed"), (-DAY, "ready")])
 def test_accounting_of_another_day_is_of_another_job(later_s: float, status: str, cluster: Cluster) -> None:
     take_claim()
-    step = f"12_0.batch|FAILED|{at(0)}|n1|"
-    cluster.account("Welcome|to|Cluster|3", f"12_0|OUT_OF_MEMORY|{at(later_s)}|n1|{os.getcwd()}", step)
+    step = f"12_0.batch|FAILED|0:0|{at(0)}|n1|"
+    cluster.account("Welcome|to|Cluster|3", f"12_0|OUT_OF_MEMORY|0:125|{at(later_s)}|n1|{os.getcwd()}", step)
     found = SlurmQueue().outcome("r1", "train", "hash")
     assert found is not None and found.status == status
 
 
 def test_accounting_of_another_folder_is_of_another_job(cluster: Cluster) -> None:
     take_claim()
-    cluster.account(f"12_0|OUT_OF_MEMORY|{at(0)}|n1|/elsewhere")
+    cluster.account(f"12_0|OUT_OF_MEMORY|0:125|{at(0)}|n1|/elsewhere")
     found = SlurmQueue().outcome("r1", "train", "hash")
     assert found is not None and found.status == "ready"
 

@@ -29,10 +29,7 @@ def run_stage(stage: str, options: Options) -> int:
 
 
 def wait() -> int:
-    """Come back when nothing of this experiment is under way any more, and say what failed.
-
-    That is no error of the waiting: `make submit eval wait report` goes on to the report, which names it again.
-    """
+    """Come back when nothing of this experiment is under way any more; return 1, and say which, where runs failed."""
     site = read_site(paths.SITE_YAML)
     code = slurm_wait.wait(site) if site.backend == "slurm" else local_backend.wait()
     work = Work(queue_of(site))
@@ -40,6 +37,7 @@ def wait() -> int:
         for stage in run.stages:
             state = work.state(run, stage)
             if state.status == "failed":
+                code = 1
                 print(f"runs/{run.id}: {stage} failed: {state.reason}", file=sys.stderr)
     work.hashes.save()
     return code

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.ground.shell_text import shell_contexts
-from ftexp.jobs.site import Resources, Site
+from ftexp.jobs.resources import Resources, gpu_request
+from ftexp.jobs.site import Site
 
 _FIELD = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 _BRACES = re.compile(r"\{\{([^{}\n]*)\}\}")
@@ -95,12 +96,19 @@ def check_template(template: str, site: Site, file: str) -> None:
         if words and not is_head:
             messages.append(f"{file}: line {number}: sbatch reads no #SBATCH line after the first command. Move it up.")
         for word in words:
+            if word.split("=")[0] in _FOR_GPUS and site.asks_for_gpus:
+                messages.append(f"{file}: line {number}: {word.split('=')[0]}: {_TWO_REQUESTS}")
             if word.split("=")[0] in NOT_THE_LABS:
                 messages.append(f"{file}: line {number}: {word.split('=')[0]} is given by `make submit`. Take it out.")
     if messages:
         raise UserError("\n".join(messages))
 
 
+_FOR_GPUS = ("--gres", "--gpus", "-G", "--gpus-per-node", "--gpus-per-task", "--gpus-per-socket")
+_TWO_REQUESTS = (
+    "site.yaml asks for GPUs (gpus, gpus_as), and sbatch would heed one of the two. Take it out and write gpus: <type>:<number> "
+    "there, or set gpus_as: none."
+)
 _NEEDED_FOR = {
     "root": "a script has to enter the experiment's folder", "stage": "a script has to name its stage",
     "run": "a script has to name its run", "sbatch": "without it a job asks for no walltime, no memory and no GPU",
@@ -143,6 +151,7 @@ def _fields(site: Site, facts: ScriptFacts) -> dict[str, str | None]:
         "title": "Training" if facts.stage == "train" else "Evaluation", "stage": facts.stage, "run": facts.run,
         "root": str(facts.root), "device": site.device, "processes": str(facts.processes), "tries": str(site.tries),
         "time_min": str(asked.time_min), "mem_gb": str(asked.mem_gb), "cpus": str(asked.cpus), "gpus": str(asked.gpus),
+        "gpu_type": asked.gpu_type or None,
         "account": site.account, "partition": site.partition, "constraint": site.constraint, "qos": site.qos,
         "mail": site.mail, "warn_s": str(site.warn_s),
         "sbatch": "\n".join(_directives(site, asked)), "guard": _guard(site, facts), "environment": _environment(site),
@@ -156,8 +165,8 @@ def _directives(site: Site, asked: Resources) -> list[str]:
         return []
     options: dict[str, object] = {
         "--nodes": 1, "--ntasks": 1, "--cpus-per-task": asked.cpus, "--mem": f"{asked.mem_gb}G", "--time": asked.time_min,
-        "--gres": f"gpu:{asked.gpus}" if asked.gpus else None, "--account": site.account, "--partition": site.partition,
-        "--constraint": site.constraint, "--qos": site.qos, "--mail-user": site.mail,
+        **gpu_request(asked, site.gpus_as), "--account": site.account, "--partition": site.partition,
+        "--exclude": ",".join(site.exclude) or None, "--constraint": site.constraint, "--qos": site.qos, "--mail-user": site.mail,
         "--mail-type": "END,FAIL" if site.mail else None, "--signal": f"B:USR1@{site.warn_s}" if site.warn_s else None,
         "--open-mode": "append",
     }

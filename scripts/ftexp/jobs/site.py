@@ -6,37 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftexp.design.run import STAGES
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError
 from ftexp.ground.yamlfile import load_yaml
+from ftexp.jobs.resources import (
+    GPU_OPTIONS,
+    SIZE_TOLERANCE,
+    Resources,
+    check_all_resources,
+    check_together,
+    parameters_of,
+    read_gpus,
+)
 
 BACKENDS = ("local", "slurm")
 DEVICES = ("auto", "cpu", "cuda")
-RESOURCES = ("time_min", "mem_gb", "cpus", "gpus")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([MB])")
-_UNITS = {"M": 1e6, "B": 1e9}
-# Slurm's warning may come so much too early (`man sbatch`, --signal).
-SIGNAL_EARLY_S = 60
-# A model called 7B may have 6.7 billion parameters (Llama 2).
-_SIZE_TOLERANCE = 0.9
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one job asks for.
-
-    Attributes:
-        time_min: Walltime in minutes.
-        mem_gb: Memory in GB.
-        cpus: Cores.
-        gpus: GPUs; a distributed recipe starts one process on each.
-    """
-
-    time_min: int
-    mem_gb: int
-    cpus: int
-    gpus: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +40,8 @@ class Site:
         wandb_project: Weights & Biases' project that trainings are logged to, besides train.csv; None: none.
         jobs: Runs at a time. None: local: one per GPU, or on a CPU one per core, at most 4; slurm: no limit of ours.
         account, partition, constraint, qos, mail: What sbatch's options of these names get; None: not given.
+        exclude: Nodes that jobs are kept off, as sbatch's --exclude takes them.
+        gpus_as: The option by which sbatch is asked for GPUs; none: by none, because the partition or the job template does.
         train, eval: Resources of a stage's job.
         sizes: Per size of model ("7B") what its jobs ask for instead; the largest size that a model reaches counts.
         submit_cap: Jobs of the user's that the site lets wait and run at once; None: no cap is known.
@@ -82,9 +68,11 @@ class Site:
     constraint: str | None = None
     qos: str | None = None
     mail: str | None = None
-    train: Mapping[str, int] = field(default_factory=dict)
-    eval: Mapping[str, int] = field(default_factory=dict)
-    sizes: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    gpus_as: str = "gres"
+    train: Mapping[str, int | str] = field(default_factory=dict)
+    eval: Mapping[str, int | str] = field(default_factory=dict)
+    sizes: Mapping[str, Mapping[str, Mapping[str, int | str]]] = field(default_factory=dict)
     submit_cap: int | None = None
     array_max: int = 1000
     warn_s: int = 120
@@ -92,19 +80,21 @@ class Site:
     poll_s: int = 30
     fields: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def asks_for_gpus(self) -> bool:
+        """Whether a job script has an option of sbatch that asks for GPUs."""
+        asked = [self.train, self.eval, *(stage for size in self.sizes.values() for stage in size.values())]
+        return self.gpus_as != "none" and any(read_gpus(each.get("gpus", 0))[0] for each in asked)
+
     def resources(self, stage: str, parameters: int) -> Resources:
         """What a job of `stage` asks for, of a model with so many parameters."""
-        asked = {"time_min": 0, "mem_gb": 0, "cpus": 1, "gpus": 0, **(self.train if stage == "train" else self.eval)}
-        for size in sorted(self.sizes, key=_parameters):
-            if parameters >= _SIZE_TOLERANCE * _parameters(size):
+        own = self.train if stage == "train" else self.eval
+        asked: dict[str, Any] = {"time_min": 0, "mem_gb": 0, "cpus": 1, "gpus": 0, **own}
+        for size in sorted(self.sizes, key=parameters_of):
+            if parameters >= SIZE_TOLERANCE * parameters_of(size):
                 asked |= self.sizes[size].get(stage, {})
-        return Resources(**asked)
-
-
-def _parameters(size: str) -> float:
-    match = _SIZE.fullmatch(size)
-    assert match is not None, "sizes were checked"
-    return float(match[1]) * _UNITS[match[2]]
+        gpus, gpu_type = read_gpus(asked.pop("gpus"))
+        return Resources(**asked, gpus=gpus, gpu_type=gpu_type)
 
 
 _TEXT, _WHOLE, _LIST, _MAPPING, _FLAG = (str,), (int,), (list,), (dict,), (bool,)
@@ -114,12 +104,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "modules": _LIST + _NULL, "setup": _TEXT + _NULL, "offline": _FLAG, "wandb_project": _TEXT + _NULL,
     "jobs": _WHOLE + _NULL,
     "account": _TEXT + _NULL, "partition": _TEXT + _NULL, "constraint": _TEXT + _NULL, "qos": _TEXT + _NULL,
-    "mail": _TEXT + _NULL, "train": _MAPPING, "eval": _MAPPING, "sizes": _MAPPING + _NULL, "submit_cap": _WHOLE + _NULL,
+    "mail": _TEXT + _NULL, "exclude": _LIST + _NULL, "gpus_as": _TEXT, "train": _MAPPING, "eval": _MAPPING,
+    "sizes": _MAPPING + _NULL, "submit_cap": _WHOLE + _NULL,
     "array_max": _WHOLE, "warn_s": _WHOLE, "tries": _WHOLE, "poll_s": _WHOLE, "fields": _MAPPING + _NULL,
 }
 # sbatch reads these from lines of a script in which it knows no blanks and quotes of ours.
 _ONE_WORD = re.compile(r"[^\s'\"\\-][^\s'\"\\]*")
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[0-9,-]+\])?")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 # Of Weights & Biases.
 _PROJECT = re.compile(r"[^/\\#?%:\s]([^/\\#?%:\n]{0,126}[^/\\#?%:\s])?")
@@ -140,6 +132,7 @@ def read_site(path: Path) -> Site:
     known = {key: value for key, value in document.items() if value is not None}
     _check_choice(found, known, "backend", BACKENDS)
     _check_choice(found, known, "device", DEVICES)
+    _check_choice(found, known, "gpus_as", tuple(GPU_OPTIONS))
     _check_words(found, known)
     for key in ("jobs", "submit_cap", "array_max", "tries", "poll_s"):
         if known.get(key, 1) < 1:
@@ -148,12 +141,13 @@ def read_site(path: Path) -> Site:
         found.add("warn_s", f"must be 0 or more seconds, got {known['warn_s']}")
     if "venv" in known and "conda" in known:
         found.add("conda", "stands beside venv, and both name the environment", "Keep one.")
-    _check_all_resources(found, known)
+    check_all_resources(found, known)
     if known.get("backend") == "slurm" and not found.messages:
-        _check_together(found, known)
+        check_together(found, known, known.get("warn_s", Site.warn_s))
     found.raise_if_any()
-    if "modules" in known:
-        known["modules"] = tuple(known["modules"])
+    for key in ("modules", "exclude"):
+        if key in known:
+            known[key] = tuple(known[key])
     if "fields" in known:
         known["fields"] = {name: str(value) for name, value in known["fields"].items()}
     return Site(**known)
@@ -198,59 +192,14 @@ def _check_words(found: Findings, known: dict[str, Any]) -> None:
     for module in known.get("modules", []):
         if not isinstance(module, str) or not _MODULE.fullmatch(module):
             found.add("modules", f"must be names as `module load` takes them, got {module!r}")
+    for node in known.get("exclude", []):
+        if not isinstance(node, str) or not _NODE.fullmatch(node):
+            found.add("exclude", f"must be names of nodes such as n1 or n[3-5], got {node!r}")
     for name, value in known.get("fields", {}).items():
         if not isinstance(name, str) or not _FIELD.fullmatch(name):
             found.add(f"fields.{name}", "a field's name is of lower-case letters, digits and '_'")
         elif not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).isprintable():
             found.add(f"fields.{name}", f"must be a text on one line or a number, got {value!r}")
-
-
-def _check_all_resources(found: Findings, known: dict[str, Any]) -> None:
-    is_slurm = known.get("backend") == "slurm"
-    for stage in STAGES:
-        asked = known.get(stage, {})
-        _check_resources(found, stage, asked)
-        for name in RESOURCES if is_slurm else ():
-            if name not in asked:
-                what = "is missing, and Slurm has to be asked for something"
-                found.add(f"{stage}.{name}", what, f"Set all of {', '.join(RESOURCES)}.")
-    for size, stages in known.get("sizes", {}).items():
-        if not isinstance(size, str) or not _SIZE.fullmatch(size):
-            found.add(f"sizes.{size}", "must be a number of parameters such as 500M or 7B")
-        elif not isinstance(stages, dict):
-            found.add(f"sizes.{size}", f"must be a mapping of {' and '.join(STAGES)}, got {stages!r}")
-        else:
-            for stage, asked in stages.items():
-                if stage not in STAGES:
-                    found.unknown(f"sizes.{size}.{stage}", STAGES)
-                else:
-                    _check_resources(found, f"sizes.{size}.{stage}", asked)
-
-
-def _check_together(found: Findings, known: dict[str, Any]) -> None:
-    """What no key says by itself: walltime and warning, device and GPUs."""
-    asked = {stage: known[stage] for stage in STAGES}
-    for size, stages in known.get("sizes", {}).items():
-        asked |= {f"sizes.{size}.{stage}": {**known[stage], **more} for stage, more in stages.items()}
-    warn_s = known.get("warn_s", Site.warn_s)
-    for where, resources in asked.items():
-        if warn_s and resources["time_min"] * 60 <= warn_s + SIGNAL_EARLY_S:
-            what = f"is {resources['time_min']}, and warn_s is {warn_s}, so a job could be warned of its end as it begins"
-            found.add(f"{where}.time_min", what, "Raise it, or lower warn_s.")
-        if known.get("device") == "cuda" and not resources["gpus"]:
-            found.add(f"{where}.gpus", "is 0, and device is cuda", "Ask for a GPU, or set device: cpu.")
-
-
-def _check_resources(found: Findings, where: str, asked: Any) -> None:
-    if not isinstance(asked, dict):
-        found.add(where, f"must be a mapping of {', '.join(RESOURCES)}, got {asked!r}")
-        return
-    for name, value in asked.items():
-        least = 0 if name == "gpus" else 1
-        if name not in RESOURCES:
-            found.unknown(f"{where}.{name}", RESOURCES)
-        elif not isinstance(value, int) or isinstance(value, bool) or value < least:
-            found.add(f"{where}.{name}", f"must be a whole number, {least} or more, got {value!r}")
 
 
 def _words(kinds: tuple[type, ...]) -> str:

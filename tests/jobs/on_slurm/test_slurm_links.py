@@ -26,8 +26,9 @@ pytestmark = MARKS
 def test_a_dependency_that_can_never_be_met(finished: Path, cluster: Cluster, folder: Path) -> None:
     setup = '[ "${FTEXP_SUBMISSION%%-*}" != train ] || { echo no such thing; exit 3; }'
     edit(folder / "site.yaml", "poll_s: 1", f"poll_s: 1\nsetup: '{setup}'")
-    said = make(folder, cluster, "submit", "eval", "wait", "report").stderr
-    assert "missing, failed or forced in 1 of 2 runs" in said
+    ended = make(folder, cluster, "-k", "submit", "eval", "wait", "report", check=False)
+    said = ended.stderr
+    assert ended.returncode != 0 and "Error 1" in said and "missing, failed or forced in 1 of 2 runs" in said
     reason, waits = status(folder, cluster), status(folder, cluster, "eval")
     assert reason.startswith("failed: its job ended before its work began: no such thing (runs/") and waits.startswith("waiting")
     assert not (folder / f"runs/{RUN}/eval.job.json").exists(), "nothing is evaluated for a run that failed"

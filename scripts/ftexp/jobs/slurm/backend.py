@@ -9,8 +9,9 @@ from ftexp.ground.errors import UserError
 from ftexp.ground.events import record_event
 from ftexp.ground.options import Options, confirm
 from ftexp.ground.wording import first_of
-from ftexp.jobs.site import Resources, Site
-from ftexp.jobs.slurm import claims, deferred
+from ftexp.jobs.resources import Resources
+from ftexp.jobs.site import Site
+from ftexp.jobs.slurm import bad_nodes, claims, deferred
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.jobs.slurm.submission import Batch, Task, describe, make_batches, send
@@ -30,11 +31,13 @@ class Plan:
         tasks: To be submitted now.
         deferred: Runs that follow with the next call or under `make wait`, by reason.
         outdated: Ids of jobs that wait in the queue for inputs that have changed, and would refuse to begin.
+        held: Ids of jobs that could not start, and that Slurm holds back.
     """
 
     tasks: list[Task] = field(default_factory=list)
     deferred: dict[str, str] = field(default_factory=dict)
     outdated: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
 
 def submit_stage(stage: str, site: Site, options: Options) -> int:
@@ -55,7 +58,7 @@ def submit_stage(stage: str, site: Site, options: Options) -> int:
         if batches and not confirm("Submit?", options):
             print("nothing was submitted", file=sys.stderr)
             return 1
-        slurm.cancel(plan.outdated)
+        slurm.cancel([*plan.outdated, *plan.held])
         _send_all(batches, plan, stage, site, options, runs[0].experiment)
         deferred.replace(stage, options, list(plan.deferred))
     return 1 if listed.refused else 0
@@ -80,6 +83,9 @@ def make_plan(work: Work, runs: list[Run], listed: WorkList, stage: str) -> Plan
     by_id = {run.id: run for run in runs}
     for name in listed.to_do:
         plan.tasks.append(Task(name, work.submission_hash(by_id[name], stage)))
+    states = [work.state(by_id[name], stage) for name in listed.to_do]
+    plan.held += [state.job for state in states if state.is_held]
+    bad_nodes.remember(states)
     for name, _ in list(listed.under_way):
         _plan_outdated(plan, work, by_id[name], listed, stage)
     for name, why in list(listed.waiting) if stage == "eval" else ():
@@ -141,7 +147,7 @@ def _respect_cap(plan: Plan, site: Site, work: Work) -> None:
     if site.submit_cap is None:
         return
     assert work.queue is not None
-    room = max(0, site.submit_cap - work.queue.active_count + len(plan.outdated))
+    room = max(0, site.submit_cap - work.queue.active_count + len(plan.outdated) + len(plan.held))
     for task in plan.tasks[room:]:
         plan.deferred[task.run] = f"submit_cap is {site.submit_cap}"
     plan.tasks = plan.tasks[:room]
@@ -157,6 +163,8 @@ def _say_cost(plan: Plan, batches: list[Batch], stage: str, site: Site, runs: li
         cost = f"at most {hours:.1f} GPU hours (walltime x GPUs x jobs)"
         jobs = f"{len(plan.tasks)} job{'s' if len(plan.tasks) > 1 else ''}"
         print(f"{stage}: {jobs} in {arrays}, {cost}", file=sys.stderr)
+    if plan.tasks and bad_nodes.read():
+        print(f"{stage}: {bad_nodes.in_words()}", file=sys.stderr)
     if plan.outdated:
         print(f"{stage}: {len(plan.outdated)} jobs wait for inputs that have changed, and are replaced", file=sys.stderr)
     for reason in dict.fromkeys(plan.deferred.values()):

@@ -27,7 +27,8 @@ _PASSING = re.compile(
 _LIMIT = re.compile(r"submit limit|MaxSubmit|QOSMaxSubmitJob|MaxJobsPerUser|accounting/QOS policy|MaxJobCount", re.IGNORECASE)
 # Keys of site.yaml by what sbatch says.
 _KEYS = {
-    "gres": "train.gpus, eval.gpus (0 where there are none, with device: cpu)", "partition": "partition", "account": "account",
+    "gres": "train.gpus, eval.gpus (0 where there are none, with device: cpu), gpus_as",
+    "gpus-per": "gpus_as", "partition": "partition", "account": "account",
     "qos": "qos", "feature": "constraint", "memory": "train.mem_gb, eval.mem_gb", "time limit": "train.time_min, eval.time_min",
     "node configuration": "mem_gb, cpus, gpus, constraint (no node has so much)", "array": "array_max",
 }
@@ -37,10 +38,12 @@ _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 # A site's own squeue or sbatch prints more than Slurm's: what is not of this form is no job. A folder may hold the separator.
 _HEAD = rf"(?P<id>{_ID})\|(?P<state>[A-Z_]+)\|(?P<reason>[^|]*)\|(?P<elapsed>[^|]*)\|(?P<dir>.*)\|(?P<comment>[^|]*)"
 _LINES = (re.compile(rf"{_HEAD}\|(?P<submitted>{_TIME}|N/A|Unknown)\|(?P<nodes>[^|]*)"), re.compile(_HEAD))
-_ENDED = re.compile(
-    rf"(?P<id>{_ID})\|(?P<state>[A-Z_]+)(?: [^|]*)?(?:\|(?P<submitted>{_TIME}|N/A|Unknown)\|(?P<nodes>[^|]*)\|(?P<dir>.*))?"
-)
+_MORE = rf"(?P<code>\d+:\d+)\|(?P<submitted>{_TIME}|N/A|Unknown)\|(?P<nodes>[^|]*)\|(?P<dir>.*)"
+_ENDED = re.compile(rf"(?P<id>{_ID})\|(?P<state>[A-Z_]+)(?: [^|]*)?(?:\|{_MORE})?")
 _SUBMITTED = re.compile(r"(?:submitted batch job )?(\d+)(?:;[\w.-]+)?(?: on cluster [\w.-]+)?", re.IGNORECASE)
+# Slurm's reasons where a node could not begin a job (no such folder, no room for its log, a failed prolog), by squeue or sacct.
+_LAUNCH = re.compile(r"launch[ _]?fail|RaisedSignal:53\b|^0:53$", re.IGNORECASE)
+_NODE = re.compile(r" BatchHost=([\w.-]+)| NodeList=([\w.-]+)")
 # What our calls ask for decides; these of a person's shell would hide jobs, or change how times are written.
 _ASIDE = ("SQUEUE_", "SCANCEL_", "SACCT_", "SCONTROL_", "SLURM_TIME_FORMAT")
 
@@ -93,6 +96,11 @@ class Job:
         """Whether it waits or works."""
         return self.state in WAITING or self.state in AT_WORK
 
+    @property
+    def could_not_start(self) -> bool:
+        """Whether a node failed to begin it: it has ended so, or Slurm holds it back for somebody to look."""
+        return self.state in WAITING | {"FAILED", "NODE_FAIL"} and _LAUNCH.search(self.reason) is not None
+
 
 def query_jobs() -> dict[str, Job]:
     """All of this user's jobs that Slurm remembers, ended ones too, by id; array tasks one by one. One call.
@@ -116,7 +124,7 @@ def _parse(line: str) -> Job | None:
         if "|ftexp:" in line:
             raise NoAnswer(f"squeue: its line is not of the form that was asked for: {line}")
         return None
-    said = {name: value or "" for name, value in match.groupdict().items()}
+    said = match.groupdict(default="")
     reason = "" if said["reason"] == "None" else said["reason"]
     rest = said["dir"], said["comment"], _seconds(said.get("submitted", "")), said.get("nodes", "")
     return Job(said["id"], said["state"], reason, said["elapsed"], *rest)
@@ -132,20 +140,28 @@ def query_ended(ids: Iterable[str]) -> dict[str, Job]:
     wanted = sorted(set(ids))
     if not wanted or shutil.which("sacct") is None:
         return {}
-    fields = "--format=JobID,State,Submit,NodeList,WorkDir"
+    fields = "--format=JobID,State,ExitCode,Submit,NodeList,WorkDir"
     command = ["sacct", "--noheader", "--parsable2", "--allocations", fields, f"--jobs={','.join(wanted)}"]
     try:
         lines = _ask(command).splitlines()
     except NoAnswer:  # `Slurm accounting storage is disabled`: the answer is that there is none
         return {}
-    found = [match.groupdict() for line in lines if (match := _ENDED.fullmatch(line.strip()))]
+    found = [match.groupdict(default="") for line in lines if (match := _ENDED.fullmatch(line.strip()))]
     return {
         said["id"]: Job(
-            said["id"], said["state"], work_dir=said["dir"] or "", submitted=_seconds(said["submitted"] or ""),
-            nodes=said["nodes"] or "",
+            said["id"], said["state"], said["code"], "", said["dir"], submitted=_seconds(said["submitted"]), nodes=said["nodes"]
         )
         for said in found
     }
+
+
+def node_of(job_id: str) -> str:
+    """The node that a job was on, as the controller remembers it; empty where it does not."""
+    try:
+        match = _NODE.search(_ask(["scontrol", "--oneliner", "show", "job", job_id]))
+    except NoAnswer:  # the job is forgotten
+        return ""
+    return (match[1] or match[2]) if match else ""
 
 
 def submit(command: list[str]) -> str:

@@ -106,7 +106,7 @@ class SlurmQueue:
         recorded = str(record["job_id"]) if record and "job_id" in record else None
         for job_id in filter(None, (claimed, recorded)):
             job = self._own(job_id, claim, record)
-            if job and job.is_active and not _says_it_ended(record, job):
+            if job and job.is_active and not job.could_not_start and not _says_it_ended(record, job):
                 return _describe(job, record)
         if claim and claimed is None and claim.is_being_submitted(holds_lock=self._holds_lock):
             return State("submitted", f"is being submitted on {claim.host}")
@@ -127,6 +127,8 @@ class SlurmQueue:
         if own and own["state"] == "failed":
             return State("failed", own["reason"], job_id)
         job = self._own(job_id, claim, record) or self._accounted.get(job_id)
+        if job and job.could_not_start:
+            return _not_started(job)
         word = job.state if job else ""
         log = paths.RunPaths(run).log(stage)
         if own is None and word in ("FAILED", "COMPLETED"):
@@ -153,6 +155,14 @@ class SlurmQueue:
                 claimed[job_id] = claim, record
         found = slurm.query_ended(claimed)
         return {name: job for name, job in found.items() if name in claimed and is_of_claim(job, *claimed[name], self._root)}
+
+
+def _not_started(job: Job) -> State:
+    """A job that its node could not begin."""
+    node = job.nodes or slurm.node_of(job.id)
+    what = f"its job could not start{f' on {node}' if node else ''} (Slurm: {job.reason})"
+    why = "is this folder there, and can it be written in?" + (" The next submission keeps off that node" if node else "")
+    return State("failed", f"{what}: {why}", job.id, bad_node=node, is_held=job.is_active)
 
 
 def _last_line(log: Path) -> str:

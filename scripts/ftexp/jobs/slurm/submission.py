@@ -13,7 +13,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import sha256_text, write_if_changed
 from ftexp.jobs.site import Site
-from ftexp.jobs.slurm import claims
+from ftexp.jobs.slurm import bad_nodes, claims
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.arrays import array_script, shape, task_ranges
 from ftexp.jobs.slurm.queue import SlurmQueue
@@ -91,7 +91,7 @@ def command_of(batch: Batch, site: Site, experiment: str, jobs: int | None) -> l
     if batch.after:
         is_array = any(task.after and "_" in task.after for task in batch.tasks.values())
         command += [f"--dependency={'aftercorr' if is_array else 'afterok'}:{batch.after}", "--kill-on-invalid-dep=yes"]
-    return [*command, str(claims.submission_path(name, "sh"))]
+    return [*command, *bad_nodes.exclusion(batch.directives), str(claims.submission_path(name, "sh"))]
 
 
 def _comment(batch: Batch, experiment: str) -> str:
@@ -145,9 +145,11 @@ def send(batch: Batch, site: Site, experiment: str, jobs: int | None) -> str | N
         job_id = _submit(batch, command_of(batch, site, experiment, jobs))
     except slurm.NotReached:
         raise  # the claims stay: Slurm may have taken the job
-    except (slurm.LimitReached, UserError):
+    except (slurm.LimitReached, UserError) as error:
         for task in batch.tasks.values():
             claims.release(task.run, batch.stage)
+        if isinstance(error, UserError) and bad_nodes.read():
+            raise UserError(f"{error}\nIts jobs are {bad_nodes.in_words()}.") from error
         raise
     claims.record_job(batch.id, job_id=job_id)
     return job_id

@@ -10,8 +10,8 @@ from ftexp.ground.options import Options, read_options
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.progress import describe_training
 from ftexp.jobs.site import Site
+from ftexp.jobs.slurm import bad_nodes, deferred
 from ftexp.jobs.slurm import commands as slurm
-from ftexp.jobs.slurm import deferred
 from ftexp.jobs.slurm.backend import submit_stage
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.state.dvc_files import record_finished
@@ -33,6 +33,7 @@ def wait(site: Site) -> int:
         runs, work = planned_runs(), Work(SlurmQueue())
         states = {(run.id, stage): work.state(run, stage) for run in runs for stage in run.stages}
         work.hashes.save()
+        bad_nodes.remember(states.values())
         silence = work.queue.silence if work.queue else ""
         board.show(states, silence)
         is_under_way = any(state.status in UNDER_WAY for state in states.values())
