@@ -192,7 +192,7 @@ def test_rows_that_cannot_be_split_are_refused_by_one_message(rows: Any, message
         ("x.json", b"\xff", "x.json: not UTF-8 text, at byte 0"),
         ("x.jsonl", b'{"input": "a"}\n{\n', "x.jsonl: line 2: not readable as JSON"),
         ("x.csv", b"input,output\na\n", "x.csv: row 2: has not as many fields"),
-        ("x.csv", b'input,output\n"a,b\n', "x.csv: line 1: not readable as CSV: unexpected end of data"),
+        ("x.csv", b'input,output\n"a,b\n', "x.csv: line 2: not readable as CSV: unexpected end of data"),
         ("x.parquet", b"PAR1", "x.parquet: not readable as parquet"),
         ("x.xlsx", b"", "x.xlsx: must be one of .json, .jsonl, .csv, .parquet, got '.xlsx'"),
     ],

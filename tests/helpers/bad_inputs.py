@@ -298,7 +298,7 @@ BAD_INPUTS = [
     BadInput("data", "a ragged CSV, a field too many", data_file("x.csv", b"input,output\na,b\nc,d,e\n"),
              "data/raw/x.csv: row 3: has not as many fields as the header has columns. Correct it; a text with commas"),
     BadInput("data", "a CSV with a quote that nobody closed", data_file("x.csv", b'input,output\n"a,b\nc,d\n'),
-             "data/raw/x.csv: line 1: not readable as CSV: unexpected end of data. Correct the file."),
+             "data/raw/x.csv: line 3: not readable as CSV: unexpected end of data. Correct the file."),
     BadInput("data", "a CSV with a column twice", data_file("x.csv", b"input,input,output\na,b,c\n"),
              "data/raw/x.csv: the header: has the column 'input' twice. Rename one."),
     BadInput("data", "a CSV with an empty answer", data_file("x.csv", b"input,output\na,b\nc,\n"),

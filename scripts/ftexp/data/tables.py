@@ -1,18 +1,19 @@
-"""Rows of a data file: json, jsonl, csv, parquet. Each row is a dict of columns."""
+"""Rows of a data file: json, jsonl, csv, parquet, whatever case its suffix has. Each row is a mapping of columns."""
 
-import csv
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ftexp.data.cell_text import Row
+from ftexp.data.csv_rows import read_csv
 from ftexp.data.json_rows import parse_json
 from ftexp.data.parquet_rows import read_parquet
 from ftexp.ground.errors import UserError, one_line
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
-# Characters; Python's own limit of 131,072 is less than a long document.
-_LONGEST_FIELD = 2**31 - 1
+_OTHER_NAMES = {".ndjson": ".jsonl", ".tsv": ".csv"}
+_PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 
 def load_rows(path: Path) -> list[Row] | dict[str, list[Row]]:
@@ -28,28 +29,49 @@ def load_rows(path: Path) -> list[Row] | dict[str, list[Row]]:
     if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         shown = one_line(str(path))
         raise UserError(f"{shown}: there is no such file. Put the data there, or correct the data section of experiment.yaml.")
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: must be one of {', '.join(SUFFIXES)}, got '{path.suffix}'. Convert it.")
+    suffix = _OTHER_NAMES.get(path.suffix.lower(), path.suffix.lower())
+    if suffix not in SUFFIXES:
+        cure = "Unpack it" if suffix in _PACKED else "Convert it"
+        raise UserError(f"{path}: must be one of {', '.join(SUFFIXES)}, got '{path.suffix}'. {cure}.")
+    content = read_parquet(path) if suffix == ".parquet" else _READERS[suffix](path, _text(path))
+    if isinstance(content, dict):
+        return {part: _placed(path, rows, part, 1) for part, rows in content.items()}
+    return _placed(path, content, "", 2 if suffix == ".csv" else 1)
+
+
+def _text(path: Path) -> str:
+    """The whole text, without the mark that some programs put at its beginning; its line ends as they are.
+
+    Raises:
+        UserError: If it is not UTF-8.
+    """
+    content = path.read_bytes()
     try:
-        content = _READERS[path.suffix](path)
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text, at byte {error.start}. Save it as UTF-8.") from error
-    if isinstance(content, dict):
-        return {part: _placed(path, rows, part) for part, rows in content.items()}
-    return _placed(path, content, "")
+    if "\0" in text:
+        raise UserError(f"{path}: not UTF-8 text, at byte {content.index(0)}, which is 0 as in UTF-16. Save it as UTF-8.")
+    return text
 
 
-def _placed(path: Path, rows: Any, part: str) -> list[Row]:
-    """Each row with its number in the file; a CSV's header is its row 1."""
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        which = f"{part}: " if part else ""
+def _placed(path: Path, rows: Any, part: str, first: int) -> list[Row]:
+    """Each row with its number in the file."""
+    which = f"{part}: " if part else ""
+    if isinstance(rows, dict | str) or not isinstance(rows, Iterable):
         raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
-    first = 2 if path.suffix == ".csv" else 1
-    return [Row(row, str(path), f"{part} row {number}" if part else number) for number, row in enumerate(rows, first)]
+    placed, file = [], str(path)
+    for number, row in enumerate(rows, first):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
+        placed.append(Row(row, file, f"{part} row {number}" if part else number))
+    return placed
 
 
-def _read_json(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8")
+def _read_json(path: Path, text: str) -> Any:
+    """Rows, or the parts of a split; a row a line too, whatever the suffix says."""
+    if _is_of_lines(text):
+        return _read_jsonl(path, text)
     content = parse_json(text, path, 1)
     if isinstance(content, dict) and not {"train", "test"} <= set(content) <= {"train", "validation", "test"}:
         raise UserError(
@@ -58,32 +80,27 @@ def _read_json(path: Path) -> Any:
     return content
 
 
-def _read_jsonl(path: Path) -> list[Any]:
-    rows = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            rows.append(parse_json(line.strip(), path, number))
-    return rows
+def _is_of_lines(text: str) -> bool:
+    """Whether a JSON holds several mappings, the first on a line of its own."""
+    first, _, rest = text.strip().partition("\n")
+    return first.startswith("{") and first.rstrip().endswith("}") and rest.lstrip().startswith("{")
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        csv.field_size_limit(_LONGEST_FIELD)
-        reader = csv.DictReader(file, strict=True)
-        try:
-            names, rows = reader.fieldnames or [], list(reader)
-        except csv.Error as error:
-            raise UserError(f"{path}: line {reader.line_num}: not readable as CSV: {error}. Correct the file.") from error
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{path}: the header: has the column '{one_line(twice)}' twice. Rename one.")
-    for number, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            what = "has not as many fields as the header has columns"
-            raise UserError(f"{path}: row {number}: {what}. Correct it; a text with commas stands in quotes.")
-    return rows
+def _read_jsonl(path: Path, text: str) -> Any:
+    """A row a line; or one list of them all, whatever the suffix says."""
+    if text.lstrip().startswith("["):
+        return parse_json(text, path, 1)
+    return _lines(path, text)
 
 
-_READERS = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": read_parquet}
+def _lines(path: Path, text: str) -> Iterator[Any]:
+    start, number = 0, 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        line, start, number = text[start:end].strip(), end + 1, number + 1
+        if line:
+            yield parse_json(line, path, number)
+
+
+_READERS = {".json": _read_json, ".jsonl": _read_jsonl, ".csv": read_csv}
