@@ -52,8 +52,9 @@ def check_test_rows(rows: Rows) -> list[str]:
         what = f"answers differ in capitals only ({', '.join(alike[:4])}), and the scorer tells them apart"
         warnings.append(f"{rows.file}: {what}. Spell them alike")
     warnings += _check_empty(rows)
-    counts = Counter(map(tuple, rows.prompts))
-    repeated = [n for n, prompt in enumerate(rows.prompts) if counts[tuple(prompt)] > 1]
+    keys = [rows.prompts.key(n) for n in range(len(rows.items))]
+    counts = Counter(keys)
+    repeated = [n for n, key in enumerate(keys) if counts[key] > 1]
     if repeated:
         what = "the same prompt stands in other test rows, and the intervals take rows for independent"
         warnings.append(f"{rows.where(repeated)}: {what}. Remove all but one, or name a column in evaluation.cluster")
@@ -62,10 +63,10 @@ def check_test_rows(rows: Rows) -> list[str]:
 
 def check_training_answers(rows: Rows) -> list[str]:
     """No training prompt has two answers, and none is empty."""
-    answers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
-    for prompt, answer in zip(rows.prompts, rows.answers, strict=True):
-        answers.setdefault(tuple(prompt), set()).add(tuple(answer))
-    torn = [n for n, prompt in enumerate(rows.prompts) if len(answers[tuple(prompt)]) > 1]
+    keys = [rows.prompts.key(n) for n in range(len(rows.items))]
+    first: dict[bytes, int] = {}
+    others = {key for n, key in enumerate(keys) if rows.answers[first.setdefault(key, n)] != rows.answers[n]}
+    torn = [n for n, key in enumerate(keys) if key in others]
     warnings = _check_empty(rows)
     if torn:
         warnings.append(f"{rows.where(torn)}: the same prompt has another answer in another row. Decide which is right")
@@ -73,5 +74,5 @@ def check_training_answers(rows: Rows) -> list[str]:
 
 
 def _check_empty(rows: Rows) -> list[str]:
-    empty = [n for n, item in enumerate(rows.items) if says_nothing(rows.user, rows.input, item["row"])]
+    empty = [n for n, item in enumerate(rows.items) if says_nothing(rows.prompt["user"], rows.input, item["row"])]
     return [f"{rows.where(empty)}: its input is empty. Fill it or remove the row"] if empty else []

@@ -5,10 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from ftexp.data.conversations import answer_text, earlier_turns, input_text
+from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.models.chat import Chat, Message, render_messages
+from ftexp.ground.counting import counted
+from ftexp.models.chat import Chat, Message
+from ftexp.models.token_table import example_tables
 
 Item = dict[str, Any]
 # Characters of an input that a message shows.
@@ -25,13 +28,13 @@ class Rows:
     def __init__(self, run: Run, chat: Chat, part: str) -> None:
         self.file = paths.split_part(run.split, part)
         self.items: list[Item] = read_items(self.file)
-        self.input, self.output, self.user = run.data["input"], run.data["output"], run.prompt["user"]
-        self._render = lambda item: render_messages(run.prompt, run.data["input"], item["row"])
-        self.prompts = [chat.prompt_ids(self.messages(item)) for item in self.items]
-        self.answers = [chat.answer_ids(self.messages(item), self.answer(item)) for item in self.items]
+        self.input, self.output, self.prompt = run.data["input"], run.data["output"], run.prompt
+        told = counted(self.items, f"validate: tokens of {self.file}", len(self.items))
+        self.prompts, self.answers = example_tables(chat, ((self.messages(item), self.answer(item)) for item in told))
 
     def messages(self, item: Item) -> list[Message]:
-        return list(self._render(item))
+        """The turns before the answer."""
+        return prompt_turns(self.prompt, self.input, item["row"])
 
     def texts(self, item: Item) -> list[str]:
         """What the data says before the answer: the input, and the turns before it."""

@@ -21,6 +21,7 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
+from ftexp.models.token_table import tokens_remembered
 from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.interface import TrainingRow
 
@@ -44,7 +45,7 @@ class TokenReport:
 
 
 def check_tokens(run: Run, chat: Chat) -> TokenReport:
-    """Check every row that a run is trained and tested on.
+    """Check every row that a run is trained and tested on; what the trainer's data set makes is made once.
 
     Args:
         run: Its run.yaml.
@@ -53,6 +54,11 @@ def check_tokens(run: Run, chat: Chat) -> TokenReport:
     Raises:
         UserError: If the chat template cannot render the prompt.
     """
+    with tokens_remembered():
+        return _check_tokens(run, chat)
+
+
+def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     report = TokenReport()
     test = Rows(run, chat, "test")
     report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
@@ -62,7 +68,7 @@ def check_tokens(run: Run, chat: Chat) -> TokenReport:
     if run.kind == "control":
         return report
     train = Rows(run, chat, "train")
-    report.lengths = [len(p) + len(a) for p, a in zip(train.prompts, train.answers, strict=True)]
+    report.lengths = [p + a for p, a in zip(train.prompts.lengths(), train.answers.lengths(), strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
     report.example = _marked(chat, train, run.settings["loss"])
@@ -140,7 +146,7 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
 
 def _check_limit(run: Run, rows: Rows) -> list[str]:
     """Every reference answer fits into max_tokens with its end token."""
-    most, longest = run.evaluation["max_tokens"], max(map(len, rows.answers))
+    most, longest = run.evaluation["max_tokens"], max(rows.answers.lengths())
     if longest <= most:
         return []
     what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
@@ -150,17 +156,18 @@ def _check_limit(run: Run, rows: Rows) -> list[str]:
 def _check_room(run: Run, rows: Rows) -> list[str]:
     """The longest prompt and its answer fit into what the model takes."""
     most = trainer_of(run.settings).longest_text(paths.model_dir(run.settings["model"]))
+    lengths = [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), rows.answers.lengths(), strict=True)]
     return _first_wrong(
-        rows, lambda n: len(rows.prompts[n]) + len(rows.answers[n]) > most,
-        lambda n: f"has {len(rows.prompts[n]) + len(rows.answers[n])} tokens with its answer, the model takes {most}. Shorten it",
+        rows, lambda n: lengths[n] > most,
+        lambda n: f"has {lengths[n]} tokens with its answer, the model takes {most}. Shorten it",
     )
 
 
 def _check_leak(train: Rows, test: Rows) -> list[str]:
     """No prompt of the test is one of the training."""
-    asked = {tuple(prompt) for prompt in test.prompts}
+    asked = {test.prompts.key(n) for n in range(len(test.items))}
     return _first_wrong(
-        train, lambda n: tuple(train.prompts[n]) in asked,
+        train, lambda n: train.prompts.key(n) in asked,
         lambda n: "has the same prompt as a test row, so that the test would ask for what was trained. Remove one, or let "
         "prompt.user show what tells them apart",
     )

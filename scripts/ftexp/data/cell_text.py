@@ -22,24 +22,25 @@ class Row(dict[str, Any]):
 
     Attributes:
         file: The file that it was read from.
-        place: Its number there, or what else names it: `train row 3`, `item 0f3a...`.
+        place: Its number there, or its id.
+        kind: What the place is of: `row`, `train row`, `item`.
     """
 
-    __slots__ = ("file", "place")
+    __slots__ = ("file", "kind", "place")
 
-    def __init__(self, cells: Any, file: str, place: int | str) -> None:
+    def __init__(self, cells: Any, file: str, place: int | str, kind: str = "row") -> None:
         """Take the cells over."""
         super().__init__(cells)
         self.file = file
         self.place = place
+        self.kind = kind
 
 
 def where(row: Mapping[str, Any]) -> str:
     """File and row, as messages begin."""
     if not isinstance(row, Row):
         return "a row"
-    place = row.place if isinstance(row.place, str) else f"row {row.place}"
-    return f"{row.file}: {place}"
+    return f"{row.file}: {row.kind} {row.place}"
 
 
 def cell_text(row: Mapping[str, Any], column: str) -> str:

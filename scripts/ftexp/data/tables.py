@@ -60,12 +60,19 @@ def _placed(path: Path, rows: Any, part: str, first: int) -> list[Row]:
     which = f"{part}: " if part else ""
     if isinstance(rows, dict | str) or not isinstance(rows, Iterable):
         raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
-    placed, file = [], str(path)
-    for number, row in enumerate(rows, first):
+    placed, file, kind = [], str(path), f"{part} row" if part else "row"
+    for number, row in enumerate(_given_away(rows) if isinstance(rows, list) else rows, first):
         if not isinstance(row, dict):
             raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
-        placed.append(Row(row, file, f"{part} row {number}" if part else number))
+        placed.append(Row(row, file, number, kind))
     return placed
+
+
+def _given_away(rows: list[Any]) -> Iterator[Any]:
+    """The rows of a list, which keeps none that was taken: of a million there are not two at a time."""
+    for index, row in enumerate(rows):
+        rows[index] = None
+        yield row
 
 
 def _read_json(path: Path, text: str) -> Any:
