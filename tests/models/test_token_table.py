@@ -21,7 +21,8 @@ def test_many_examples_have_the_tokens_of_one_by_one(name: str | None, tmp_path:
     chat = Chat(tmp_path, DATE)
     examples = [([{"role": "user", "content": asked}], answer) for asked, answer in itertools.product(TEXTS, TEXTS)]
     if chat.has_template:
-        examples += [([*messages, {"role": "assistant", "content": "b"}, *messages], answer) for messages, answer in examples[:20]]
+        between = {"role": "assistant", "content": "b"}
+        examples += [([*messages, between, *messages], answer) for messages, answer in examples[:20]]
     prompts, answers = example_tables(chat, examples)
     assert list(prompts) == [chat.prompt_ids(messages) for messages, _ in examples]
     assert list(answers) == [chat.answer_ids(messages, answer) for messages, answer in examples]
@@ -29,7 +30,7 @@ def test_many_examples_have_the_tokens_of_one_by_one(name: str | None, tmp_path:
 
 def test_equal_batches_are_made_once_where_they_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generation_config(save_tokenizer(tmp_path, "chatml"), "chatml").save_pretrained(tmp_path)
-    chat, other = Chat(tmp_path, DATE), Chat(tmp_path, "2001-02-03")
+    chat, other = Chat(tmp_path, DATE), Chat(tmp_path, "1999-12-31")
     examples = [([{"role": "user", "content": str(number)}], "x") for number in range(50)]
     made: list[int] = []
     inner = token_table._made
