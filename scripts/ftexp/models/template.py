@@ -20,10 +20,11 @@ class Template:
     def render_many(self, many: list[list[Turn]], *, is_prompt: bool) -> list[str]:
         """Of many conversations their texts, in less time than one by one."""
         try:
-            texts = self._apply(many, is_prompt)
-        except Exception:  # whose it is, and what to do, comes out one by one
-            return [self.render(messages, is_prompt=is_prompt) for messages in many]
-        return list(texts)
+            return list(self._apply(many, is_prompt))
+        except Exception:
+            for messages in many:  # whose it is, and what to do, comes out one by one
+                self.render(messages, is_prompt=is_prompt)
+            raise
 
     def _apply(self, messages: Any, is_prompt: bool) -> Any:
         return self._tokenizer.apply_chat_template(
