@@ -72,7 +72,7 @@ def test_the_first_sentence_says_which_cells_are_above_it() -> None:
 
 def test_it_is_a_line_of_the_plots_of_scores() -> None:
     page = html.unescape(paths.REPORT_HTML.read_text())
-    assert "Dotted: always giving the commonest answer, 0.600." in page
+    assert "Dotted: always giving the commonest answer, 0.600 (chance 0.500)." in page
 
 
 def test_cite_prints_it(capsys: pytest.CaptureFixture[str]) -> None:

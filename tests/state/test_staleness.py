@@ -119,7 +119,7 @@ NAMED = "wording: {plain"
 TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ("nothing", lambda: None, ALL_DONE, ""),
     ("a typo in a comment of `experiment.yaml`", spec("# any column", "# Any column"), ALL_DONE, ""),
-    ("`question`", spec("question: Does", "question: Why does"), ALL_DONE, ""),
+    ("`question`", spec("question: null", "question: Why does it"), ALL_DONE, ""),
     (
         "`baseline`", append("experiment.yaml", "baseline: {lora_rank: 16}\n"), ALL_DONE,
         "the report reads the same answers in another way",

@@ -59,14 +59,15 @@ def _points(all_facts: Sequence[RunFacts], scores: Mapping[str, float], metric: 
     controls = controls_by_run(facts.run for facts in all_facts)
     trained = [facts for facts in all_facts if facts.run.kind == "trained" and facts.id in scores]
     return [
-        Point(facts.run.levels, scores[facts.id], scores.get(controls[facts.id] or ""), _floor(facts, metric))
+        Point(facts.run.levels, scores[facts.id], scores.get(controls[facts.id] or ""), *_floor_and_chance(facts, metric))
         for facts in trained
     ]
 
 
-def _floor(facts: RunFacts, metric: str) -> float | None:
-    floor = facts.reference.score_of_majority(metric) if facts.reference else 0.0
-    return floor if floor >= LEAST_TOLD else None
+def _floor_and_chance(facts: RunFacts, metric: str) -> tuple[float | None, float | None]:
+    if facts.reference is None or facts.reference.score_of_majority(metric) < LEAST_TOLD:
+        return None, None
+    return facts.reference.score_of_majority(metric), facts.reference.chance(metric)
 
 
 def write_figures(plots: Sequence[Plot]) -> tuple[list[Path], bool]:

@@ -30,13 +30,14 @@ class Point:
 
     Attributes:
         control: The score of its control, where there is one.
-        floor: What always giving the commonest answer of its test set scores, where that is worth a line.
+        floor: What always giving the commonest answer of its test set scores, where that is worth a line; and chance, of choices.
     """
 
     levels: dict[str, Any]
     score: float
     control: float | None
     floor: float | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -221,9 +222,10 @@ def draw_floors(axes: "Axes", points: Sequence[Point]) -> None:
 
 def floor_caption(points: Sequence[Point], *, mark: str = "Dotted") -> list[str]:
     """What the dotted lines are, where there is one."""
-    floors = sorted({point.floor for point in points if point.floor is not None})
+    floors = sorted({(point.floor, point.chance or 0.0) for point in points if point.floor is not None})
     what = "always giving the commonest answer" + (" of a test set" if len(floors) > 1 else "")
-    return [f"{mark}: {what}, {', '.join(map(shown, floors))}."] if floors else []
+    numbers = [shown(floor) + (f" (chance {shown(chance)})" if chance else "") for floor, chance in floors]
+    return [f"{mark}: {what}, {', '.join(numbers)}."] if floors else []
 
 
 def level_ticks(axes: "Axes", levels: Sequence[Any], places: dict[str, float], *, is_named: bool) -> None:
