@@ -55,8 +55,10 @@ def _validate() -> int:
     _warn_of_secrets()
     if not any(run.problems for run in runs) and all(work.preflight(run).status == "done" for run in runs):
         work.hashes.save()
-        entries = read_preflight()["runs"]
+        known = read_preflight()
+        entries = known["runs"]
         print(_cost(runs, work, entries), file=sys.stderr)
+        _show_bases(known.get("bases", {}))
         _show_warnings(runs, {name: entry["warnings"] for name, entry in entries.items()})
         print(f"validate: {len(runs)} runs, nothing changed", file=sys.stderr)
         return 0
@@ -69,7 +71,7 @@ def _validate() -> int:
     for name, entry in document["runs"].items():
         entry["hash"] = hashes[name][0]
     write_json(paths.PREFLIGHT_JSON, document)
-    return _report(runs, verdicts, document["examples"], _cost(runs, work, document["runs"]))
+    return _report(runs, verdicts, document, _cost(runs, work, document["runs"]))
 
 
 def _warn_of_secrets() -> None:
@@ -116,7 +118,7 @@ def _check(runs: list[Run], verdicts: Verdicts) -> dict[str, Any]:
         }
         for name in verdicts.errors
     }
-    return {"runs": entries, "examples": found.examples}
+    return {"runs": entries, "examples": found.examples, "bases": {name: list(line) for name, line in found.bases.items()}}
 
 
 def _check_one_config(file: str, recipe: str | None = None) -> int:
@@ -136,11 +138,12 @@ def _check_one_config(file: str, recipe: str | None = None) -> int:
     return 1 if count else 0
 
 
-def _report(runs: list[Run], verdicts: Verdicts, examples: list[dict[str, Any]], cost: str) -> int:
+def _report(runs: list[Run], verdicts: Verdicts, document: dict[str, Any], cost: str) -> int:
     """Show one training example per distinct prompt, the cost, the warnings, then the errors, equal ones grouped."""
-    for example in examples:
+    for example in document["examples"]:
         print(f"\nprompt of {example['run']} (trained part between the marks):\n{example['text']}")
     print(cost, file=sys.stderr)
+    _show_bases(document["bases"])
     _show_warnings(runs, verdicts.warnings)
     for line in grouped(verdicts.errors):
         print(line, file=sys.stderr)
@@ -150,6 +153,12 @@ def _report(runs: list[Run], verdicts: Verdicts, examples: list[dict[str, Any]],
     print(f"validate: {outcome}", file=sys.stderr)
     record_event("validate", outcome)
     return 1 if bad else 0
+
+
+def _show_bases(bases: dict[str, tuple[str, bool]]) -> None:
+    """What each base model can do before it is trained."""
+    for line, is_warning in bases.values():
+        print(f"warning: {line}" if is_warning else line, file=sys.stderr)
 
 
 def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:

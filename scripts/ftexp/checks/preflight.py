@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from ftexp.checks.base_model import check_bases
 from ftexp.checks.cost import Cost, cost_of
 from ftexp.checks.design_check import (
     check_comparisons,
@@ -36,10 +37,12 @@ class Preflight:
     Attributes:
         examples: Per distinct prompt one rendered training row: `{"run", "text"}`.
         costs: Per trained run that could be counted.
+        bases: Per base model a line about what it can do, or why it was not looked at, and whether it is a warning.
     """
 
     examples: list[dict[str, str]] = field(default_factory=list)
     costs: dict[str, Cost] = field(default_factory=dict)
+    bases: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
 
 def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
@@ -59,10 +62,11 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     for run in trained:
         verdicts.add(run.id, warnings=of_whole)
     reports = _check_rows(runs, verdicts)
-    return Preflight(_examples(trained, reports), {
+    costs = {
         run.id: cost_of(run, sizes[run.id], reports[run.id].lengths)
         for run in trained if run.id in sizes and reports[run.id].lengths
-    })
+    }
+    return Preflight(_examples(trained, reports), costs, check_bases(trained, configs, verdicts))
 
 
 def _read_config(run: Run) -> Config:

@@ -99,6 +99,7 @@ LOCKS_DIR = Path(".scratch/locks")
 STAMP_JSON = Path(".scratch/stamp.json")
 REPORT_MEMORY_JSON = Path(".scratch/report.json")
 UPGRADE_DIR = Path(".scratch/upgrade")
+BASE_CHECKS_DIR = Path(".scratch/bases")
 HASHES_JSON = Path(".scratch/hashes.json")
 RUN_DOCUMENTS_JSON = Path(".scratch/runs.json")
 # Weights & Biases makes its folder `wandb` here.

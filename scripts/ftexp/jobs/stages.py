@@ -1,5 +1,6 @@
 """The work of the two stages: a training by its trainer, an evaluation by inspect-ai, each up to its published product."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -11,9 +12,14 @@ from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.own_code import import_own_code
 from ftexp.ground.own_job import own_job
+from ftexp.ground.yamlfile import load_yaml
 from ftexp.jobs.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
+from ftexp.state.base_checks import check_and_remember, place_of, remembered
 from ftexp.state.publishing import publish_checkpoint, replace_dir
+from ftexp.state.work import Work
+from ftexp.trainers.base_check import fits_here, gigabytes_needed
 from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.interface import Config
 from ftexp.trainers.tracking import missing_key, name_wandb_run
 
 MANY = 100_000
@@ -34,6 +40,38 @@ def require_device() -> None:
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asked otherwise, CUDA is of no use in a process forked from this one
     if own_job().device == "cuda" and not torch.cuda.is_available():
         raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
+
+
+def require_right_base(run: Run) -> None:
+    """The trainer's model of the base is transformers'; looked at once per base, in a process of its own.
+
+    Raises:
+        StageFailed: If it is another model.
+    """
+    settings = run.settings
+    path = paths.RunPaths(run.id).finetune_yaml
+    config: Config = load_yaml(path, str(path))
+    place, model = place_of(Work(), run, config), settings["model"]
+    if remembered(place) is None:
+        if not fits_here(model):
+            print(f"base {model}: not checked: needs {gigabytes_needed(model):.0f} GB of memory", flush=True)
+            return
+        child = multiprocessing.get_context("fork").Process(target=_check_base, args=(run, config, place))
+        child.start()
+        child.join()
+    found = remembered(place)
+    if found is None:
+        raise StageFailed(f"base {model}: could not be compared with transformers' model of it; see the log")
+    print(found.doubt(model) or found.in_words(model), flush=True)
+    objection = found.objection(paths.model_dir(model))
+    if objection:
+        raise StageFailed(objection)
+
+
+def _check_base(run: Run, config: Config, place: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)  # the job's are for its parent
+    check_and_remember(run, config, place)
 
 
 def require_tracking() -> None:
@@ -62,6 +100,7 @@ def train(run: Run, scratch: Path) -> None:
         UserError: If the batch cannot be shared out to the processes.
     """
     require_tracking()
+    require_right_base(run)
     settings, job, trainer = run.settings, own_job(), trainer_of(run.settings)
     finished = resumable_epochs(run, "train")
     if finished:

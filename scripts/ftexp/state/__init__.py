@@ -2,8 +2,9 @@
 
 `work` says it, in the words of `status_words`, from what `publishing` and `job_record` wrote, `run_lock` and `code_version`.
 `imported_code` is what a process computes with, whatever comes to lie on disk.
+`base_checks` remembers what was found of base models.
 `generated` are files that stamp wrote; `dvc_files` and `garbage` are DVC's.
 
-May import: ground, data, models, design.
+May import: ground, data, models, design; a trainer by its face.
 Must not import: jobs (a queue is handed in), reports.
 """

@@ -1,5 +1,6 @@
 """Who trains: the face that every trainer shows (`interface`), which one a run has (`choice`), and a folder for each.
 
+`base_check` compares the base that a trainer makes with transformers'.
 `tracking` is what Weights & Biases is told, whoever trains.
 
 May import: ground, data, models, design.

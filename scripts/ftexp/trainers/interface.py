@@ -93,8 +93,11 @@ class Trainer(Protocol):
     def check_family(self, config: ModelConfig) -> None:
         """That a model of this config.json can be trained."""
 
-    def training_rows(self, run: Run) -> Iterator[TrainingRow]:
-        """The rows of a run as its config's own data set makes them, in its order."""
+    def training_rows(self, run: Run, most: int | None = None) -> Iterator[TrainingRow]:
+        """The rows of a run as its config's own data set makes them, in its order; of the split's first `most` where given."""
+
+    def base_logits(self, config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":
+        """Per row of tokens the logits [length, vocabulary] of the base that a training begins with, in fp32 on the CPU."""
 
     def longest_row(self, config: Config) -> int:
         """Most tokens of a row that a config's model takes."""

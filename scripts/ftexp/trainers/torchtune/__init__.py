@@ -2,7 +2,7 @@
 
 A run's config: `config`, from `shipped_configs`, `recipes`, `families`, `quantization`, `precision`; what it must hold, by
 another hand: `expected_keys`. A training: `process`, `tracker`, and the components. Its model elsewhere: `weight_layout`,
-`quantized_base`, `sizes`.
+`quantized_base`, `base_model`, `sizes`.
 
 May import: ground, data, models, design.
 Must not import: another trainer; anything from above trainers.

@@ -80,7 +80,14 @@ def check_family(config: ModelConfig) -> None:
     family_of(config)
 
 
-def training_rows(run: Run) -> Iterator[TrainingRow]:
+def base_logits(config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":
+    """The base by the config's own builder and checkpointer."""
+    from ftexp.trainers.torchtune import base_model
+
+    return base_model.base_logits(config, rows)
+
+
+def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
     """The rows as the config's data set and tokenizer make them."""
     from omegaconf import OmegaConf
     from torchtune.config import instantiate
@@ -88,6 +95,8 @@ def training_rows(run: Run) -> Iterator[TrainingRow]:
     from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
 
     content: Any = OmegaConf.load(paths.RunPaths(run.id).finetune_yaml)
+    if most is not None:
+        content.dataset.rows = min(most, content.dataset.rows)
     dataset = instantiate(content.dataset, instantiate(content.tokenizer))
     for position in range(len(dataset)):
         row = dataset[position]
