@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ENVIRONMENT, REPOSITORY
+from ftexp.life import environment
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/README.md")])
@@ -89,6 +90,11 @@ def test_the_weekly_workflow_tries_packages_of_the_lock() -> None:
     tried = {name for group in groups for name in group.split()}
     assert tried <= pinned
     assert {"cookiecutter", "pyyaml", "torchtune", "inspect-ai", "pandas", "dvc"} <= tried
+
+
+def test_the_demo_runs_once_a_week_on_every_python_that_the_lock_is_for() -> None:
+    entries = _workflow("pythons.yml")["jobs"]["demo"]["strategy"]["matrix"]["include"]  # type: ignore[index]
+    assert [entry["python"] for entry in entries] == environment.tested() and entries[0]["image"] == "debian:12"
 
 
 def test_the_workflow_of_a_change_runs_what_ci_runs() -> None:

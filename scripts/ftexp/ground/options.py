@@ -74,7 +74,8 @@ def read_run(arguments: list[str], runs: list[str], verb: str, noun: str = "run"
     """
     name = arguments[0] if arguments else os.environ.get("RUN", "")
     if name not in runs:
-        raise UserError(f"RUN: there is no {noun} '{one_line(name)}'. Name one: make {verb} RUN=<id>. {suggestion(name, runs)}")
+        example = "" if name else f"Name one: make {verb} RUN=<id>. "
+        raise UserError(f"RUN: there is no {noun} '{one_line(name)}'. {example}{suggestion(name, runs)}")
     return name
 
 

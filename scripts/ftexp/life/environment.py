@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ftexp.life import pip_options
 
-TESTED_PYTHONS = ((3, 11),)
+TESTED_PYTHONS = ((3, 11), (3, 12), (3, 13))
 VENV = Path(".venv")
 # There while packages are installed: a killed installation leaves packages behind that look whole and are not.
 UNFINISHED = VENV / "setup-unfinished"
