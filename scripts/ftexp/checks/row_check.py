@@ -1,5 +1,6 @@
 """What a careful colleague would ask about the rows and the prompt, before they cost anything. Warnings, but for one."""
 
+import unicodedata
 from collections import Counter
 
 from ftexp.checks.rows import Rows
@@ -51,7 +52,7 @@ def check_test_rows(rows: Rows) -> list[str]:
         alike = sorted(a for a in distinct if sum(a.casefold() == b.casefold() for b in distinct) > 1)
         what = f"answers differ in capitals only ({', '.join(alike[:4])}), and the scorer tells them apart"
         warnings.append(f"{rows.file}: {what}. Spell them alike")
-    warnings += _check_empty(rows)
+    warnings += [*_check_forms(rows, distinct), *_check_empty(rows)]
     keys = [rows.prompts.key(n) for n in range(len(rows.items))]
     counts = Counter(keys)
     repeated = [n for n, key in enumerate(keys) if counts[key] > 1]
@@ -71,6 +72,16 @@ def check_training_answers(rows: Rows) -> list[str]:
     if torn:
         warnings.append(f"{rows.where(torn)}: the same prompt has another answer in another row. Decide which is right")
     return warnings
+
+
+def _check_forms(rows: Rows, answers: set[str]) -> list[str]:
+    """Answers that look alike are one answer."""
+    forms: dict[str, str] = {}
+    for answer in sorted(answers):
+        if forms.setdefault(unicodedata.normalize("NFC", answer), answer) != answer:
+            what = f"answers differ in their Unicode normal form only ({answer[:40]!r}), and the scorer tells them apart"
+            return [f"{rows.file}: {what}. Write the data in one form, as a rule NFC"]
+    return []
 
 
 def _check_empty(rows: Rows) -> list[str]:

@@ -19,6 +19,7 @@ from ftexp.checks.row_check import (
 from ftexp.checks.rows import Rows
 from ftexp.design.run import Run
 from ftexp.ground import paths
+from ftexp.ground.normal_forms import alike
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
 from ftexp.models.token_table import tokens_remembered
@@ -141,6 +142,9 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
         return []
     said, wanted = chat.decode(rows.answers[changed[0]][:-1]), rows.answer(rows.items[changed[0]])
     what = f"its reference answer {wanted[:60]!r} becomes {said[:60]!r} as tokens, so no answer can be exactly right"
+    if alike(wanted.strip(), [said.strip()]):
+        what = f"its reference answer {wanted[:60]!r} is in another Unicode normal form as tokens, so no answer can be right"
+        return [f"{rows.where(changed)}: {what}. Write the data in the form that the tokenizer has, as a rule NFC"]
     return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
 
 
@@ -165,12 +169,16 @@ def _check_room(run: Run, rows: Rows) -> list[str]:
 
 def _check_leak(train: Rows, test: Rows) -> list[str]:
     """No prompt of the test is one of the training."""
-    asked = {test.prompts.key(n) for n in range(len(test.items))}
-    return _first_wrong(
-        train, lambda n: train.prompts.key(n) in asked,
-        lambda n: "has the same prompt as a test row, so that the test would ask for what was trained. Remove one, or let "
-        "prompt.user show what tells them apart",
-    )
+    asked = {test.prompts.key(n): n for n in range(len(test.items))}
+
+    def what(n: int) -> str:
+        text = "has the same prompt as a test row, so that the test would ask for what was trained"
+        ours, theirs = train.messages(train.items[n])[-1], test.messages(test.items[asked[train.prompts.key(n)]])[-1]
+        if alike(ours["content"], [theirs["content"]]):
+            return f"{text}: they differ in their Unicode normal form, which no token shows. Write the data in one, as a rule NFC"
+        return f"{text}. Remove one, or let prompt.user show what tells them apart"
+
+    return _first_wrong(train, lambda n: train.prompts.key(n) in asked, what)
 
 
 def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftexp.ground.errors import UserError, one_line
+from ftexp.ground.normal_forms import alike, difference
 
 # Characters of a value that a message shows.
 _SHOWN = 60
@@ -50,7 +51,7 @@ def cell_text(row: Mapping[str, Any], column: str) -> str:
         UserError: If the row has no such column, or what stands there has no text of its own.
     """
     if column not in row:
-        raise UserError(f"{where(row)}: has no column '{one_line(column)}'. {columns_of(row)}")
+        raise UserError(f"{where(row)}: has no column '{one_line(column)}'. {columns_of(row, column)}")
     text = text_of(row[column])
     if text is None:
         what, cure = _why_none(row[column])
@@ -58,9 +59,12 @@ def cell_text(row: Mapping[str, Any], column: str) -> str:
     return text
 
 
-def columns_of(row: Mapping[str, Any]) -> str:
-    """The sentence that names a row's columns."""
-    return f"Its columns: {one_line(', '.join(map(str, row)))}."
+def columns_of(row: Mapping[str, Any], wanted: str | None = None) -> str:
+    """The sentence that names a row's columns, and the one that looks like the column that is wanted."""
+    names = [str(name) for name in row]
+    listed = f"Its columns: {one_line(', '.join(name if name == name.strip() else repr(name) for name in names))}."
+    other = None if wanted is None else alike(wanted, names)
+    return listed if other is None or wanted is None else f"{listed} '{other}' {difference(wanted, other)}."
 
 
 def text_of(value: Any) -> str | None:

@@ -116,7 +116,8 @@ def _strata(rows: list[Row], split: dict[str, Any]) -> list[list[list[Row]]]:
     gathered: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if column not in row:
-            raise UserError(f"{where(row)}: has no column '{one_line(column)}', which data.split names. {columns_of(row)}")
+            what = f"has no column '{one_line(column)}', which data.split names"
+            raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
         gathered[cell_text(row, column)].append(row)
     if split["stratify"]:
         return [[[row] for row in stratum] for stratum in gathered.values()]
@@ -143,7 +144,7 @@ def _checked(data: dict[str, Any], rows: list[Row]) -> list[Row]:
             column = data[key]
             if column not in row:
                 what = f"has no column '{one_line(column)}', which experiment.yaml names as data.{key}"
-                raise UserError(f"{where(row)}: {what}. {columns_of(row)}")
+                raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
         input_text(row, data["input"])
         text = answer_text(row, data["input"], data["output"])
         if not text.strip():

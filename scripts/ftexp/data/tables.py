@@ -10,6 +10,7 @@ from ftexp.data.csv_rows import read_csv
 from ftexp.data.json_rows import parse_json
 from ftexp.data.parquet_rows import read_parquet
 from ftexp.ground.errors import UserError, one_line
+from ftexp.ground.normal_forms import alike, difference
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 _OTHER_NAMES = {".ndjson": ".jsonl", ".tsv": ".csv"}
@@ -28,6 +29,9 @@ def load_rows(path: Path) -> list[Row] | dict[str, list[Row]]:
     """
     if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         shown = one_line(str(path))
+        other = alike(path.name, os.listdir(path.parent)) if os.path.isdir(path.parent) else None
+        if other is not None:
+            raise UserError(f"{shown}: there is no such file; '{other}' beside it {difference(path.name, other)}.")
         raise UserError(f"{shown}: there is no such file. Put the data there, or correct the data section of experiment.yaml.")
     suffix = _OTHER_NAMES.get(path.suffix.lower(), path.suffix.lower())
     if suffix not in SUFFIXES:

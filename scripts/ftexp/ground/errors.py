@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
+from ftexp.ground.normal_forms import alike, difference
+
 # Characters of one part of a message.
 _LONGEST = 600
 
@@ -56,6 +58,9 @@ def sentence(text: str) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The nearest valid word, or the list of them where none is near."""
     names = list(known)
+    other = alike(word, names)
+    if other is not None:
+        return f"'{other}' {difference(word, other)}."
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"

@@ -8,6 +8,7 @@ from ftexp.data.cell_text import Row
 from ftexp.data.conversations import is_conversation
 from ftexp.data.tables import load_rows
 from ftexp.ground.errors import UserError, one_line
+from ftexp.ground.normal_forms import alike, difference
 
 DEMO_DATA = "demo"
 _FORMS = "FILE, FILE:INPUT_COLUMN:OUTPUT_COLUMN, or FILE:COLUMN for a column of conversations"
@@ -79,6 +80,8 @@ def _by_its_columns(file: Path, name: str, row: Row) -> DataAnswer:
 
 def _no_column(name: str, missing: list[str], row: Row) -> UserError:
     what = f"has no column {' and '.join(repr(column) for column in missing)}; it has {one_line(', '.join(row))}"
+    pairs = ((column, alike(column, row)) for column in missing)
+    what += "".join(f"; '{other}' {difference(column, other)}" for column, other in pairs if other is not None)
     return UserError(f"data: {name} {what}. Write data={name}:INPUT_COLUMN:OUTPUT_COLUMN.")
 
 
