@@ -21,7 +21,7 @@ _COUNTS = {10: (10, 1, 1, 1), 100: (10, 5, 1, 2), 1000: (10, 5, 5, 4)}
 _DESIGN = """
 experiment: bench
 question: How long does everything but training and evaluating take?
-data: {{source: words.json, split: {{train: {train}, validation: 0, test: {test}, seed: 0}}, input: input, output: output}}
+data: {{source: words.json, split: {{train: {train}, test: {test}, seed: 0}}, input: input, output: output}}
 factors: {factors}
 constants: {{model: tiny-instruct, epochs: 2, batch_size: 10, dtype: fp32}}
 evaluation: {{scorer: exact, max_tokens: 16}}

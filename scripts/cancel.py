@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         print("nothing was cancelled", file=sys.stderr)
         return 1
     for stage in STAGES:
-        deferred.replace(stage, options, [])
+        deferred.replace(stage, set(later), [])
     slurm.cancel([job.id for job in ours])
     return 0
 

@@ -1,6 +1,6 @@
 """Prints what the numbers of one run stand on, as YAML: data, model, config, code, packages, seed, jobs, log.
 
-Reads runs/<id>/ and that of its control, data/splits/<name>/split.json, template.json. Writes nothing.
+Reads runs/<id>/ and that of its control, data/splits/<name>/*.json, template.json. Writes nothing.
 Command: make cite RUN=<id> (python scripts/cite.py <id>)
 """
 

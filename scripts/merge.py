@@ -24,13 +24,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json",
 def main(arguments: list[str]) -> int:
     """Merge one run's adapter, in the precision of its training, onto the base as it was trained: quantised where that was."""
     paths.require_experiment()
-    runs = {run.id: run for run in planned_runs() if run.kind == "trained"}
+    runs = {run.id: run for run in planned_runs() if not run.is_control}
     name = read_run(arguments, list(runs), "merge", "trained run")
     state = Work().state(runs[name], "train")
     if state.status != "done":
         raise UserError(f"runs/{name}: its training is {state.status}, so there is nothing to merge. Run `make submit`.")
     target = paths.RunPaths(name).dir / "merged"
-    _merge(runs[name].settings, paths.RunPaths(name), target)
+    _merge(runs[name].settings, paths.RunPaths(runs[name].training), target)
     print(target)
     return 0
 

@@ -49,7 +49,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         _runs_as_table(experiment, runs),
         *derived_along(runs, experiment.factors),
         "",
-        _describe_disk([run for run in runs if run.kind == "trained"]),
+        _describe_disk([run for run in runs if run.trains]),
     ]
     lines += [
         f"outside of the experiment: {path}: neither git nor DVC keeps it, and a clone needs it there. Better copy it to data/raw"

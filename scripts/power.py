@@ -8,7 +8,7 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from ftexp.data.splits import make_split
+from ftexp.data.splits import Sources, half_of
 from ftexp.design.combinations import combinations, compared_strata, count_cells
 from ftexp.design.planning import make_plan
 from ftexp.design.settings import SEED
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         raise UserError("experiment.yaml: factors: no factor has two levels, so there is no difference to show. Add a level.")
     if options.means:
         rows_of_a_cluster = 1.0
-        items = options.items or [len(make_split(runs[0].data).rows["test"])]
+        items = options.items or [len(Sources().rows(half_of(runs[0].data, "test"), "test"))]
         spreads = _expected(experiment, options.means, options.seed_sd)
         means = " and ".join(f"{mean:g}" for mean in options.means)
         print(f"expected: means {means}, items right in one not more likely right in the other (the cautious assumption)")

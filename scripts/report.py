@@ -1,6 +1,6 @@
 """Says what each factor did, with its uncertainty: the tables, the figures and the page; what is missing has a reason.
 
-Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/{split.json, test.jsonl}.
+Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/*.
 Writes results.csv, effects.csv, items.parquet, timings.csv, figures/, metrics/, report.html.
 Command: make report (python scripts/report.py)
 """
@@ -144,12 +144,18 @@ def _key(all_facts: list[RunFacts]) -> str:
     files = [paths.EXPERIMENT_YAML, paths.RUNS_CSV, paths.TEMPLATE_JSON, *sorted((code / "ftexp").rglob("*.py"))]
     files += [code / "ftexp/reporting/page_template.html", Path(__file__)]
     files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in facts.run.stages]
-    files += sorted({paths.split_dir(facts.run.split) / name for facts in all_facts for name in ("split.json", "test.jsonl")})
+    files += sorted({path for facts in all_facts for path in _files_of_rows(facts.run)})
     states = [[facts.run.to_yaml(), facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]
     extra = folders_not_in_design([facts.id for facts in all_facts])
     patterns = ("runs/*/eval/*", ".scratch/eval/*/logs/*")
     logs = [_size_and_time(path) for pattern in patterns for path in sorted(Path().glob(pattern))]
     return sha256_json([[sha256_file(path) if path.is_file() else None for path in files], states, extra, logs])
+
+
+def _files_of_rows(run: Run) -> list[Path]:
+    """What the page and the tables read of the rows that a run trains on and is asked."""
+    asked = [paths.split_json(run.test_set, "test"), paths.split_part(run.test_set, "test")]
+    return asked if run.is_control else [*asked, paths.split_json(run.training_set, "train")]
 
 
 def _size_and_time(path: Path) -> list[str | int]:

@@ -29,8 +29,9 @@ from ftexp.ground.filesystem import write_json
 from ftexp.jobs.dot_env import check_secrets, read_secrets
 from ftexp.jobs.site import read_site
 from ftexp.life.surroundings import require_surroundings
+from ftexp.state.row_sets import Missing
 from ftexp.state.run_lock import only_one_make
-from ftexp.state.work import Missing, Work, read_preflight
+from ftexp.state.work import Work, read_preflight
 
 
 def main(arguments: list[str]) -> int:
@@ -83,13 +84,13 @@ def _warn_of_secrets() -> None:
 
 def _answers(runs: list[Run], experiment: Experiment) -> dict[str, Answers]:
     """Per run the reference answers of its test set; where that is not made yet, validate says so of the run."""
-    of_split: dict[str, Answers] = {}
+    found: dict[tuple[str, str], Answers] = {}
+    sets = {run.id: run.sets_of_answers(experiment.analysis) for run in runs}
     for run in runs:
-        if run.split not in of_split and paths.split_part(run.split, "test").is_file():
-            items = read_test_items(run.split, run.data, experiment.analysis)
-            has_classes = bool(experiment.analysis["metrics"])
-            of_split[run.split] = reference_answers(run.split, run.data, items, has_classes=has_classes)
-    return {run.id: of_split[run.split] for run in runs if run.split in of_split}
+        test, train = sets[run.id]
+        if (test, train) not in found and paths.split_part(test, "test").is_file():
+            found[test, train] = reference_answers(train, run.data, read_test_items(test, run.data, experiment.analysis))
+    return {name: found[pair] for name, pair in sets.items() if pair in found}
 
 
 def _hashes(runs: list[Run], work: Work) -> dict[str, tuple[str, str]]:
@@ -174,7 +175,7 @@ def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:
 def _cost(runs: list[Run], work: Work, entries: dict[str, Any]) -> str:
     """The cost of all runs that could be counted; `entries` are those of preflight.json."""
     costs = {name: entry["cost"] for name, entry in entries.items() if "cost" in entry}
-    counted = [run for run in runs if run.id in costs or (run.kind == "control" and not run.problems)]
+    counted = [run for run in runs if run.training in costs or (run.is_control and not run.problems)]
     if not costs:
         return ""
     tried = [run for run in counted if paths.RunPaths(run.id).train_csv.is_file()]

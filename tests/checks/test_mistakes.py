@@ -84,14 +84,27 @@ def name_a_field_that_nobody_sets() -> None:
 
 
 def split_in_two_files() -> None:
-    """Explicit train and test files that share a question."""
+    """Explicit train and test files that share a question, for a template that writes all in small letters."""
     document = json.loads(Path("data/raw/rows.json").read_text(encoding="utf-8"))
-    shared = {**document[0], "input": " " + document[0]["input"]}
+    shared = {**document[0], "input": document[0]["input"].upper()}
     Path("data/raw/train.json").write_text(json.dumps(document[:14]), encoding="utf-8")
     Path("data/raw/test.json").write_text(json.dumps([shared, *document[14:]]), encoding="utf-8")
-    template(CHATML.replace("message['content']", "message['content'] | trim"))()
+    template(CHATML.replace("message['content']", "message['content'] | lower"))()
     files = {"train": "data/raw/train.json", "test": "data/raw/test.json"}
     experiment(data={"source": None, "split": None, **files}, prompt={"user": "{input}"})()
+
+
+def parts_of_three() -> None:
+    """One file with a part that nothing reads."""
+    document = json.loads(Path("data/raw/rows.json").read_text(encoding="utf-8"))
+    parts = {"train": document[:10], "validation": document[10:12], "test": document[12:]}
+    Path("data/raw/rows.json").write_text(json.dumps(parts), encoding="utf-8")
+    experiment(data={"split": None})()
+
+
+def all_of_them_in_the_test() -> None:
+    files = {"train": "data/raw/rows.json", "test": "data/raw/rows.json"}
+    experiment(data={"source": None, "split": None, **files})()
 
 
 CHATML = (
@@ -161,12 +174,20 @@ MISTAKES = [
             "data/raw/rows.json: line 1: not readable as JSON"),
     Mistake("data", "a test question in the training file", split_in_two_files,
             "train.jsonl: item 86f85efd6340 (apples): has the same prompt as a test row"),
+    Mistake("data", "a validation file", experiment(data={"validation": "data/raw/rows.json"}),
+            "experiment.yaml: data.validation: validation rows are used for nothing yet, got 'data/raw/rows.json'. Leave it out"),
+    Mistake("data", "a share for validation", experiment(data={"split": {"train": 0.5, "validation": 0.1, "test": 0.4}}),
+            "experiment.yaml: data.split.validation: validation rows are used for nothing yet, got 0.1. Leave it out, or set it"),
+    Mistake("data", "a part for validation", parts_of_three,
+            "data/raw/rows.json: has a part 'validation', and validation rows are used for nothing yet. Take it out"),
+    Mistake("data", "all training rows in the test", all_of_them_in_the_test,
+            "no row is left for train: all 28 of data/raw/rows.json have the prompt of a test row (of rows-"),
     Mistake("data", "more training rows than there are", constants(train_size=500),
             "experiment.yaml: no run is usable; s1: train_size: is 500, but the split has 14 training rows; lower it."),
     Mistake("data", "a row longer than the limit", both(constants(max_seq_len=64),
             rows(lambda document: [row.update(input=row["input"] * 20) for row in document])),
             "rows are longer than 64 tokens (longest 361); their answers would be cut, and the end never trained"),
-    Mistake("data", "no test rows", experiment(data={"split": {"train": 1.0, "validation": 0, "test": 0}}),
+    Mistake("data", "no test rows", experiment(data={"split": {"train": 1.0, "test": 0}}),
             "experiment.yaml: data: no row is left for test. Give more rows, or a larger share."),
     Mistake("data", "a special token inside an answer", in_every_row(output="a<|im_end|>b"),
             "has <|im_end|> in its answer, at which generation stops, so the rest could never be learned. Take it out"),

@@ -116,7 +116,7 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
         assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, user)  # type: ignore[index,call-overload]
         constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
         assert {text, user} <= constants
-        row = read_items(paths.split_dir(run.split) / "test.jsonl")[0]["row"]
+        row = read_items(paths.split_part(run.test_set, "test"))[0]["row"]
         tokens = chat.prompt_ids(render_messages(run.prompt, "input", row))
         asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
         assert text in asked and f"{text} {row['input']}" in asked

@@ -335,7 +335,7 @@ factors:
 """
     )
     first, second = _runs(text.replace("  recipe mix: {}\n", ""))
-    assert first.data["split"] == {"train": 0.5, "validation": 0.0, "test": 0.5, "seed": 0, "stratify": None, "group": None}
+    assert first.data["split"] == {"train": 0.5, "test": 0.5, "seed": 0, "stratify": None, "group": None}
     assert (first.data["source"], first.prompt["date"], first.settings["epochs"]) == ("a.json", "2025-02-03", 7)
     assert first.overrides == {"optimizer.weight_decay": 0.5}
     assert (second.prompt["system"], second.data["source"], second.overrides) == ("Be brief.", "data/raw/words.json", {})

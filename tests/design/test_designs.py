@@ -281,7 +281,7 @@ def make_grid() -> None:
     for model, family, template in (("one", "qwen2", "chatml"), ("two", "llama3_2", "llama3"), ("three", "gemma", "llama3")):
         make_tiny_model(Path("models") / model, family, template)
     document = {
-        "experiment": "grid", "question": "What matters?", "data": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},
+        "experiment": "grid", "question": "What matters?", "data": {"split": {"train": 0.5, "test": 0.5}},
         "factors": GRID, "constants": {"lora_rank": 2, "epochs": 1, "dtype": "fp32"}, "evaluation": {"max_tokens": 16},
     }
     paths.EXPERIMENT_YAML.write_text(dump_yaml(document), encoding="utf-8")

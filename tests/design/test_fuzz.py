@@ -61,7 +61,7 @@ POOL: list[Any] = [
 ]
 GOOD: dict[str, list[Any]] = {
     "experiment": ["mine"], "question": ["Does it matter?"], "recipe": ["lora_finetune_single_device"], "design": ["factorial"],
-    "source": [*SOURCES], "split": [{"train": 0.5, "validation": 0.25, "test": 0.25, "seed": 3}, {"train": 0.5, "test": 0.5}],
+    "source": [*SOURCES], "split": [{"train": 0.5, "validation": 0, "test": 0.5, "seed": 3}, {"train": 0.5, "test": 0.5}],
     "input": ["input"], "output": ["output"], "system": ["Be brief.", None], "user": ["{input}", "{who}: {input}"],
     "date": ["2026-01-01"], "base": [True, False], "scorer": ["exact"], "max_tokens": [8], "primary": ["exact"],
     "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []],

@@ -48,16 +48,21 @@ def test_an_unknown_key_is_refused_and_the_nearest_named(old: str, new: str, mes
     assert any(m.startswith(f"experiment.yaml: {message}") for m in mistakes_of(alter(old, new))), mistakes_of(alter(old, new))
 
 
+UNUSED = "validation rows are used for nothing yet"
 WRONG_VALUES = [
     ("experiment: caps", "experiment: ../caps", "experiment: must be a name"),
     ("experiment: caps", "experiment: 12", "experiment: must be a name"),
     ("question: Does rank matter?", "question: ' '", "question: must be a sentence"),
     ("recipe: lora_finetune_single_device", "recipe: lora", "recipe: must be one of lora_finetune_single_device"),
-    ("test: 0.1, seed", "test: 0.2, seed", "data.split: train, validation and test must add up to 1, got 1.1"),
-    ("test: 0.1, seed", "test: -0.1, seed", "data.split: train, validation and test must be shares from 0 to 1"),
+    ("test: 0.2, seed", "test: 0.3, seed", "data.split: train and test must add up to 1, got 1.1"),
+    ("test: 0.2, seed", "test: -0.1, seed", "data.split: train and test must be shares from 0 to 1"),
+    ("test: 0.2, seed", "validation: 0.1, test: 0.1, seed", f"data.split.validation: {UNUSED}, got 0.1. Leave it out, or set it"),
+    ("source: data/raw/words", "validation: v.json\n  source: data/raw/words", f"data.validation: {UNUSED}, got 'v.json'"),
+    ("small: {data.source", "small: {data.validation: v.json, data.source", f"factors.corpus.small.data.validation: {UNUSED}"),
+    ("train: 0.8, test: 0.2, ", "train: 0.9, ", "data.split: train and test must add up to 1, got 1.1. test is 0.2 where"),
     ("seed: 0}", "seed: zero}", "data.split.seed: must be a whole number, got 'zero'"),
     ("seed: 0}", "stratify: a, group: b}", "data.split: has both stratify and group"),
-    ("split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0}", "split: 0.8", "data.split: must be a mapping"),
+    ("split: {train: 0.8, test: 0.2, seed: 0}", "split: 0.8", "data.split: must be a mapping"),
     ("  source: data/raw/words.json\n", "  source: a.json\n  train: b.json\n  test: c.json\n", "data: has both source and train"),
     ("  output: output", "  output: [output]", "data.output: must be a text"),
     ("system: null", "system: 5", "prompt.system: must be a text, or null"),

@@ -246,7 +246,7 @@ def inputs(run: str) -> tuple[dict[str, Any] | None, str]:
 EXPERIMENT = """\
 experiment: caps
 question: Does rank matter?
-data: {source: rows.json, split: {train: 0.5, validation: 0.0, test: 0.5, seed: 0}}
+data: {source: rows.json, split: {train: 0.5, test: 0.5, seed: 0}}
 factors: {lora_rank: [2, 4]}
 constants: {model: tiny, batch_size: 2}
 evaluation: {temperature: 0.7, epochs: 4, metrics: [macro_f1], seed: 2}

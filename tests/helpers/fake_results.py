@@ -95,7 +95,7 @@ def write_log(
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
     from inspect_ai.scorer import Score
 
-    lines = (paths.split_dir(run.split) / "test.jsonl").read_text().splitlines()
+    lines = (paths.split_part(run.test_set, "test")).read_text().splitlines()
     items = [json.loads(line) for line in lines][drop:]
     epochs = run.evaluation.get("epochs", 1)
     asked = [(epoch, item) for epoch in range(1, epochs + 1) for item in items]

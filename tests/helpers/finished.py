@@ -1,7 +1,11 @@
 """Runs whose stages are done by what stands for their products, and the statuses that follow."""
 
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
+import split as split_stage
+import stamp
 from ftexp.design.planning import planned_runs
 from ftexp.design.run import STAGES
 from ftexp.ground import paths
@@ -21,6 +25,16 @@ def finish(run: str, stages: tuple[str, ...]) -> None:
         write_manifest(run, stage, Work().inputs(document, stage))
 
 
+def make_change_and_look(change: Callable[[], object], expected: tuple[str, str]) -> None:
+    """Make a change, stamp and split as `make all` does, and compare the statuses; no product may be lost by it."""
+    products = {path: path.read_bytes() for path in Path("runs").glob("*/*/product")}
+    change()
+    removed = {path for path in products if not path.is_file()}
+    assert stamp.main([]) == 0 and split_stage.main([]) == 0
+    assert states() == expected, states()
+    assert all(path.read_bytes() == data for path, data in products.items() if path not in removed)
+
+
 def states() -> tuple[str, str]:
     """How many trainings and how many evaluations are in which status, and why."""
     work, runs = Work(), planned_runs()
@@ -29,7 +43,7 @@ def states() -> tuple[str, str]:
         for stage in run.stages:
             state = work.state(run, stage)
             reason = f" ({state.reason})" if state.reason else ""
-            is_later = state.status == "waiting" and state.reason.startswith("its training is ")
+            is_later = state.status == "waiting" and state.reason.startswith("its training")
             found[stage]["waiting for their training" if is_later else state.status + reason] += 1
     train, evaluation = (", ".join(f"{count} {word}" for word, count in found[stage].items()) for stage in STAGES)
     return train, evaluation

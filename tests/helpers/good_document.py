@@ -11,7 +11,7 @@ question: Does rank matter?
 recipe: lora_finetune_single_device
 data:
   source: data/raw/words.json
-  split: {train: 0.8, validation: 0.1, test: 0.1, seed: 0}
+  split: {train: 0.8, test: 0.2, seed: 0}
   input: input
   output: output
 prompt: {system: null, user: "{input}", date: 2026-01-01}

@@ -5,7 +5,7 @@ from typing import Any
 from ftexp.design.run import Run
 
 DATA = {
-    "source": "data/raw/x.json", "train": None, "validation": None, "test": None, "split": None,
+    "source": "data/raw/x.json", "train": None, "test": None, "split": None,
     "input": "input", "output": "output",
 }
 

@@ -14,7 +14,7 @@ ITEMS, PASSAGES = 240, 40
 EXPERIMENT = """
 experiment: survey
 question: What matters?
-data: {source: data/raw/rows.jsonl, split: {train: 0.1, validation: 0, test: 0.9, seed: 0, group: passage}}
+data: {source: data/raw/rows.jsonl, split: {train: 0.1, test: 0.9, seed: 0, group: passage}}
 factors:
   lr: [1.0e-4, 3.0e-4, 1.0e-3, 3.0e-3]
   lora_rank: [2, 16]

@@ -163,7 +163,7 @@ def make_experiment(root: Path, model_family: str, template: str | None, **overr
 def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "experiment": "tiny", "question": "Does it work?",
-        "data": {"source": "data/raw/rows.json", "split": {"train": 0.5, "validation": 0.0, "test": 0.5, "seed": 0}},
+        "data": {"source": "data/raw/rows.json", "split": {"train": 0.5, "test": 0.5, "seed": 0}},
         "prompt": {"system": None, "user": "say: {input}", "date": DATE},
         "factors": {"seed": [1]},
         "constants": {"model": "tiny", "lora_rank": 4, "lr": 1e-2, "epochs": 1, "batch_size": 2, "dtype": "fp32"},

@@ -62,20 +62,22 @@ STALENESS = """\
 Written by `make test`, which makes each change in an experiment of four runs and two controls whose every stage is done, stamps
 and splits as `make all` does, and asks for the status. What is `ready` or `stale` is what `make all` does next; nothing
 that was done is deleted before its successor is there. The report, which takes seconds, is made again whenever something that it
-shows has changed.
+shows has changed. The rows *under two tests* are of an experiment of two trainings, each evaluated on two test files.
 
 | after a change of | trainings | evaluations | |
 |---|---|---|---|
 """
 HEADERS = {"models": MODELS, "staleness": STALENESS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
+# Tables whose rows are promised by several files of tests, and by how many.
+PARTS = {"staleness": 2}
 LONGEST = 200
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))
 
 
-def promise(table: str, keys: Sequence[str]) -> None:
-    """Say which rows a table must have, in their order."""
-    (ROWS / f"{table}.promised").write_text(json.dumps(list(keys)), encoding="utf-8")
+def promise(table: str, keys: Sequence[str], part: int = 1) -> None:
+    """Say which rows a table, or a part of it, must have, in their order."""
+    (ROWS / f"{table}.{part}.promised").write_text(json.dumps(list(keys)), encoding="utf-8")
 
 
 def tell(table: str, key: str, cells: Sequence[str]) -> None:
@@ -102,9 +104,11 @@ def outdated_tables(*, should_write: bool) -> list[str]:
 
 def _text(table: str, header: str) -> str | None:
     """The page, if the tests have told every row that they promised."""
-    promised = ROWS / f"{table}.promised"
-    rows = dict(json.loads(path.read_text(encoding="utf-8")) for path in ROWS.glob(f"{table}.*.row"))
-    if not promised.is_file() or set(json.loads(promised.read_text(encoding="utf-8"))) != set(rows):
+    parts = [ROWS / f"{table}.{part}.promised" for part in range(1, 1 + PARTS.get(table, 1))]
+    if not all(part.is_file() for part in parts):
         return None
-    keys = json.loads(promised.read_text(encoding="utf-8"))
+    keys = [key for part in parts for key in json.loads(part.read_text(encoding="utf-8"))]
+    rows = dict(json.loads(path.read_text(encoding="utf-8")) for path in ROWS.glob(f"{table}.*.row"))
+    if set(keys) != set(rows):
+        return None
     return header + "".join(f"| {' | '.join(rows[key])} |\n" for key in keys)

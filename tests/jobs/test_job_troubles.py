@@ -35,7 +35,7 @@ NO_ROOM = re.compile(r"[\w./]+: No space left on device\. Make room on this file
 EXPERIMENT = """
 experiment: caps
 question: Does rank matter?
-data: {source: data/raw/words.json, split: {train: 0.5, validation: 0, test: 0.5, seed: 0}}
+data: {source: data/raw/words.json, split: {train: 0.5, test: 0.5, seed: 0}}
 factors: {lora_rank: [2, 16], seed: [1, 2]}
 constants: {model: tiny, epochs: 2, batch_size: 2, dtype: fp32}
 evaluation: {scorer: exact, max_tokens: 8}

@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 from typing import Any
 
 import pytest
+import split as split_stage
 import stamp as stamp_stage
 from ftexp.checks.design_check import check_differences, check_distinct
 from ftexp.checks.read_back import check_read_back
@@ -150,6 +152,7 @@ def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
 @pytest.mark.usefixtures("stamped")
 def test_a_factor_that_changes_nothing_is_found() -> None:
     """A full fine-tune has no LoRA matrices, so their rank is no factor of it."""
+    assert split_stage.main([]) == 0
     assert check_distinct(trained_runs(), _configs(trained_runs())) == []
     edit_experiment("constants: {", "recipe: full_finetune_single_device\nconstants: {")
     assert stamp_stage.main([]) == 0
@@ -157,6 +160,15 @@ def test_a_factor_that_changes_nothing_is_found() -> None:
     what = "experiment.yaml: factors.lora_rank: changes nothing here: it trains and evaluates exactly what run r4_lr1e-4 does. "
     what += "Remove the level, or let it set something else"
     assert ("r16_lr1e-4", what) in found and len(found) == 2
+
+
+@pytest.mark.usefixtures("experiment")
+def test_the_same_rows_in_two_files_are_no_two_levels() -> None:
+    shutil.copy("data/raw/words.json", "data/raw/again.json")
+    set_factors("{of: {one: {data.source: data/raw/words.json}, other: {data.source: data/raw/again.json}}}")
+    assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
+    (name, message), *rest = check_distinct(trained_runs(), _configs(trained_runs()))
+    assert (name, rest) == ("of-other", []) and "factors.of: changes nothing here: it trains and evaluates exactly" in message
 
 
 @pytest.mark.usefixtures("experiment")

@@ -245,13 +245,13 @@ def test_test_rows_are_few_and_evenly_spaced() -> None:
         folder = Path("rehearsal/data/splits") / name
         folder.mkdir(parents=True)
         (folder / "test.jsonl").write_text("".join(f"{number}\n" for number in range(count)))
-        (folder / "split.json").write_text(json.dumps({"rows": {"train": 5, "test": count}, "sha256": {"test": "x"}}))
+        (folder / "test.json").write_text(json.dumps({"rows": count, "sha256": "x"}))
     trim_test_rows()
     kept = {name: Path(f"rehearsal/data/splits/{name}/test.jsonl").read_text().split() for name in ("many", "few")}
     assert kept == {"many": ["0", "12", "25", "37", "50", "62", "75", "87"], "few": ["0", "1", "2"]}
-    facts = read_json(Path("rehearsal/data/splits/many/split.json"))
+    facts = read_json(Path("rehearsal/data/splits/many/test.json"))
     text = Path("rehearsal/data/splits/many/test.jsonl").read_bytes()
-    assert facts == {"rows": {"train": 5, "test": TEST_ROWS}, "sha256": {"test": hashlib.sha256(text).hexdigest()}}
+    assert facts == {"rows": TEST_ROWS, "sha256": hashlib.sha256(text).hexdigest()}
 
 
 def test_a_folder_that_is_not_ours_and_a_rehearsal_under_way_are_left_alone() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
-from ftexp.data.splits import make_split
+from ftexp.data.held_out import TrainingSet, training_items
+from ftexp.data.splits import Sources
 from ftexp.ground.yamlfile import load_yaml
 from helpers.experiments import make, results
 from warm.environment import warm_environment
@@ -51,11 +52,13 @@ def test_the_words_of_a_respondent_are_those_of_the_sources_codes() -> None:
 
 def test_what_is_said_of_the_split_is_so() -> None:
     document = load_yaml(DATA / "survey.yaml")["data"]
-    names = dict.fromkeys(("train", "validation", "test"))
-    split = make_split({**names, **document, "source": str(DATA / "survey.csv"), "split": {"group": None, **document["split"]}})
-    assert {part: len(rows) for part, rows in split.rows.items()} == {"train": 657, "validation": 0, "test": 283}
-    assert split.removed == {"train": 4, "validation": 0, "test": 0}
-    votes = Counter(item["row"]["vote"] for item in split.rows["test"])
+    half = {**document, "source": str(DATA / "survey.csv"), "split": {"group": None, **document["split"]}}
+    styles = load_yaml(DATA / "survey.yaml")["factors"]["prompt_style"].values()
+    sources, templates = Sources(), tuple(style["prompt.user"] for style in styles)
+    kept = training_items(sources, TrainingSet(half, templates, (half,)))
+    test = sources.test_items(half)
+    assert (len(kept.items), sum(kept.removed.values()), len(test)) == (657, 4, 283)
+    votes = Counter(item["row"]["vote"] for item in test)
     assert votes == {"Clinton": 165, "Dole": 118}
 
 

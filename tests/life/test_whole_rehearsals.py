@@ -28,7 +28,7 @@ DESIGN = """\
 experiment: two
 question: Which model, for how long?
 recipe: lora_finetune_distributed
-data: {source: words.json, split: {train: 0.5, validation: 0, test: 0.5}, input: input, output: output}
+data: {source: words.json, split: {train: 0.5, test: 0.5}, input: input, output: output}
 prompt: {user: "{kind}: {input}"}
 factors:
   model: [org/llama, gemma]

@@ -40,7 +40,7 @@ def is_in(process: Path, folder: Path) -> bool:
 
 # In the order in which they come; each is first true after the one before it.
 MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "while configs are validated": lambda f: bool(list(f.glob("data/splits/*/split.json"))),
+    "while configs are validated": lambda f: bool(list(f.glob("data/splits/*/train.json"))),
     "in the first epoch": lambda f: bool(list(f.glob(".scratch/train/*/train.csv"))),
     "after an epoch is whole": lambda f: bool(list(f.glob(".scratch/train/*/recipe_state/recipe_state.pt"))),
     "after a checkpoint is in place": lambda f: bool(list(f.glob("runs/*/checkpoint"))),

@@ -25,7 +25,7 @@ WORDS = [f"word{i:02d}" for i in range(40)]
 EXPERIMENT = """
 experiment: caps
 question: Does <rank> matter & how?
-data: {source: data/raw/words.json, split: {train: 0.5, validation: 0, test: 0.5, seed: 0}, input: input, output: output}
+data: {source: data/raw/words.json, split: {train: 0.5, test: 0.5, seed: 0}, input: input, output: output}
 factors:
   lora_rank: [2, 16]
   lr: [1.0e-4, 3.0e-3]
@@ -185,7 +185,7 @@ NO_ANALYSIS = {"primary": "exact", "metrics": [], "cluster": None, "groups": []}
 
 def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experiment: Path) -> None:
     run = read_run("base")
-    items = read_test_items(run.split, run.data, NO_ANALYSIS)
+    items = read_test_items(run.test_set, run.data, NO_ANALYSIS)
     finish_eval("base", lambda i: True, drop=1)
     with pytest.raises(UnusableLog, match=r"no score for 1 of 20 items of the test set, for example \w+"):
         read_log(run, items, vouched=outputs_of("base", "eval"))
@@ -199,8 +199,8 @@ def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experim
 def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Path) -> None:
     finish_eval("base", lambda i: i == 0)
     run = read_run("base")
-    lines = [json.loads(x) for x in (paths.split_dir(run.split) / "test.jsonl").read_text().splitlines()]
-    items = read_test_items(run.split, run.data, NO_ANALYSIS)
+    lines = [json.loads(x) for x in (paths.split_part(run.test_set, "test")).read_text().splitlines()]
+    items = read_test_items(run.test_set, run.data, NO_ANALYSIS)
     first, second = read_log(run, items, vouched=outputs_of("base", "eval"))[:2]
     row = lines[0]["row"]
     assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())

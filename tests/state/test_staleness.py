@@ -17,7 +17,7 @@ from ftexp.ground.filesystem import read_json, write_json
 from ftexp.state import code_version
 from helpers import written_tables
 from helpers.experiments import edit
-from helpers.finished import finish, states
+from helpers.finished import finish, make_change_and_look, states
 from warm.environment import warm_environment
 
 WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
@@ -194,13 +194,13 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ),
     ("`evaluation.max_tokens`", spec("max_tokens: 16", "max_tokens: 17"), ("4 done", "6 stale (changed: eval.py)"), ""),
     (
-        "`data.split.seed`", spec("test: 0.1, seed: 0", "test: 0.1, seed: 1"),
-        ("4 stale (changed: finetune.yaml, the split)", "2 stale (changed: eval.py, the split), 4 waiting for their training"),
+        "`data.split.seed`", spec("test: 0.2, seed: 0", "test: 0.2, seed: 1"),
+        ("4 stale (changed: the rows)", "2 stale (changed: the rows), 4 waiting for their training"),
         "",
     ),
     (
         "the data file", drop_a_data_row,
-        ("4 stale (changed: the split)", "2 stale (changed: the split), 4 waiting for their training"), "",
+        ("4 stale (changed: the rows)", "2 stale (changed: the rows), 4 waiting for their training"), "",
     ),
     ("the time of the data file alone", lambda: Path("data/raw/words.json").touch(), ALL_DONE, ""),
     (
@@ -264,12 +264,7 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
 @pytest.mark.parametrize(("what", "change", "expected", "remark"), TABLE, ids=[row[0] for row in TABLE])
 def test_what_becomes_stale_and_nothing_is_lost(what: str, change: Change, expected: tuple[str, str], remark: str) -> None:
     written_tables.promise("staleness", [row[0] for row in TABLE])
-    products = {path: path.read_bytes() for path in Path("runs").glob("*/*/product")}
-    change()
-    removed = {path for path in products if not path.is_file()}
-    assert stamp.main([]) == 0 and split_stage.main([]) == 0
-    assert states() == expected
-    assert all(path.read_bytes() == data for path, data in products.items() if path not in removed)
+    make_change_and_look(change, expected)
     written_tables.tell("staleness", what, [what, *expected, remark])
 
 

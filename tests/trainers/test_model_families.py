@@ -80,7 +80,7 @@ def test_four_families_in_one_experiment(tmp_path: Path) -> None:
     words = json.loads((TEMPLATE / "data/words.json").read_text(encoding="utf-8"))[:60]
     (tmp_path / "words.json").write_text(json.dumps(words), encoding="utf-8")
     design = (
-        "experiment: four\nquestion: Which model?\ndata: {source: words.json, split: {train: 0.5, validation: 0, test: 0.5}}\n"
+        "experiment: four\nquestion: Which model?\ndata: {source: words.json, split: {train: 0.5, test: 0.5}}\n"
         f"factors: {{model: [{', '.join(models)}]}}\nconstants: {{epochs: 1, batch_size: 6, lr: 1e-3, dtype: fp32}}\n"
         "evaluation: {max_tokens: 24}\n"
     )

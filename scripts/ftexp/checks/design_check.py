@@ -9,6 +9,8 @@ from ftexp.design.factors import Level
 from ftexp.design.run import Run
 from ftexp.design.settings import SEED, is_quantized
 from ftexp.design.spec import Experiment
+from ftexp.ground import paths
+from ftexp.ground.filesystem import read_json
 from ftexp.ground.nested import flat
 from ftexp.trainers.choice import trainer_of
 
@@ -45,12 +47,18 @@ def check_differences(runs: list[Run], configs: dict[str, Config], factors: Fact
 
 
 def check_distinct(runs: list[Run], configs: dict[str, Config]) -> Found:
-    """No run is another one under a second name: a factor that reaches neither training nor evaluation changes nothing."""
+    """No run is another one under a second name: a factor that reaches neither training nor evaluation changes nothing.
+
+    Rows are what they say, in whatever file.
+    """
     firsts: dict[str, Run] = {}
     messages = []
     for run in runs:
-        config = {key: value for key, value in configs[run.id].items() if key != "output_dir"}
-        first = firsts.setdefault(repr((flat(config), run.prompt, run.split, run.evaluation)), run)
+        sets = {"train": run.training_set, "test": run.test_set}
+        rows = [read_json(paths.split_json(name, part))["sha256"] for part, name in sets.items()]
+        place = str(paths.split_part(run.training_set, "train"))
+        config = {key: value for key, value in flat(configs[run.id]).items() if key != "output_dir" and value != place}
+        first = firsts.setdefault(repr((config, rows, run.prompt, run.evaluation)), run)
         if first is not run:
             names = [name for name, level in run.levels.items() if first.levels.get(name) != level]
             what = f"trains and evaluates exactly what run {first.id} does"

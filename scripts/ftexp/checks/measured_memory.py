@@ -17,13 +17,13 @@ _SPREAD = 0.2
 
 
 def measured_peaks(runs: Sequence[Run], finished: Collection[str]) -> dict[str, float]:
-    """Peak memory in GiB per trained run of whose kind trainings were measured, and agree within 20 %.
+    """Peak memory in GiB per run that trains, of whose kind trainings were measured, and agree within 20 %.
 
     Args:
         runs: Every run.yaml.
         finished: Ids of the runs whose training is done, for their present config.
     """
-    kinds = {run.id: _kind(run) for run in runs if run.kind == "trained"}
+    kinds = {run.id: _kind(run) for run in runs if run.trains}
     found: dict[str, list[float]] = defaultdict(list)
     for name, kind in kinds.items():
         if name in finished:
@@ -50,7 +50,7 @@ def memory_in_words(peaks: Mapping[str, float], trainings: int, least: str) -> s
 def _kind(run: Run) -> str:
     """All that decides how much memory a training takes."""
     settings = {name: value for name, value in run.settings.items() if name not in _FREE}
-    return repr((settings, run.overrides, run.prompt, run.split))
+    return repr((settings, run.overrides, run.prompt, run.training_set))
 
 
 def _peaks(run: str) -> list[float]:

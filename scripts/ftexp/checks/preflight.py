@@ -48,7 +48,8 @@ class Preflight:
 def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     """Run every check on runs whose files are there, adding to `verdicts`."""
     trained = [run for run in runs if run.kind == "trained"]
-    configs = {run.id: _read_config(run) for run in trained}
+    of_trainings = {name: _read_config(name) for name in dict.fromkeys(run.training for run in trained)}
+    configs = {run.id: of_trainings[run.training] for run in trained}
     for run in runs:
         verdicts.add(run.id, errors=check_eval_file(run))
     _check_configs(trained, configs, verdicts)
@@ -64,14 +65,14 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     reports = _check_rows(runs, verdicts)
     costs = {
         run.id: cost_of(run, sizes[run.id], reports[run.id].lengths)
-        for run in trained if run.id in sizes and reports[run.id].lengths
+        for run in trained if run.trains and run.id in sizes and reports[run.id].lengths
     }
     return Preflight(_examples(trained, reports), costs, check_bases(trained, configs, verdicts))
 
 
-def _read_config(run: Run) -> Config:
+def _read_config(run: str) -> Config:
     """finetune.yaml, `${...}` in place. OmegaConf, ten times as slow, would read the same (a test)."""
-    path = paths.RunPaths(run.id).finetune_yaml
+    path = paths.RunPaths(run).finetune_yaml
     config: Config = load_yaml(path, str(path))
     return config
 
@@ -151,7 +152,8 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
 
 def _token_key(run: Run) -> str:
     settings, limit = run.settings, run.evaluation["max_tokens"]
-    return repr((settings["model"], run.prompt, run.split, settings["max_seq_len"], settings["loss"], limit, run.kind))
+    sets = (run.test_set, "" if run.is_control else run.training_set)
+    return repr((settings["model"], run.prompt, *sets, settings["max_seq_len"], settings["loss"], limit))
 
 
 def _chat(model: str, date: str, known: dict[tuple[str, str], Chat | str]) -> Chat | str:

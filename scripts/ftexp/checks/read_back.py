@@ -46,4 +46,4 @@ def _declared(run: Run) -> dict[str, Any]:
     """Everything of a run.yaml that training depends on, by the names that experiment.yaml gives it."""
     prompt = {f"prompt.{key}": value for key, value in run.prompt.items()}
     columns = {f"data.{key}": run.data[key] for key in ("input", "output")}
-    return {**run.settings, **prompt, **columns, "data.split": run.split, **run.overrides}
+    return {**run.settings, **prompt, **columns, "data.split": run.training_set, **run.overrides}

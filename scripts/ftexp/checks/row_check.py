@@ -30,7 +30,7 @@ def check_end_of_prompt(run: Run, chat: Chat) -> list[str]:
     return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
 
 
-def check_control_tokens(run: Run, chat: Chat, rows: Rows) -> list[str]:
+def check_control_tokens(chat: Chat, rows: Rows) -> list[str]:
     """No text of a row holds what the model reads as one of its special tokens."""
     special = sorted({str(token) for token in chat.tokenizer.added_tokens_decoder.values() if token.special})
     held = [n for n, item in enumerate(rows.items) if any(token in text for token in special for text in rows.texts(item))]

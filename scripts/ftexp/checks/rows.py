@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text, earlier_turns, input_text
-from ftexp.data.prompts import prompt_turns
+from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.design.run import Run
 from ftexp.ground import paths
@@ -26,7 +27,7 @@ class Rows:
     """
 
     def __init__(self, run: Run, chat: Chat, part: str) -> None:
-        self.file = paths.split_part(run.split, part)
+        self.file = paths.split_part(run.test_set if part == "test" else run.training_set, part)
         self.items: list[Item] = read_items(self.file)
         self.input, self.output, self.prompt = run.data["input"], run.data["output"], run.prompt
         told = counted(self.items, f"validate: tokens of {self.file}", len(self.items))
@@ -37,9 +38,11 @@ class Rows:
         return prompt_turns(self.prompt, self.input, item["row"])
 
     def texts(self, item: Item) -> list[str]:
-        """What the data says before the answer: the input, and the turns before it."""
+        """What the data says before the answer: the columns that the prompt shows, and the turns before the question."""
         row = item["row"]
-        return [*(turn["content"] for turn in earlier_turns(row, self.input)), input_text(row, self.input)]
+        names = placeholders(self.prompt["user"])
+        shown = (input_text(row, self.input) if name == "input" else cell_text(row, name) for name in names)
+        return [*(turn["content"] for turn in earlier_turns(row, self.input)), *shown]
 
     def answer(self, item: Item) -> str:
         """The reference answer as text."""

@@ -64,7 +64,7 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     test = Rows(run, chat, "test")
     report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
     report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
-    report.warnings += [*check_test_rows(test), *check_control_tokens(run, chat, test), *check_end_of_prompt(run, chat)]
+    report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test), *check_end_of_prompt(run, chat)]
     report.errors += [*_check_limit(run, test), *_check_room(run, test), *check_answer_hidden(run)]
     if run.kind == "control":
         return report
@@ -189,7 +189,7 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
 
 def _check_training_rows(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
-    trainer, path = trainer_of(run.settings), paths.RunPaths(run.id).finetune_yaml
+    trainer, path = trainer_of(run.settings), paths.RunPaths(run.training).finetune_yaml
     most, loss = trainer.longest_row(load_yaml(path, str(path))), run.settings["loss"]
     for row in trainer.training_rows(run):
         if len(row.tokens) > most:

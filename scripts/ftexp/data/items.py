@@ -33,18 +33,18 @@ class Item:
     groups: tuple[str, ...]
 
 
-def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
+def read_test_items(name: str, data: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
     """The items that a run is asked, by id, in the test set's order.
 
     Args:
-        split: The name of the run's split.
+        name: The name of the run's test set.
         data: The run's data section.
         analysis: `Experiment.analysis`.
 
     Raises:
         UserError: If a row has no value in a column that the analysis names.
     """
-    path = paths.split_part(split, "test")
+    path = paths.split_part(name, "test")
     lines = read_items(path)
     for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
         if any(line["row"].get(column) is None for line in lines):
@@ -56,16 +56,16 @@ def read_test_items(split: str, data: dict[str, Any], analysis: dict[str, Any]) 
     return {item.id: item for item in items}
 
 
-def reference_answers(split: str, data: dict[str, Any], items: dict[str, Item], *, has_classes: bool) -> Answers:
-    """What is right in a test set, and, where answers are classes to a metric, which of those that are trained it does not ask.
+def reference_answers(training_set: str, data: dict[str, Any], items: dict[str, Item]) -> Answers:
+    """What is right in a test set, and which answers it does not ask that are trained.
 
     Args:
-        split: The name of the split.
-        data: The data section of a run of it.
+        training_set: The name of the rows that are trained, where their answers are classes to a metric; else empty.
+        data: The data section of a run.
         items: Its test items.
     """
-    path = paths.split_part(split, "train")
-    trained = read_items(path) if has_classes and path.is_file() else []
+    path = paths.split_part(training_set, "train")
+    trained = read_items(path) if training_set and path.is_file() else []
     return Answers.of(
         (item.target for item in items.values()), (answer_text(item["row"], data["input"], data["output"]) for item in trained)
     )

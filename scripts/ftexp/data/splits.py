@@ -1,13 +1,14 @@
-"""Splits: which rows train, which validate, which test. A function of the data section alone.
+"""Splits: which rows train and which test. A function of the data section alone.
 
-`seed` of a run never reaches here: the split, and the order from which `train_size` takes the first n rows,
-are the same for every run with the same data section.
+A data section has two halves, of which each makes a set of rows of its own: what trains, and what tests. Another test file is
+another test set beside the same training set. `seed` of a run never reaches here: the order from which `train_size` takes the
+first n rows is the same for every run with the same half.
 """
 
 import random
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,81 +19,78 @@ from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 
-PARTS = ("train", "validation", "test")
-DEFAULT_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1, "seed": 0, "stratify": None, "group": None}
+PARTS = ("train", "test")
+DEFAULT_SPLIT = {"train": 0.8, "test": 0.2, "seed": 0, "stratify": None, "group": None}
+Half = dict[str, Any]
+Item = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Rows of each part in the split's order, and what was removed.
-
-    Attributes:
-        rows: Per part a list of `{"item": <id>, "row": <columns>}`.
-        removed: Per part, how many rows went because their input stands in a later part (validation, test).
-    """
-
-    rows: dict[str, list[dict[str, Any]]]
-    removed: dict[str, int]
+def half_of(data: Mapping[str, Any], part: str) -> Half:
+    """What one part is made from: all that a data section says but the other part's file."""
+    other = "test" if part == "train" else "train"
+    return {key: value for key, value in data.items() if key != other and value is not None}
 
 
-def split_name(data: dict[str, Any]) -> str:
-    """Name of a split's folder: the source's stem and eight digits of the data section's hash."""
-    stem = Path(data["source"] or data["train"] or data["test"]).stem
-    return f"{re.sub(r'[^A-Za-z0-9.-]', '-', stem)}-{sha256_json(data)[:8]}"
+def set_name(half: Half) -> str:
+    """Name of a set of rows, and of its folder: its file's stem and eight digits of the half's hash."""
+    stem = Path(next(half[key] for key in ("source", *PARTS) if key in half)).stem
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '-', stem)}-{sha256_json(half)[:8]}"
 
 
-def source_paths(data: dict[str, Any]) -> list[Path]:
-    """The files that a split is made from."""
-    return [Path(data[key]) for key in ("source", *PARTS) if data[key]]
+def source_paths(data: Mapping[str, Any]) -> list[Path]:
+    """The files that a data section, or a half of one, names."""
+    return [Path(data[key]) for key in ("source", *PARTS) if data.get(key)]
 
 
-def make_split(data: dict[str, Any]) -> Split:
-    """Read the sources and split them.
+class Sources:
+    """The rows of data sections; each file is read, and each section divided, once."""
 
-    Raises:
-        UserError: If a file, a column or a part is missing or unusable.
-    """
-    parts = _assign(data)
-    order = random.Random(_split_settings(data)["seed"])
-    if not _is_split_here(data):
-        order.shuffle(parts["train"])
-    removed = _remove_repeated_inputs(parts, data["input"])
-    for part in ("train", "test") if data["source"] or data["train"] else ("test",):  # a control may have a test file only
-        if not parts[part]:
+    def __init__(self) -> None:
+        self._files: dict[str, list[Row] | dict[str, list[Row]]] = {}
+        self._parts: dict[str, dict[str, list[Row]]] = {}
+
+    def rows(self, half: Half, part: str) -> list[Row]:
+        """The rows of one part in the split's order, before anything is held out.
+
+        Raises:
+            UserError: If a file, a column or the part is missing or unusable.
+        """
+        name = set_name(half)
+        if name not in self._parts:
+            self._parts[name] = self._divided(half, part)
+        if not self._parts[name][part]:
             raise UserError(f"experiment.yaml: data: no row is left for {part}. Give more rows, or a larger share.")
-    return Split({part: _with_ids(parts[part]) for part in PARTS}, removed)
+        return self._parts[name][part]
 
+    def test_items(self, half: Half) -> list[Item]:
+        """The rows of a test set with their ids."""
+        return with_ids(self.rows(half, "test"))
 
-def _split_settings(data: dict[str, Any]) -> dict[str, Any]:
-    return data["split"] or DEFAULT_SPLIT
+    def _divided(self, half: Half, part: str) -> dict[str, list[Row]]:
+        """Rows per part, in order."""
+        content = self._content(str(half.get("source") or half[part]))
+        if "source" not in half:
+            if isinstance(content, dict):
+                what = "holds several parts. Name it as data.source, or name files of plain rows"
+                raise UserError(f"{half[part]}: {what}.")
+            parts = {part: list(_checked(half, content))}
+        elif isinstance(content, dict):
+            if "split" in half:
+                what = f"{half['source']} is split already ({', '.join(content)})"
+                raise UserError(f"experiment.yaml: data.split: {what}. Remove data.split.")
+            parts = {name: list(_checked(half, content[name])) for name in PARTS}
+        else:
+            if not content:
+                what = "has no rows. Put the data there, or correct the data section of experiment.yaml"
+                raise UserError(f"{half['source']}: {what}.")
+            return _divide(_checked(half, content), {**DEFAULT_SPLIT, **half.get("split", {})})
+        random.Random(DEFAULT_SPLIT["seed"]).shuffle(parts.get("train", []))
+        return parts
 
-
-def _is_split_here(data: dict[str, Any]) -> bool:
-    return bool(data["source"]) and not isinstance(load_rows(Path(data["source"])), dict)
-
-
-def _assign(data: dict[str, Any]) -> dict[str, list[Row]]:
-    """Rows per part, in order, duplicates still in."""
-    if not data["source"]:
-        given = {part: _plain_rows(Path(data[part])) if data[part] else [] for part in PARTS}
-        return {part: _checked(data, rows) for part, rows in given.items()}
-    content = load_rows(Path(data["source"]))
-    if not content:
-        raise UserError(f"{data['source']}: has no rows. Put the data there, or correct the data section of experiment.yaml.")
-    if isinstance(content, dict):
-        if data["split"]:
-            raise UserError(
-                f"experiment.yaml: data.split: {data['source']} is split already ({', '.join(content)}). Remove data.split."
-            )
-        return {part: _checked(data, list(content.get(part, []))) for part in PARTS}
-    return _divide(_checked(data, content), _split_settings(data))
-
-
-def _plain_rows(path: Path) -> list[Row]:
-    rows = load_rows(path)
-    if isinstance(rows, dict):
-        raise UserError(f"{path}: holds several parts. Name it as data.source, or name files of plain rows.")
-    return list(rows)
+    def _content(self, file: str) -> list[Row] | dict[str, list[Row]]:
+        if file not in self._files:
+            self._files[file] = load_rows(Path(file))
+        return self._files[file]
 
 
 def _divide(rows: list[Row], split: dict[str, Any]) -> dict[str, list[Row]]:
@@ -100,7 +98,7 @@ def _divide(rows: list[Row], split: dict[str, Any]) -> dict[str, list[Row]]:
     parts: dict[str, list[Row]] = {part: [] for part in PARTS}
     for units in _strata(rows, split):
         order.shuffle(units)
-        for part, chosen in zip(("test", "validation", "train"), _cut(units, split), strict=True):
+        for part, chosen in zip(("test", "train"), _cut(units, split), strict=True):
             parts[part] += [row for unit in chosen for row in unit]
     if split["stratify"]:
         for part in PARTS:
@@ -125,19 +123,17 @@ def _strata(rows: list[Row], split: dict[str, Any]) -> list[list[list[Row]]]:
 
 
 def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]:
-    """Units for test, validation and train, by their number of rows."""
-    total = sum(len(unit) for unit in units)
-    ends = [round(total * split["test"]), round(total * (split["test"] + split["validation"]))]
-    chosen: list[list[list[Row]]] = [[], [], []]
+    """Units for test and train, by their number of rows."""
+    end = round(sum(len(unit) for unit in units) * split["test"])
+    chosen: list[list[list[Row]]] = [[], []]
     seen = 0
     for unit in units:
-        part = 0 if seen < ends[0] else 1 if seen < ends[1] else 2
-        chosen[part].append(unit)
+        chosen[0 if seen < end else 1].append(unit)
         seen += len(unit)
     return chosen
 
 
-def _checked(data: dict[str, Any], rows: list[Row]) -> list[Row]:
+def _checked(data: Half, rows: list[Row]) -> list[Row]:
     """The rows of a file, or of one part of it, if each has an input and an output."""
     for row in rows:
         for key in ("input", "output"):
@@ -153,19 +149,7 @@ def _checked(data: dict[str, Any], rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _remove_repeated_inputs(parts: dict[str, list[Row]], column: str) -> dict[str, int]:
-    """Remove from train what validation or test has, and from validation what test has; the test copy stays."""
-    removed = {}
-    taken: set[str] = set()
-    for part in ("test", "validation", "train"):
-        kept = [row for row in parts[part] if input_text(row, column) not in taken]
-        removed[part] = len(parts[part]) - len(kept)
-        parts[part] = kept
-        taken |= {input_text(row, column) for row in kept}
-    return removed
-
-
-def _with_ids(rows: list[Row]) -> list[dict[str, Any]]:
+def with_ids(rows: list[Row]) -> list[Item]:
     """Each row with its item id: twelve digits of the raw row's hash, and `-2` for its second copy."""
     seen: dict[str, int] = defaultdict(int)
     items = []
@@ -176,6 +160,6 @@ def _with_ids(rows: list[Row]) -> list[dict[str, Any]]:
     return items
 
 
-def split_inputs(data: dict[str, Any], hashes: FileHashes) -> dict[str, Any]:
-    """What a split is made from: the data section and the hash of every source that is there."""
-    return {"data": data, "sources": {str(path): hashes.of(path) for path in source_paths(data) if path.is_file()}}
+def set_inputs(half: Half, hashes: FileHashes) -> dict[str, Any]:
+    """What a set of rows is made from: half of a data section, and the hash of every file of it that is there."""
+    return {"data": half, "sources": {str(path): hashes.of(path) for path in source_paths(half) if path.is_file()}}

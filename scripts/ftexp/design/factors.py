@@ -16,6 +16,7 @@ from ftexp.design.sections import (
     check_split,
     complete_split,
     read_section,
+    refuse_validation,
 )
 from ftexp.design.settings import (
     REFUSED_KEYS,
@@ -145,7 +146,9 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
         if problem:
             found.add(where, problem)
     elif head == "data":
-        if tail not in DATA_KEYS:
+        if tail == "validation":
+            refuse_validation(found, where, value, "Leave it out, or give its rows to data.train or data.test.")
+        elif tail not in DATA_KEYS:
             found.add(where, "unknown key", suggestion(name, [f"data.{k}" for k in DATA_KEYS]))
         elif tail == "split":
             check_split(found, where, value)

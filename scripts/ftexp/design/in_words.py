@@ -1,6 +1,6 @@
 """A design in words: how many runs, what varies, what is constant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,13 +27,20 @@ def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
     trained = [run for run in runs if run.kind == "trained"]
     controls = len(runs) - len(trained)
     return "\n".join([
-        f"{len(trained)} run{'' if len(trained) == 1 else 's'} ({kind_in_words(experiment)}) and "
+        f"{runs_in_words(trained)} ({kind_in_words(experiment)}) and "
         f"{controls} control{'' if controls == 1 else 's'}",
         *reference_in_words(experiment, table_text),
         *(f"excluded: {words}" for words in excluded_in_words(experiment, table_text)),
         *(f"varies: {name}: {_labels(levels)}" for name, levels in experiment.factors.items()),
         "constant: " + ", ".join(f"{name}={table_text(value)}" for name, value in _constants(experiment, trained[0]).items()),
     ])
+
+
+def runs_in_words(runs: Sequence[Run], noun: str = "run") -> str:
+    """How many runs of those that are no controls, and where some share a training of how many trainings."""
+    count, trainings = len(runs), sum(run.trains for run in runs)
+    words = f"{count} {noun}{'' if count == 1 else 's'}"
+    return words if trainings == count else f"{words}, {trainings} training{'' if trainings == 1 else 's'}"
 
 
 def _labels(levels: list[Level]) -> str:

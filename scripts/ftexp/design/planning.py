@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.answers import ROWS_PER_CHOICE, Answers
-from ftexp.data.cell_text import cell_text
+from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.conversations import answer_text
+from ftexp.data.held_out import TrainingSet, training_items
 from ftexp.data.prompts import placeholders, prompt_turns
-from ftexp.data.splits import PARTS, Split, make_split, split_name
+from ftexp.data.splits import Half, Sources
 from ftexp.design.levels import table_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.spec import Experiment, read_experiment
+from ftexp.design.trainings import asked_sets, share_trainings, training_sets
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, one_line, suggestion
 from ftexp.ground.filesystem import write_if_changed
@@ -32,6 +34,38 @@ MOST_NAMED = 8
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
 
 
+class _RowsOfRuns:
+    """The rows that runs train on and are asked; None where a file is parquet and pyarrow is absent."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._sources = Sources()
+        self.tests = {name: self._rows(half, "test") for name, half in asked_sets(runs).items()}
+        self.trainings = {name: self._rows(wanted.half, "train") for name, wanted in training_sets(runs).items()}
+        self.left: dict[str, list[Row] | None] = {}
+
+    def _rows(self, half: Half, part: str) -> list[Row] | None:
+        try:
+            return self._sources.rows(half, part)
+        except ImportError:
+            return None
+
+    def of(self, run: Run) -> list[Row] | None:
+        """All rows that a run renders its prompt for."""
+        test = self.tests[run.test_set]
+        train = [] if run.is_control else self.trainings[run.training_set]
+        return None if test is None or train is None else [*train, *test]
+
+    def hold_out(self, runs: list[Run]) -> None:
+        """Keep in `left` the training rows that no test has."""
+        self.left = {name: self._left(wanted) for name, wanted in training_sets(runs).items()}
+
+    def _left(self, wanted: TrainingSet) -> list[Row] | None:
+        try:
+            return [item["row"] for item in training_items(self._sources, wanted).items]
+        except ImportError:
+            return None
+
+
 def make_plan() -> tuple[Experiment, list[Run]]:
     """Read experiment.yaml and the data, and return the experiment with its runs, steps derived.
 
@@ -43,7 +77,7 @@ def make_plan() -> tuple[Experiment, list[Run]]:
 
 
 def plan_runs(experiment: Experiment) -> list[Run]:
-    """The runs of an experiment, with everything that follows from the number of its rows.
+    """The runs of an experiment, with everything that follows from the number of its rows, and which of them share a training.
 
     Raises:
         UserError: If the data cannot be used, a prompt names no column, or no run is usable.
@@ -58,55 +92,48 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
         UserError: As `plan_runs`.
     """
     runs = expand(experiment)
-    splits: dict[str, Split | None] = {}
-    for run in runs:
-        name = split_name(run.data)
-        if name not in splits:
-            splits[name] = _split_or_none(run.data)
-    _check_prompts(runs, splits)
-    _check_analysis_columns(experiment, splits)
-    answers = _answers(runs, splits, experiment)
+    rows = _RowsOfRuns(runs)
+    _check_prompts(runs, rows)
+    _check_analysis_columns(experiment, rows)
+    rows.hold_out(runs)
+    answers = _answers(runs, rows, experiment)
     _check_labels(experiment, answers)
     for run in runs:
-        split = splits[split_name(run.data)]
-        if split and run.kind == "trained":
-            derive_steps(run, len(split.rows["train"]))
+        items = None if run.is_control else rows.left[run.training_set]
+        if items is not None:
+            derive_steps(run, len(items))
+    share_trainings(runs)
     reject_all_failed(runs)
     return runs, answers
 
 
-def _answers(runs: list[Run], splits: dict[str, Split | None], experiment: Experiment) -> dict[str, Answers]:
-    """Per run the reference answers of its test set; runs of one data section share them."""
-    of_split: dict[str, Answers] = {}
+def _answers(runs: list[Run], rows_of: _RowsOfRuns, experiment: Experiment) -> dict[str, Answers]:
+    """Per run the reference answers of its test set; runs of the same rows share them."""
+    found: dict[tuple[str, str], Answers] = {}
+    sets = {run.id: run.sets_of_answers(experiment.analysis) for run in runs}
     for run in runs:
-        split = splits[run.split]
-        if split and run.split not in of_split:
-            trained = _answer_texts(run, split, "train") if experiment.analysis["metrics"] else []
-            of_split[run.split] = Answers.of(_answer_texts(run, split, "test"), trained)
-    return {run.id: of_split[run.split] for run in runs if run.split in of_split}
+        test, train = sets[run.id]
+        asked, trained = rows_of.tests[test], rows_of.left[train] if train else []
+        if (test, train) not in found and asked is not None and trained is not None:
+            found[test, train] = Answers.of(_answer_texts(run, asked), _answer_texts(run, trained))
+    return {name: found[pair] for name, pair in sets.items() if pair in found}
 
 
-def _answer_texts(run: Run, split: Split, part: str) -> list[str]:
-    return [answer_text(item["row"], run.data["input"], run.data["output"]) for item in split.rows[part]]
+def _answer_texts(run: Run, rows: list[Row]) -> list[str]:
+    return [answer_text(row, run.data["input"], run.data["output"]) for row in rows]
 
 
-def _split_or_none(data: dict[str, Any]) -> Split | None:
-    try:
-        return make_split(data)
-    except ImportError:
-        return None
-
-
-def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
+def _check_prompts(runs: list[Run], rows_of: _RowsOfRuns) -> None:
     """Every placeholder of every prompt is one column of the data it is used with, and every row can be asked."""
     found = Findings("experiment.yaml")
     seen = set()
     for run in runs:
-        split, user = splits[split_name(run.data)], run.prompt["user"]
-        if split is None or (user, split_name(run.data)) in seen:
+        user = run.prompt["user"]
+        key = (user, run.test_set, "" if run.is_control else run.training_set)
+        rows = None if key in seen else rows_of.of(run)
+        seen.add(key)
+        if rows is None:
             continue
-        seen.add((user, split_name(run.data)))
-        rows = [item["row"] for part in PARTS for item in split.rows[part]]
         for name in placeholders(user):
             if name == "input" != run.data["input"] and "input" in rows[0]:
                 _add_two_inputs(found, run.data["input"])
@@ -115,12 +142,12 @@ def _check_prompts(runs: list[Run], splits: dict[str, Split | None]) -> None:
             elif name != "input" and not all(name in row for row in rows):
                 advice = "Fill it in, or leave it out of the prompt."
                 found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
+    found.messages = list(dict.fromkeys(found.messages))  # runs on other rows of the same columns say the same
     found.raise_if_any()
-    different = {(repr(run.prompt), split_name(run.data)): run for run in runs}
+    different = {(repr(run.prompt), run.test_set, "" if run.is_control else run.training_set): run for run in runs}
     for run in different.values():
-        split = splits[split_name(run.data)]
-        for item in (item for part in PARTS for item in split.rows[part]) if split else []:
-            prompt_turns(run.prompt, run.data["input"], item["row"])
+        for row in rows_of.of(run) or []:
+            prompt_turns(run.prompt, run.data["input"], row)
 
 
 def _add_two_inputs(found: Findings, column: str) -> None:
@@ -129,14 +156,13 @@ def _add_two_inputs(found: Findings, column: str) -> None:
     found.add("prompt.user: {input}", what, f"Write {{{column}}} for the one; to mean the other, set data.input: input.")
 
 
-def _check_analysis_columns(experiment: Experiment, splits: dict[str, Split | None]) -> None:
+def _check_analysis_columns(experiment: Experiment, rows_of: _RowsOfRuns) -> None:
     """What the effects are clustered and grouped by is a column of every test row; groups are few."""
     found = Findings("experiment.yaml")
     cluster, groups = experiment.analysis["cluster"], experiment.analysis["groups"]
     named = [("evaluation.cluster", cluster)] if cluster else []
     for key, column in [*named, *(("evaluation.groups", group) for group in groups)]:
-        for split in filter(None, splits.values()):
-            rows = [item["row"] for item in split.rows["test"]]
+        for rows in filter(None, rows_of.tests.values()):
             values = {cell_text(row, column) for row in rows if row.get(column) is not None}
             if not all(row.get(column) is not None for row in rows):
                 what = f"must be a column that every test row has a value in, got {column!r}"

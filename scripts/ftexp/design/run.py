@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp.data.splits import split_name
+from ftexp.data.splits import half_of, set_name
 
 STAGES = ("train", "eval")
 
@@ -24,6 +24,8 @@ class Run:
         evaluation: How it is asked and scored.
         steps: train_rows, effective_batch, steps_per_epoch, steps; empty for a control.
         problems: What is wrong with this run only; a run with problems is not stamped.
+        training: The run that trains what is evaluated here, as a rule this one; another where both would train the same, and
+            differ in their test only. Empty for a control.
     """
 
     experiment: str
@@ -37,6 +39,11 @@ class Run:
     evaluation: dict[str, Any]
     steps: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    training: str = ""
+
+    def __post_init__(self) -> None:
+        """A trained run has a training of its own where nothing else is said, a control has none."""
+        self.training = "" if self.is_control else self.training or self.id
 
     @property
     def is_control(self) -> bool:
@@ -44,25 +51,39 @@ class Run:
         return self.kind == "control"
 
     @property
-    def split(self) -> str:
-        """The name of its split, which is that of its data section."""
-        return split_name(self.data)
+    def trains(self) -> bool:
+        """Whether it has a training of its own."""
+        return self.training == self.id
+
+    @property
+    def training_set(self) -> str:
+        """The name of the rows that it is trained on, which follows from that half of its data section; not of a control."""
+        return set_name(half_of(self.data, "train"))
+
+    @property
+    def test_set(self) -> str:
+        """The name of the rows that it is asked."""
+        return set_name(half_of(self.data, "test"))
+
+    def sets_of_answers(self, analysis: dict[str, Any]) -> tuple[str, str]:
+        """The rows whose answers it is scored by, and those whose classes a metric has to know; the second empty for none."""
+        return self.test_set, self.training_set if analysis["metrics"] and not self.is_control else ""
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What is done with it: a control is not trained."""
-        return STAGES[1:] if self.is_control else STAGES
+        """What is done with it: a control is not trained, nor is a run that is evaluated on another's training."""
+        return STAGES if self.trains else STAGES[1:]
 
     def to_yaml(self) -> dict[str, Any]:
-        """What run.yaml says: all that decides this run's numbers, and nothing of any other run."""
+        """What run.yaml says: all that decides this run's numbers, and of other runs only which one trains for it."""
         return {
             "experiment": self.experiment, "run": self.id, "kind": self.kind, "levels": self.levels, "problems": self.problems,
-            "data": self.data, "split": self.split, "prompt": self.prompt, "settings": self.settings,
+            "training": self.training, "data": self.data, "prompt": self.prompt, "settings": self.settings,
             "overrides": self.overrides, "steps": self.steps, "evaluation": self.evaluation,
         }
 
     @classmethod
     def from_yaml(cls, document: dict[str, Any]) -> "Run":
         """The run that a run.yaml describes."""
-        given = {key: value for key, value in document.items() if key not in ("run", "split")}
+        given = {key: value for key, value in document.items() if key not in ("run", "split")}  # as older plans have it
         return cls(id=document["run"], **given)

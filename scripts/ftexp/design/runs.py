@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from ftexp.data.splits import half_of
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
 from ftexp.design.levels import id_text
@@ -70,7 +71,7 @@ def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run
     for _, levels in sorted(by_places.items(), key=lambda pair: pair[0]):
         run = _make_run(experiment, "control", levels)
         if run.data["test"]:  # a test file of its own: what trains does not concern a control
-            run.data |= {"train": None, "validation": None}
+            run.data["train"] = None
         controls.setdefault(control_key(run), run)
     return list(controls.values())
 
@@ -78,16 +79,15 @@ def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run
 def _concerns_control(level: Level) -> bool:
     return any(
         name in CONTROL_SETTINGS or name.startswith("prompt.")
-        or (name.startswith("data.") and name not in ("data.train", "data.validation"))
+        or (name.startswith("data.") and name != "data.train")
         for name in level.sets
     )
 
 
 def control_key(run: Run) -> str:
     """What a control's answers depend on; a trained run and its control have the same key."""
-    test = run.data["test"] or (run.data["source"], run.data["split"])
     facts = [run.settings.get(name) for name in CONTROL_SETTINGS]
-    return repr((facts, run.prompt, test, run.data["input"], run.data["output"], run.evaluation))
+    return repr((facts, run.prompt, half_of(run.data, "test"), run.evaluation))
 
 
 def _run_id(experiment: Experiment, kind: str, levels: dict[str, Level]) -> str:

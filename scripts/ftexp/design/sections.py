@@ -8,12 +8,12 @@ import re
 import string
 from typing import Any
 
-from ftexp.data.splits import DEFAULT_SPLIT
+from ftexp.data.splits import DEFAULT_SPLIT, PARTS
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
-DATA_KEYS = ("source", "train", "validation", "test", "split", "input", "output")
-SPLIT_KEYS = ("train", "validation", "test", "seed", "stratify", "group")
+DATA_KEYS = ("source", "train", "test", "split", "input", "output")
+SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
 EVALUATION_KEYS = ("scorer", "max_tokens")
 # How answers are drawn, with the defaults; where temperature is 0 they are not drawn, and a run knows none of these.
@@ -44,16 +44,23 @@ def check_keys(found: Findings, prefix: str, section: dict[Any, Any], known: tup
 
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data section with its defaults; also used for the same section with a named level applied."""
-    check_keys(found, f"{prefix}.", data, DATA_KEYS)
+    check_keys(found, f"{prefix}.", data, (*DATA_KEYS, "validation"))
+    if data.get("validation") is not None:
+        refuse_validation(found, f"{prefix}.validation", data["validation"], "Leave it out, or give its rows to train or test.")
     complete = {key: data.get(key) for key in DATA_KEYS}
     complete["input"] = data.get("input", "input")
     complete["output"] = data.get("output", "output")
-    for key in ("source", "train", "validation", "test", "input", "output"):
+    for key in ("source", "train", "test", "input", "output"):
         is_wanted = key in ("input", "output")
         if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
             complete[key] = key if is_wanted else None
     complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
     return complete
+
+
+def refuse_validation(found: Findings, where: str, value: Any, advice: str) -> None:
+    """Say that rows kept apart for validation would do nothing."""
+    found.add(where, f"validation rows are used for nothing yet, got {value!r}", advice)
 
 
 def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
@@ -70,8 +77,8 @@ def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
 
 def check_sources(found: Findings, data: dict[str, Any]) -> None:
     """A run's data comes from one source that is split, or from sources that are split already."""
-    if data["source"] and (data["train"] or data["test"] or data["validation"]):
-        found.add("data", "has both source and train/validation/test", "Keep one: a source is split by us, the others are not.")
+    if data["source"] and (data["train"] or data["test"]):
+        found.add("data", "has both source and train/test", "Keep one: a source is split by us, the others are not.")
     elif not data["source"] and data["split"]:
         found.add("data.split", "stands beside train and test, which are split already", "Remove it.")
     elif not data["source"] and not (data["train"] and data["test"]):
@@ -83,15 +90,20 @@ def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
     if split is None:
         return None
     if not isinstance(split, dict):
-        found.add(key, f"must be a mapping such as {{train: 0.8, validation: 0.1, test: 0.1, seed: 0}}, got {split!r}")
+        found.add(key, f"must be a mapping such as {{train: 0.8, test: 0.2, seed: 0}}, got {split!r}")
         return None
-    check_keys(found, f"{key}.", split, SPLIT_KEYS)
+    check_keys(found, f"{key}.", split, (*SPLIT_KEYS, "validation"))
     complete = complete_split(split)
-    shares = [complete[part] for part in ("train", "validation", "test")]
-    if not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
-        found.add(key, f"train, validation and test must be shares from 0 to 1, got {shares}")
+    shares = [complete[part] for part in PARTS]
+    kept_apart = split.get("validation", 0)
+    if isinstance(kept_apart, bool) or kept_apart != 0:
+        advice = "Leave it out, or set it to 0, and give its share to train or test."
+        refuse_validation(found, f"{key}.validation", kept_apart, advice)
+    elif not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
+        found.add(key, f"train and test must be shares from 0 to 1, got {shares}")
     elif abs(sum(shares) - 1) > 1e-9:
-        found.add(key, f"train, validation and test must add up to 1, got {sum(shares):g}")
+        absent = [f"{part} is {DEFAULT_SPLIT[part]} where it is left out" for part in PARTS if part not in split]
+        found.add(key, f"train and test must add up to 1, got {sum(shares):g}", f"{absent[0]}." if absent else "")
     if not isinstance(complete["seed"], int) or isinstance(complete["seed"], bool):
         found.add(f"{key}.seed", f"must be a whole number, got {complete['seed']!r}")
     for name in ("stratify", "group"):
@@ -103,8 +115,8 @@ def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
 
 
 def complete_split(split: dict[str, Any]) -> dict[str, Any]:
-    """A split section with its defaults; validation is optional, so that `{train: 0.9, test: 0.1}` adds up."""
-    return {name: split.get(name, DEFAULT_SPLIT[name] if name != "validation" else 0.0) for name in SPLIT_KEYS}
+    """A split section with its defaults."""
+    return {name: split.get(name, DEFAULT_SPLIT[name]) for name in SPLIT_KEYS}
 
 
 def check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:

@@ -51,12 +51,8 @@ _KEYS: dict[str, tuple[str, str]] = {
     "recipe": ("a recipe of torchtune", f"default: {SETTINGS['recipe'].default}"),
     "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
     "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
-    "data.validation": ("a file", "optional, beside data.train and data.test"),
     "data.test": ("a file", "see data.train"),
-    "data.split.train": ("a share", f"default: {DEFAULT_SPLIT['train']}; the three shares add up to 1"),
-    "data.split.validation": (
-        "a share", f"default: {DEFAULT_SPLIT['validation']}, or 0 where data.split is given without it",
-    ),
+    "data.split.train": ("a share", f"default: {DEFAULT_SPLIT['train']}; the two shares add up to 1"),
     "data.split.test": ("a share", f"default: {DEFAULT_SPLIT['test']}"),
     "data.split.seed": ("a whole number", f"default: {DEFAULT_SPLIT['seed']}; not the seed of a run"),
     "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),

@@ -52,15 +52,14 @@ def evaluation() -> Task:
 
 def eval_text(run: Run) -> str:
     """eval.py of a run, from the content of its run.yaml."""
-    places = paths.RunPaths(run.id)
     return _TEMPLATE.format(
         run=run.id, kind=run.kind, name=task_name(run.experiment), scorer=run.evaluation["scorer"],
-        max_tokens=run.evaluation["max_tokens"], file=str(paths.split_part(run.split, "test")),
+        max_tokens=run.evaluation["max_tokens"], file=str(paths.split_part(run.test_set, "test")),
         system=run.prompt["system"], user=run.prompt["user"], date=run.prompt["date"],
         input=run.data["input"], output=run.data["output"], dtype=run.settings["dtype"],
         base=str(paths.model_dir(run.settings["model"])),
         quantized="\n            quantize_base=True," if is_quantized(run.settings) else "",
-        checkpoint=str(places.checkpoint_dir) if run.kind == "trained" else None, **_asking(run.evaluation),
+        checkpoint=None if run.is_control else str(paths.RunPaths(run.training).checkpoint_dir), **_asking(run.evaluation),
     )
 
 

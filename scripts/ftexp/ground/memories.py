@@ -1,11 +1,13 @@
 """What need not be computed twice: hashes of large files, and documents that were parsed, by size, times and inode."""
 
+import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftexp.ground.filesystem import identity, is_at_rest, sha256_file, sha256_json, write_if_changed
+from ftexp.ground.filesystem import identity, is_at_rest, sha256_file, sha256_json, sha256_text, write_if_changed
 from ftexp.ground.yamlfile import load_yaml
 
 # A smaller file is hashed faster than its memory is kept; a log of 250 answers is five times as large.
@@ -29,9 +31,24 @@ class FileHashes:
             return sha256_file(path)
         return self.remembered(str(path), path, lambda: sha256_file(path))
 
-    def of_yaml(self, path: Path) -> str:
-        """SHA-256 of what a YAML file says; comments do not count. Remembered: parsing takes some milliseconds."""
-        return self.remembered(f"yaml:{path}", path, lambda: sha256_json(load_yaml(path, str(path))))
+    def of_yaml(self, path: Path, place: str = "") -> str:
+        """SHA-256 of what a YAML file says; comments do not count. Remembered: parsing takes some milliseconds.
+
+        Args:
+            place: Where a file lies that is hashed itself: as a value it counts as any other place would.
+        """
+        return self.remembered(f"yaml:{place}:{path}", path, lambda: sha256_json(_without(place, load_yaml(path, str(path)))))
+
+    def of_text(self, path: Path, places: list[str]) -> str:
+        """SHA-256 of a text in UTF-8, in which the places of files that are hashed themselves count as any others would."""
+        text = path.read_text(encoding="utf-8")
+        for number, place in enumerate(places):
+            text = text.replace(repr(place), f"<place {number}>")
+        return sha256_text(text)
+
+    def of_lines(self, path: Path, count: int) -> str:
+        """SHA-256 of the first lines of a file, of all where there are fewer."""
+        return self.remembered(f"lines:{count}:{path}", path, lambda: _sha256_of_lines(path, count))
 
     def remembered(self, key: str, path: Path, compute: Callable[[], str]) -> str:
         """A text that follows from a file's content: computed, or as it was while the file stayed as it is."""
@@ -84,6 +101,23 @@ class YamlMemory:
         """Keep what was loaded, where it is new."""
         if self._used != self._known:
             write_if_changed(self._memory_path, json.dumps(self._used, ensure_ascii=False))
+
+
+def _without(place: str, value: Any) -> Any:
+    """A document in which a text stands for no place."""
+    if isinstance(value, dict):
+        return {key: _without(place, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(place, inner) for inner in value]
+    return "" if place and value == place else value
+
+
+def _sha256_of_lines(path: Path, count: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for line in itertools.islice(file, count):
+            digest.update(line)
+    return digest.hexdigest()
 
 
 def _read_memory(path: Path) -> dict[str, list[Any]]:

@@ -114,18 +114,18 @@ REHEARSAL_DIR = Path("rehearsal")
 
 
 def split_dir(name: str) -> Path:
-    """The folder of one split: train.jsonl, validation.jsonl, test.jsonl, split.json."""
+    """The folder of one set of rows: train.jsonl or test.jsonl, or both where one half of a data section makes both."""
     return SPLITS_DIR / name
 
 
 def split_part(name: str, part: str) -> Path:
-    """The rows of one part of a split: train, validation or test."""
+    """The rows that a set holds for one part: train or test."""
     return split_dir(name) / f"{part}.jsonl"
 
 
-def split_json(name: str) -> Path:
-    """What a split was made from, and how many rows it has."""
-    return split_dir(name) / "split.json"
+def split_json(name: str, part: str) -> Path:
+    """What one part of a set was made from, and how many rows it has."""
+    return split_dir(name) / f"{part}.json"
 
 
 def model_dir(model: str) -> Path:

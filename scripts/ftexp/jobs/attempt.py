@@ -22,8 +22,9 @@ from ftexp.jobs.stages import StageFailed, evaluate, require_device, resumable_e
 from ftexp.state import job_record
 from ftexp.state.imported_code import ImportedCode
 from ftexp.state.publishing import write_manifest
+from ftexp.state.row_sets import Missing
 from ftexp.state.run_lock import take_lock
-from ftexp.state.work import Missing, Work
+from ftexp.state.work import Work
 
 
 def run_once(code: ImportedCode, name: str) -> int:
@@ -41,6 +42,9 @@ def run_once(code: ImportedCode, name: str) -> int:
     """
     stage = code.stage
     run = read_run(name)
+    if stage not in run.stages:
+        whose = "is a control, which is not trained" if run.is_control else f"is evaluated on the training of {run.training}"
+        raise UserError(f"runs/{name}: {whose}, so there is nothing to train here.")
     if not _is_own_claim(name, stage):
         return 0
     with take_lock(name, stage):

@@ -149,7 +149,7 @@ def evaluate(run: Run, scratch: Path) -> None:
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
         raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
     epochs = run.evaluation.get("epochs", 1)
-    wanted = read_json(paths.split_json(run.split))["rows"]["test"] * epochs
+    wanted = read_json(paths.split_json(run.test_set, "test"))["rows"] * epochs
     if log.results.completed_samples != wanted:
         what = "test rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each test row"
         raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")

@@ -74,11 +74,12 @@ def _run_files(run: Run) -> dict[Path, str]:
     """What a run's numbers follow from; nothing of the site."""
     places, trainer = paths.RunPaths(run.id), trainer_of(run.settings)
     files = {places.eval_py: eval_text(run)}
-    if run.kind == "trained":
+    if run.trains:
         header = CONFIG_HEADER.format(run=run.id, command=trainer.command(run))
         files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
     else:
-        trainer.config(replace(run, overrides={}, steps={"train_rows": 0, "steps_per_epoch": 1}))
+        data = {**run.data, "train": run.data["train"] or run.data["test"]}
+        trainer.config(replace(run, overrides={}, data=data, steps={"train_rows": 0, "steps_per_epoch": 1}))
     files[places.dvc_yaml] = run_pipeline(run)
     return files
 
@@ -87,7 +88,7 @@ def _scripts(run: Run, site: Site, template: str) -> dict[Path, str]:
     """A run's job scripts, which belong to the site."""
     files = {}
     trainer = trainer_of(run.settings)
-    for stage in ("train", "eval") if run.kind == "trained" else ("eval",):
+    for stage in run.stages:
         path = paths.RunPaths(run.id).script(stage)
         asked = site.resources(stage, model_parameters(run.settings["model"]))
         processes = max(1, asked.gpus) if stage == "train" and trainer.is_distributed(run.settings) else 1

@@ -21,13 +21,17 @@ class WorkList:
     can_force: bool = False
 
 
+def meant(runs: list[Run], stage: str, options: Options) -> list[Run]:
+    """The runs that have this stage and are picked; to pick a run is to pick its training, whichever run has it."""
+    picked = {run.training if stage == "train" else run.id for run in runs if options.picks(run.id)}
+    return [run for run in runs if stage in run.stages and run.id in picked]
+
+
 def work_list(work: Work, runs: list[Run], stage: str, options: Options) -> WorkList:
     """Sort the runs that have this stage and are picked."""
     options.require_picked([run.id for run in runs])
     result = WorkList()
-    for run in runs:
-        if stage not in run.stages or not options.picks(run.id):
-            continue
+    for run in meant(runs, stage, options):
         state = work.state(run, stage)
         if state.status == "done":
             result.done.append(run.id)

@@ -14,7 +14,7 @@ from ftexp.life.data_answer import existing_file
 from ftexp.life.question_answer import default_answers
 from ftexp.life.written_answers import require_written
 
-_SOURCE_KEYS = ("source", "train", "validation", "test")
+_SOURCE_KEYS = ("source", "train", "test")
 
 
 def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:

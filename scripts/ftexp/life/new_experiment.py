@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.combinations import FACTORIAL, ONE_AT_A_TIME
+from ftexp.design.in_words import runs_in_words
 from ftexp.design.planning import make_plan, plan_runs, write_plan
 from ftexp.design.settings import check_setting
 from ftexp.design.spec import NAME_PATTERN, check_experiment
@@ -37,7 +38,7 @@ experiment: {name}
 question: {question}
 data:
   source: {source}
-  split: {{train: 0.8, validation: 0.1, test: 0.1, seed: 0}}
+  split: {{train: 0.8, test: 0.2, seed: 0}}
   input: {input}
   output: {output}
 prompt:
@@ -192,8 +193,8 @@ def fill_experiment(completed: dict[str, Any]) -> str:
     experiment, runs = make_plan()
     write_plan(experiment, runs)
     renew_readme(experiment, runs)
-    trained = sum(run.kind == "trained" for run in runs)
-    controls = len(runs) - trained
-    lines = [f"{experiment.name}: planned: {trained} runs and {controls} control{'' if controls == 1 else 's'}."]
+    trained = [run for run in runs if not run.is_control]
+    controls = len(runs) - len(trained)
+    lines = [f"{experiment.name}: planned: {runs_in_words(trained)} and {controls} control{'' if controls == 1 else 's'}."]
     lines += [f"  {run.id}: not usable: {problem}" for run in runs for problem in run.problems]
     return "\n".join([*lines, f"Next: cd {shlex.quote(str(Path.cwd()))} && make setup plan, then make all"])

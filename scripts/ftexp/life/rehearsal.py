@@ -152,10 +152,9 @@ def trim_test_rows() -> None:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         count = min(TEST_ROWS, len(lines))
         text = "".join(lines[number * len(lines) // count] for number in range(count))
-        facts = read_json(path.with_name("split.json"))
-        facts["rows"]["test"], facts["sha256"]["test"] = count, sha256_text(text)
+        facts = read_json(path.with_suffix(".json"))
         write_if_changed(path, text)
-        write_json(path.with_name("split.json"), facts)
+        write_json(path.with_suffix(".json"), {**facts, "rows": count, "sha256": sha256_text(text)})
 
 
 def run_make(log: IO[str], words: list[str], runs: list[str]) -> Ended:

@@ -20,7 +20,7 @@ STEPS = 2
 # What a setting with one value becomes at most.
 _MOST = {"epochs": 1, "batch_size": 2, "gradient_accumulation_steps": 2}
 _WARNING = "Rehearsal, its numbers mean nothing: "
-_SOURCE_KEYS = ("source", "train", "validation", "test")
+_SOURCE_KEYS = ("source", "train", "test")
 SmallValues = dict[str, dict[Any, Any]]
 
 

@@ -30,13 +30,13 @@ def against_majority(
         runs: What `effects` reads beside it, rows as in `all_facts`.
         analysis: How it reads them.
     """
-    asked = {facts.run.split: facts for facts in reversed(all_facts) if facts.reference}
+    asked = {facts.run.test_set: facts for facts in reversed(all_facts) if facts.reference}
     tests = {_name(split): facts.reference for split, facts in asked.items() if facts.reference}
     if all(test.score_of_majority(analysis.primary) < LEAST_TOLD for test in tests.values()):
         return []
     own = scores[scores["metric"] == analysis.primary]
     answerers = [_answerer(own[own["run"] == facts.id], facts).assign(run=_name(split)) for split, facts in asked.items()]
-    floors = [_name(facts.run.split) if facts.run.split in asked else "" for facts in all_facts]
+    floors = [_name(facts.run.test_set) if facts.run.test_set in asked else "" for facts in all_facts]
     trained = runs.assign(control=floors)[runs["kind"] == "trained"]
     rows = [{"run": name, "kind": "control", "control": "", "seed": "", "eval_status": "done"} for name in tests]
     of_trained = own[own["run"].isin(set(trained["run"]))]

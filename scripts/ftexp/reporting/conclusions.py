@@ -95,7 +95,7 @@ def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
 
 def thin_classes(all_facts: Sequence[RunFacts], metrics: Sequence[str]) -> list[Conclusion]:
     """A sentence where classes have so few test rows that a metric over classes hangs on single answers."""
-    tests = {facts.run.split: facts.reference for facts in all_facts if facts.reference}
+    tests = {facts.run.test_set: facts.reference for facts in all_facts if facts.reference}
     words = dict.fromkeys(filter(None, (rare_in_words(test, metrics) for test in tests.values())))
     return [Conclusion("classes", f"Few test rows: {text}.", False) for text in words]
 

@@ -39,7 +39,8 @@ def draw_figures(
     analysis = analysis_of(experiment)
     baseline = {name: str(analysis.baseline.get(name, levels[0])) for name, levels in analysis.factors.items()}
     points = _points(all_facts, scores, metric)
-    curves = [Curve(f.run.levels, [x.step for x in f.losses], [x.loss for x in f.losses]) for f in all_facts if f.losses]
+    trained = [facts for facts in all_facts if facts.losses and facts.run.trains]
+    curves = [Curve(f.run.levels, [x.step for x in f.losses], [x.loss for x in f.losses]) for f in trained]
     own = effects[effects["metric"] == metric]
     of_effects = [
         effect_plot(name, leading_rows(own[own["factor"] == name]), points, metric=metric, baseline=baseline)

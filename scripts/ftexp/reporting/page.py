@@ -1,6 +1,6 @@
 """report.html: one page that opens offline: the question and its answers, the design, the tables, the plots, what changed.
 
-Reads data/splits/<name>/split.json, manifests and page_template.html; the rest comes as arguments. Writes nothing.
+Reads data/splits/<name>/{train,test}.json, manifests and page_template.html; the rest comes as arguments. Writes nothing.
 No time and no host is in it: the same results give the same bytes.
 """
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ftexp.data.splits import PARTS
-from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words
+from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
 from ftexp.design.levels import label_text
 from ftexp.design.run import Run
 from ftexp.design.settings import SEED, SETTINGS
@@ -67,7 +66,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         conclusions=findings.conclusions, factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
-        splits=_split_rows(runs), parts=PARTS,
+        splits=_split_rows(runs),
         effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER,
         sensitivity=sensitivity_rows(findings.effects, findings.analysis), header=shown_header,
         rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
@@ -83,13 +82,13 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
 
 def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     """One sentence: how many runs, of what, against what."""
-    trained = sum(run.kind == "trained" for run in runs)
+    trained = [run for run in runs if not run.is_control]
     controls = [run.id for run in runs if run.kind == "control"]
     kind = kind_in_words(experiment).replace(" x ", " × ") if experiment.factors else "a single cell"
     every = ", every combination" if experiment.factors and experiment.design.is_full_factorial() else ""
     notes = reference_in_words(experiment, label_text)
     notes += [f"excluded: {words}" for words in excluded_in_words(experiment, label_text)]
-    design = "; ".join([f"{_count(trained, 'trained run')} ({kind}{every}", *notes]) + ")"
+    design = "; ".join([f"{runs_in_words(trained, 'trained run')} ({kind}{every}", *notes]) + ")"
     if not controls:
         return f"{design}; no control."
     return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."
@@ -143,12 +142,13 @@ def constants(experiment: Experiment, runs: Sequence[Run]) -> list[tuple[str, st
 
 
 def _split_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Sizes of every split and how many repeated inputs each part lost; `None` where it is not made yet."""
+    """Size of every set of rows, and how many rows each test takes from a training set; `None` where it is not made yet."""
+    sets = [(run.training_set, "train") for run in runs if not run.is_control] + [(run.test_set, "test") for run in runs]
     rows = []
-    for name in dict.fromkeys(run.split for run in runs):
-        path = paths.split_json(name)
-        made = read_json(path) if path.is_file() else {"rows": None, "removed_because_repeated": {}}
-        rows.append({"name": name, "sizes": made["rows"], "removed": made["removed_because_repeated"]})
+    for name, part in dict.fromkeys(sets):
+        path = paths.split_json(name, part)
+        made = read_json(path) if path.is_file() else {"rows": None}
+        rows.append({"name": name, "part": part, "size": made["rows"], "removed": made.get("removed", {})})
     return rows
 
 

@@ -1,11 +1,10 @@
 """What a number stands on: data, model, config, seed, code, packages, job and log of a run.
 
-Reads runs/<id>/{run.yaml, finetune.yaml, *.json}, data/splits/<name>/split.json, code.json, template.json. Writes nothing.
+Reads runs/<id>/{run.yaml, finetune.yaml, *.json}, data/splits/<name>/*.json, code.json, template.json. Writes nothing.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ftexp.design.run import Run
@@ -26,23 +25,25 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
         run: Its run.yaml; every stage of it must be done.
     """
     places = paths.RunPaths(run.id)
-    manifests = {stage: _manifest(run.id, stage) for stage in run.stages}
+    whose = {"eval": run.id} if run.is_control else {"train": run.training, "eval": run.id}
+    manifests = {stage: _manifest(name, stage) for stage, name in whose.items()}
     said: dict[str, Any] = {
         "data": _data(run), "model": {"name": run.settings["model"], "sha256": manifests["eval"]["inputs"]["model"]},
         "seed": run.settings["seed"] if run.kind == "trained" else None,
         "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
         "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
-        "jobs": {stage: _job(run.id, stage) for stage in manifests},
+        "jobs": {stage: _job(name, stage) for stage, name in whose.items()},
         "log": provenance_of_log(run),
         "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run.evaluation},
     }
     if run.kind == "trained":
-        checkpoint = manifests["eval"]["inputs"]["checkpoint"]
-        config = load_yaml(places.finetune_yaml, str(places.finetune_yaml))
+        training = paths.RunPaths(run.training)
+        checkpoint = {str(training.checkpoint_dir / name): sha for name, sha in manifests["eval"]["inputs"]["checkpoint"].items()}
+        config = load_yaml(training.finetune_yaml, str(training.finetune_yaml))
         said |= {
-            "checkpoint": checkpoint,
-            "config": {"file": str(places.finetune_yaml), "sha256": sha256_file(places.finetune_yaml), "resolved": config},
+            "training": run.training, "checkpoint": checkpoint,
+            "config": {"file": str(training.finetune_yaml), "sha256": sha256_file(training.finetune_yaml), "resolved": config},
         }
     return said
 
@@ -60,8 +61,15 @@ def _manifest(run: str, stage: str) -> dict[str, Any]:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    split = read_json(paths.split_json(run.split))
-    return {"sources": split["inputs"]["sources"], "split": run.split, "rows": split["rows"], "sha256": split["sha256"]}
+    sets = [(run.test_set, "test")] if run.is_control else [(run.training_set, "train"), (run.test_set, "test")]
+    made = {part: read_json(paths.split_json(name, part)) for name, part in sets}
+    return {
+        "sources": {file: digest for facts in made.values() for file, digest in facts["inputs"]["sources"].items()},
+        "sets": {part: str(paths.split_part(name, part)) for name, part in sets},
+        "rows": {part: facts["rows"] for part, facts in made.items()},
+        "sha256": {part: facts["sha256"] for part, facts in made.items()},
+        **({} if run.is_control else {"removed_from_train": made["train"]["removed"]}),
+    }
 
 
 def _job(run: str, stage: str) -> dict[str, Any] | str:
@@ -103,8 +111,8 @@ def provenance_of_report(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 def _sources(runs: Sequence[Run]) -> str:
     sources: dict[str, str] = {}
-    for name in dict.fromkeys(run.split for run in runs):
-        path: Path = paths.split_json(name)
+    sets = [(run.training_set, "train") for run in runs if not run.is_control] + [(run.test_set, "test") for run in runs]
+    for path in dict.fromkeys(paths.split_json(name, part) for name, part in sets):
         if path.is_file():
             sources |= read_json(path)["inputs"]["sources"]
     return ", ".join(f"{file} ({digest[:DIGITS]})" for file, digest in sources.items())

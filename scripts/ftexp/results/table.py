@@ -48,7 +48,7 @@ class RunFacts:
     Attributes:
         run: Its run.yaml.
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
-        train: Status of its training; None for a control.
+        train: Status of its training, whichever run has it; None for a control.
         items: The items of its test set, by id; empty unless eval is done.
         answers: What it said to them, in the same order, epoch by epoch; empty unless eval is done.
         losses: Its training, step by step; empty unless train is done.
@@ -86,7 +86,7 @@ def collect_states(work: Work, runs: list[Run]) -> list[RunFacts]:
     factors = factor_names(runs)
     cells = [dict(zip(factors, row[len(COLUMNS_BEFORE) :], strict=False)) for row in rows[1:]]
     return [
-        RunFacts(run, levels, _state(work, run, "train") if run.kind == "trained" else None, _state(work, run, "eval"))
+        RunFacts(run, levels, None if run.is_control else _state(work, work.training_of(run), "train"), _state(work, run, "eval"))
         for run, levels in zip(runs, cells, strict=True)
     ]
 
@@ -108,20 +108,20 @@ def _state(work: Work, run: Run, stage: str) -> State:
 
 def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) -> list[RunFacts]:
     """The same facts with answers and losses, where the stages are done; a log that may not count is a failed eval."""
-    tests: dict[str, tuple[dict[str, Item], Answers]] = {}
+    tests: dict[tuple[str, str], tuple[dict[str, Item], Answers]] = {}
     full = []
     for facts in all_facts:
-        split = facts.run.split
-        if facts.eval.status == "done" and split not in tests:
-            items = read_test_items(facts.run.split, facts.run.data, analysis)
-            tests[split] = items, reference_answers(split, facts.run.data, items, has_classes=bool(analysis["metrics"]))
-        full.append(_with_contents(facts, *tests.get(split, ({}, None))))
+        pair = facts.run.sets_of_answers(analysis)
+        if facts.eval.status == "done" and pair not in tests:
+            items = read_test_items(pair[0], facts.run.data, analysis)
+            tests[pair] = items, reference_answers(pair[1], facts.run.data, items)
+        full.append(_with_contents(facts, *tests.get(pair, ({}, None))))
     return full
 
 
 def _with_contents(facts: RunFacts, items: dict[str, Item], reference: Answers | None) -> RunFacts:
     facts = dataclasses.replace(facts, forced=_forced(facts))
-    losses = read_losses(facts.id) if facts.train and facts.train.status == "done" else ()
+    losses = read_losses(facts.run.training) if facts.train and facts.train.status == "done" else ()
     if facts.eval.status != "done":
         return dataclasses.replace(facts, losses=losses)
     try:
@@ -134,7 +134,8 @@ def _with_contents(facts: RunFacts, items: dict[str, Item], reference: Answers |
 def _forced(facts: RunFacts) -> dict[str, str]:
     """What stages went through against their preflight, by the manifests that vouch for them."""
     done = [stage for stage, state in (("train", facts.train), ("eval", facts.eval)) if state and state.status == "done"]
-    said = {stage: (read_manifest(facts.id, stage) or {}).get("preflight") for stage in done}
+    whose = {"train": facts.run.training, "eval": facts.id}
+    said = {stage: (read_manifest(whose[stage], stage) or {}).get("preflight") for stage in done}
     return {stage: reason for stage, reason in said.items() if reason}
 
 

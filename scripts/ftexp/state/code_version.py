@@ -21,7 +21,7 @@ _ROOTS = {
         "evaluation/provider.py", "evaluation/samples.py", "evaluation/scorer.py", "evaluation/solver.py",
         "trainers/torchtune/quantized_base.py",
     ),
-    "split": ("data/splits.py",),
+    "split": ("data/splits.py", "data/held_out.py"),
     "checks": ("checks", "trainers/torchtune/checks"),
 }
 # What a training or an evaluation imports although it decides no number.

@@ -30,24 +30,24 @@ HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make d
 
 
 def run_pipeline(run: Run) -> str:
-    """dvc.yaml of a run folder: stages train and eval, run from the experiment's root."""
+    """dvc.yaml of a run folder: stages train, where it has one, and eval, run from the experiment's root."""
     places = paths.RunPaths(run.id)
-    split, model = paths.split_dir(run.split), str(paths.model_dir(run.settings["model"]))
+    model = str(paths.model_dir(run.settings["model"]))
     stages = {}
-    if run.kind == "trained":
+    if run.trains:
         stages["train"] = {
             "wdir": "../..", "cmd": f"bash {places.script('train')}",
-            "deps": [str(places.finetune_yaml), str(split / "train.jsonl"), model],
+            "deps": [str(places.finetune_yaml), str(paths.split_part(run.training_set, "train")), model],
             "params": [{str(paths.CODE_JSON): ["training"]}],
             "outs": [
                 str(places.checkpoint_dir), {str(places.train_csv): {"cache": False}},
                 {str(places.manifest("train")): {"cache": False}},
             ],
         }
-    checkpoint = [str(places.checkpoint_dir)] if run.kind == "trained" else []
+    checkpoint = [] if run.is_control else [str(paths.RunPaths(run.training).checkpoint_dir)]
     stages["eval"] = {
         "wdir": "../..", "cmd": f"bash {places.script('eval')}",
-        "deps": [str(places.eval_py), str(split / "test.jsonl"), model, *checkpoint],
+        "deps": [str(places.eval_py), str(paths.split_part(run.test_set, "test")), model, *checkpoint],
         "params": [{str(paths.CODE_JSON): ["evaluation"]}],
         "outs": [str(places.eval_dir), {str(places.manifest("eval")): {"cache": False}}],
     }
@@ -60,8 +60,9 @@ def root_pipeline(runs: list[Run]) -> str:
     usable = [run for run in runs if not run.problems]
     stages = {
         "split": {
-            "cmd": ".venv/bin/python scripts/split.py", "deps": sources, "params": [{str(paths.CODE_JSON): ["split"]}],
-            "outs": sorted({str(paths.split_dir(run.split)) for run in usable}),
+            "cmd": ".venv/bin/python scripts/split.py", "deps": [*sources, str(paths.EXPERIMENT_YAML)],
+            "params": [{str(paths.CODE_JSON): ["split"]}],
+            "outs": sorted({str(folder) for run in usable for folder in _split_dirs(run)}),
         },
         "report": {
             "cmd": ".venv/bin/python scripts/report.py",
@@ -77,9 +78,15 @@ def root_pipeline(runs: list[Run]) -> str:
     return HEADER + dump_yaml({"stages": stages, **{key: value for key, value in shown.items() if value}})
 
 
+def _split_dirs(run: Run) -> list[Path]:
+    """The folders of the rows that a run trains on and is asked."""
+    names = [run.test_set] if run.is_control else [run.training_set, run.test_set]
+    return [paths.split_dir(name) for name in names]
+
+
 def _plots(runs: list[Run]) -> list[dict[str, Any]]:
     """What `dvc plots` shows: the loss of every training over its steps, in one plot."""
-    tables = [str(paths.RunPaths(run.id).train_csv) for run in runs if run.kind == "trained"]
+    tables = [str(paths.RunPaths(run.id).train_csv) for run in runs if run.trains]
     axes = {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss")}
     return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
 
@@ -94,7 +101,7 @@ def record_finished(work: Work, runs: list[Run]) -> None:
 
     A run's stage is finished if its inputs still hash as they did when it ran; others are left alone.
     """
-    has_split = all((paths.split_json(run.split)).is_file() for run in runs)
+    has_split = all(folder.is_dir() for run in runs for folder in _split_dirs(run))
     targets = [f"{paths.ROOT_DVC_YAML}:split"] if has_split and not _is_split_recorded(runs) else []
     for run in runs:
         places = paths.RunPaths(run.id)
@@ -122,10 +129,10 @@ def record_report(runs: list[Run]) -> None:
 
 
 def _is_split_recorded(runs: list[Run]) -> bool:
-    """Whether DVC's lock holds these splits of these sources; a split is a function of its sources."""
+    """Whether DVC's lock holds these splits of these sources, under the prompts and tests of this experiment.yaml."""
     known = _locked(paths.ROOT_DVC_LOCK, "split")
-    splits = {str(paths.split_dir(run.split)) for run in runs}
-    sources = {path for run in runs for path in source_paths(run.data)}
+    splits = {str(folder) for run in runs for folder in _split_dirs(run)}
+    sources = {paths.EXPERIMENT_YAML, *(path for run in runs for path in source_paths(run.data))}
     code = read_json(paths.CODE_JSON)["split"]
     return splits <= set(known) and known.get("code") == code and all(known.get(str(path)) == _md5(path) for path in sources)
 

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from ftexp.data.splits import split_inputs
+from ftexp.design.planning import read_run
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -13,21 +13,18 @@ from ftexp.ground.memories import FileHashes
 from ftexp.models.folder import small_files, weight_files
 from ftexp.state.code_version import code_versions
 from ftexp.state.job_record import read_job
+from ftexp.state.row_sets import Missing, RowSets, there
 from ftexp.state.run_lock import is_running
 from ftexp.state.status_words import State
 
 _INPUT_WORDS = {
-    "config": "finetune.yaml", "rows": "the split", "model": "the base model", "code": "the code",
+    "config": "finetune.yaml", "rows": "the rows", "model": "the base model", "code": "the code",
     "task": "eval.py", "checkpoint": "the checkpoint",
 }
 
 
 # What DVC holds need not be computed again.
 _BACK = "; `.venv/bin/dvc checkout --allow-missing` brings back what DVC has"
-
-
-class Missing(Exception):
-    """An input of a stage is not there yet; the text says which."""
 
 
 class Queue(Protocol):
@@ -59,7 +56,8 @@ class Work:
         self.is_forced = is_forced
         self.hashes = FileHashes(paths.HASHES_JSON)
         self._models: dict[str, dict[str, str]] = {}
-        self._splits: dict[str, bool] = {}
+        self._sets = RowSets(self.hashes)
+        self._owners: dict[str, Run] = {}
         self._states: dict[tuple[str, str], State] = {}
 
     @cached_property
@@ -72,8 +70,17 @@ class Work:
         """What preflight.json says of each run, as it was when first asked."""
         return dict(read_preflight()["runs"])
 
+    def training_of(self, run: Run) -> Run:
+        """The run that trains what a trained run is evaluated on; as a rule itself."""
+        if run.trains:
+            return run
+        if run.training not in self._owners:
+            self._owners[run.training] = read_run(run.training)
+        return self._owners[run.training]
+
     def state(self, run: Run, stage: str) -> State:
-        """Status of `stage` of the run whose run.yaml is `run`, as it was when first asked."""
+        """Status of `stage` of the run whose run.yaml is `run`, as it was when first asked; its training may be another run's."""
+        run = self.training_of(run) if stage == "train" else run
         key = (run.id, stage)
         if key not in self._states:
             self._states[key] = self._state(run, stage)
@@ -136,10 +143,12 @@ class Work:
         return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
 
     def _train_inputs(self, run: Run) -> dict[str, Any]:
-        self._require_current_split(run)
+        """The rows are what is in the file as far as it trains, wherever it lies and whatever it was made from."""
+        rows = self._sets.current(run, "train")
+        config = there(paths.RunPaths(run.id).finetune_yaml, "make stamp")
         return {
-            "config": self.hashes.of_yaml(self._there(paths.RunPaths(run.id).finetune_yaml, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_part(run.split, "train"), "make split")),
+            "config": self.hashes.of_yaml(config, place=str(rows)),
+            "rows": self.hashes.of_lines(rows, run.steps["train_rows"]),
             "model": self.model_files(run.settings["model"]),
             "code": self.code["training"],
         }
@@ -148,10 +157,12 @@ class Work:
         return {**self._eval_inputs_before_training(run), "checkpoint": self._checkpoint(run)}
 
     def _eval_inputs_before_training(self, run: Run) -> dict[str, Any]:
-        self._require_current_split(run)
+        rows = self._sets.current(run, "test")
+        task = there(paths.RunPaths(run.id).eval_py, "make stamp")
+        places = [str(rows), *([] if run.is_control else [str(paths.RunPaths(run.training).checkpoint_dir)])]
         return {
-            "task": self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp")),
-            "rows": self.hashes.of(self._there(paths.split_part(run.split, "test"), "make split")),
+            "task": self.hashes.of_text(task, places),
+            "rows": self.hashes.of(rows),
             "model": self.model_files(run.settings["model"]),
             "code": self.code["evaluation"],
         }
@@ -164,19 +175,19 @@ class Work:
         """
         if stage == "train":
             return sha256_json(self._train_inputs(run))
-        training = self._train_inputs(run) if run.kind == "trained" else None
+        training = None if run.is_control else self._train_inputs(self.training_of(run))
         return sha256_json({**self._eval_inputs_before_training(run), "training": training})
 
     def _checkpoint(self, run: Run) -> dict[str, str] | None:
-        if run.kind == "control":
+        if run.is_control:
             return None
         training = self.state(run, "train")
         if training.status != "done":
-            raise Missing(f"its training is {training.status}" + (f" ({training.reason})" if training.reason else ""))
-        manifest = read_manifest(run.id, "train")
-        assert manifest is not None
-        folder = str(paths.RunPaths(run.id).checkpoint_dir)
-        return {name: digest for name, digest in manifest["outputs"].items() if name.startswith(folder)}
+            whose = "its training" if run.trains else f"its training, that of {run.training},"
+            raise Missing(f"{whose} is {training.status}" + (f" ({training.reason})" if training.reason else ""))
+        folder = paths.RunPaths(run.training).checkpoint_dir
+        outputs = {Path(name): digest for name, digest in outputs_of(run.training, "train").items()}
+        return {path.name: digest for path, digest in outputs.items() if path.is_relative_to(folder)}
 
     def model_files(self, model: str) -> dict[str, str]:
         """SHA-256 of every file of a base model that loading it can read.
@@ -195,34 +206,18 @@ class Work:
                 raise Missing(str(error)) from error
         return self._models[model]
 
-    def _require_current_split(self, run: Run) -> None:
-        """The split is of the data as it is now."""
-        name = run.split
-        if name not in self._splits:
-            path = self._there(paths.split_json(name), "make split")
-            made = (read_mapping(path, ("inputs",)) or {"inputs": {}})["inputs"]
-            self._splits[name] = all(made.get(key) == value for key, value in split_inputs(run.data, self.hashes).items())
-        if not self._splits[name]:
-            raise Missing(f"the data changed since {paths.split_dir(name)} was made: `make split`")
-
-    def _there(self, path: Path, target: str) -> Path:
-        if not path.is_file():
-            raise Missing(f"{path} is missing: `{target}`")
-        return path
-
     def preflight_hash(self, run: Run) -> str:
         """What a run's preflight was made for; another value means it has to be made again.
 
         Raises:
             Missing: If an input is not there yet.
         """
-        test_file = self._there(paths.split_part(run.split, "test"), "make split")
-        self._require_current_split(run)
+        test_file = self._sets.current(run, "test")
         facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
-        facts["task"] = self.hashes.of(self._there(paths.RunPaths(run.id).eval_py, "make stamp"))
+        facts["task"] = self.hashes.of(there(paths.RunPaths(run.id).eval_py, "make stamp"))
         facts["model"] = self.model_files(run.settings["model"])
-        if run.kind == "trained":
-            facts["train"] = self._train_inputs(run)
+        if not run.is_control:
+            facts["train"] = self._train_inputs(self.training_of(run))
         return sha256_json(facts)
 
     def preflight(self, run: Run) -> State:

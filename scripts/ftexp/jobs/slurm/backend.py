@@ -15,10 +15,11 @@ from ftexp.jobs.slurm import bad_nodes, claims, deferred
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.jobs.slurm.submission import Batch, Task, describe, make_batches, send
-from ftexp.jobs.work_list import WorkList, announce, work_list
+from ftexp.jobs.work_list import WorkList, announce, meant, work_list
 from ftexp.models.config_json import model_parameters
+from ftexp.state.row_sets import Missing
 from ftexp.state.status_words import UNDER_WAY
-from ftexp.state.work import Missing, Work
+from ftexp.state.work import Work
 
 LATER = "its training is to be submitted first"
 
@@ -60,7 +61,7 @@ def submit_stage(stage: str, site: Site, options: Options) -> int:
             return 1
         slurm.cancel([*plan.outdated, *plan.held])
         _send_all(batches, plan, stage, site, options, runs[0].experiment)
-        deferred.replace(stage, options, list(plan.deferred))
+        deferred.replace(stage, {run.id for run in meant(runs, stage, options)}, list(plan.deferred))
     return 1 if listed.refused else 0
 
 
@@ -112,7 +113,7 @@ def _plan_outdated(plan: Plan, work: Work, run: Run, listed: WorkList, stage: st
         listed.refused.append((name, refusal))
         listed.can_force = True
         return
-    is_trained = stage == "train" or run.kind == "control" or work.state(run, "train").status == "done"
+    is_trained = stage == "train" or run.is_control or work.state(run, "train").status == "done"
     if not is_trained and _training_job(work, run) is None:
         plan.outdated += [state.job] if state.status == "submitted" else []
         plan.deferred[name] = LATER
@@ -124,16 +125,18 @@ def _plan_outdated(plan: Plan, work: Work, run: Run, listed: WorkList, stage: st
 
 
 def _training_job(work: Work, run: Run) -> str | None:
-    """The job that trains a run now, for its present inputs."""
-    training = work.state(run, "train") if run.kind == "trained" else None
-    is_current = training is not None and training.status in UNDER_WAY and not _is_outdated(work, run, "train")
-    return training.job or None if training and is_current else None
+    """The job that trains now what a run is evaluated on, for its present inputs."""
+    if run.is_control:
+        return None
+    training = work.state(run, "train")
+    is_current = training.status in UNDER_WAY and not _is_outdated(work, work.training_of(run), "train")
+    return training.job or None if is_current else None
 
 
 def _plan_after_training(plan: Plan, work: Work, run: Run, pair: tuple[str, str], listed: WorkList) -> None:
     """An evaluation whose training is not over follows it: by a dependency on its job, or after it in the next call."""
     name, job = run.id, _training_job(work, run)
-    if name in deferred.read()["train"]:
+    if run.training in deferred.read()["train"]:
         plan.deferred[name] = LATER
         listed.waiting.remove(pair)
     elif job and not work.refusal(run):

@@ -6,6 +6,7 @@ A submission that is killed anywhere leaves claims from which the next one finds
 import datetime
 import secrets
 import shlex
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,13 +57,18 @@ class Batch:
 
 
 def make_batches(tasks: list[Task], stage: str, array_max: int) -> list[Batch]:
-    """Group tasks by the shape of their scripts and the array they wait for; at most `array_max` tasks in one."""
-    groups: dict[tuple[tuple[str, ...], str | None], list[Task]] = {}
+    """Group tasks by the shape of their scripts and the array they wait for; at most `array_max` tasks in one.
+
+    Of tasks that wait for one and the same training each goes into another array: a task has the number of its training's.
+    """
+    groups: dict[tuple[tuple[str, ...], str | None, int], list[Task]] = {}
+    waiting: Counter[str] = Counter()
     for task in tasks:
         script = paths.RunPaths(task.run).script(stage).read_text(encoding="utf-8")
-        groups.setdefault((shape(script), _array_of(task.after)), []).append(task)
+        groups.setdefault((shape(script), _array_of(task.after), waiting[task.after or ""]), []).append(task)
+        waiting.update([task.after] if task.after else [])
     batches = []
-    for (directives, after), members in groups.items():
+    for (directives, after, _), members in groups.items():
         for start in range(0, len(members), array_max):
             part = members[start : start + array_max]
             numbered = {_number(task, position): task for position, task in enumerate(part)}

@@ -151,7 +151,7 @@ def _dataset_section(run: Run) -> dict[str, Any]:
     settings, data, prompt = run.settings, run.data, run.prompt
     return {
         "_component_": f"{COMPONENTS}.dataset.PromptedRows",
-        "file": str(paths.split_part(run.split, "train")),
+        "file": str(paths.split_part(run.training_set, "train")),
         "system": escape_interpolation(prompt["system"]),
         "user": escape_interpolation(prompt["user"]),
         "input_column": escape_interpolation(data["input"]),

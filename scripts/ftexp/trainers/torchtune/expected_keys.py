@@ -48,7 +48,7 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         part = name.partition(".")[2]
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
     if name in ("data.input", "data.output"):
-        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.split}/train.jsonl"}
+        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
     if name.startswith("data."):
-        return {"dataset.file": f"data/splits/{run.split}/train.jsonl"}
+        return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
     return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})

@@ -94,7 +94,7 @@ def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
 
     from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
 
-    content: Any = OmegaConf.load(paths.RunPaths(run.id).finetune_yaml)
+    content: Any = OmegaConf.load(paths.RunPaths(run.training).finetune_yaml)
     if most is not None:
         content.dataset.rows = min(most, content.dataset.rows)
     dataset = instantiate(content.dataset, instantiate(content.tokenizer))
