@@ -179,9 +179,9 @@ class Cluster:
         if jobs:
             self._kill_leftovers(b"SLURMD_NODENAME=" + name.encode())
 
-    def start_node(self, name: str) -> None:
-        """Starts a killed node's slurmd again, and waits until the node may run jobs."""
-        self._start_slurmd(name)
+    def start_node(self, name: str, *, without: Path | None = None) -> None:
+        """Starts a killed node's slurmd again, for which a folder is empty, and waits until the node may run jobs."""
+        self._start_slurmd(name, without)
         self.wait_until(lambda: self._usable(name), what=f"node {name} up")
 
     def hasten(self, job_id: str) -> None:
@@ -287,9 +287,13 @@ class Cluster:
         self._start("slurmctld", "slurmctld", "-D", "-f", str(self.configuration), *options)
         self.wait_until(self._controller_answers, START_TIMEOUT_S, "an answer of slurmctld")
 
-    def _start_slurmd(self, name: str) -> None:
+    def _start_slurmd(self, name: str, without: Path | None = None) -> None:
         """Starts the slurmd of a node, in whose environment, and in that of its slurmstepd and jobs, the node's name stands."""
-        self._start(name, "slurmd", "-D", "-N", name, "-f", str(self.configuration), variables={"SLURMD_NODENAME": name})
+        words = ("slurmd", "-D", "-N", name, "-f", str(self.configuration))
+        if without is not None:  # a namespace of its own, in which another file system lies over the folder
+            hide = f'mount -t tmpfs tmpfs "$0" && exec {_program("slurmd")} "$@"'
+            words = ("unshare", "--mount", "sh", "-c", hide, str(without), *words[1:])
+        self._start(name, *words, variables={"SLURMD_NODENAME": name})
 
     def _start(self, name: str, program: str, *arguments: str, variables: dict[str, str] | None = None) -> None:
         """Starts a daemon in the foreground, in a session of its own, with what it prints in log/<name>.out."""

@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
+from ftexp.jobs.resources import RESOURCES
 from ftexp.jobs.site import Site, read_site
 from ftexp.jobs.slurm.arrays import shape
 from helpers.job_scripts import (
@@ -95,8 +96,9 @@ def test_a_field_beside_quotes_is_filled_in(line: str, tmp_path: Path) -> None:
 
 def test_what_site_yaml_says_is_text_and_setup_lines_are_lines(tmp_path: Path) -> None:
     root = make_root(tmp_path / "root")
+    asked = {name: getattr(ASKED, name) for name in RESOURCES}
     document = {
-        "backend": "slurm", "train": vars(ASKED), "eval": vars(ASKED), "modules": ["cuda/12.4"], "account": "$(touch${IFS}owned)",
+        "backend": "slurm", "train": asked, "eval": asked, "modules": ["cuda/12.4"], "account": "$(touch${IFS}owned)",
         "partition": "`touch`;a", "setup": "say='{{run}} $HOME'\necho \"$say\"\n\nif true; then\n  export LAB=1\nfi",
         "fields": {"greeting": EVIL, "number": 3, "reservation": "{{root}}"},
     }  # fmt: skip

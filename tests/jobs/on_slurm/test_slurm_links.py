@@ -37,6 +37,23 @@ def test_a_dependency_that_can_never_be_met(finished: Path, cluster: Cluster, fo
     tell("a dependency that can never be met", "a training that exits with 3 before it begins", f"{reason}; its eval {waits}")
 
 
+def test_a_node_that_does_not_see_the_folder(finished: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Cluster(tmp_path_factory.mktemp("b"), nodes=2, cpus_per_node=2) as cluster:
+        cluster.kill_node("n1")
+        cluster.start_node("n1", without=folder)
+        cluster.node_down("n2")
+        make(folder, cluster, "submit", "eval")
+        cluster.wait_until(lambda: status(folder, cluster).startswith("failed"), timeout_s=60, what="the job's end")
+        cluster.node_up("n2")
+        waited = make(folder, cluster, "wait", check=False)
+        assert waited.returncode != 0 and f"runs/{RUN}: train failed: its job could not start on n1 (Slurm: " in waited.stderr
+        reason = status(folder, cluster)
+        said = complete(folder, cluster, finished)
+        assert "train: kept off n1, where a job could not start" in said and record(folder)["host"]
+    tell("a node that does not see the folder", "an empty file system over the experiment for one node's slurmd",
+         f"{reason}; the next submission kept off it")
+
+
 def test_a_dependency_that_slurm_has_forgotten(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with Cluster(tmp_path_factory.mktemp("f"), nodes=1, cpus_per_node=2, min_job_age_s=2) as cluster:
         folder = on_slurm(finished, tmp_path, RUN)

@@ -74,6 +74,17 @@ def test_an_sbatch_whose_answer_is_lost(finished: Path, cluster: Cluster, folder
          "the job was found by its comment; one job")
 
 
+def test_an_sbatch_that_prints_a_banner(finished: Path, cluster: Cluster, folder: Path, tmp_path: Path) -> None:
+    text = 'echo "--- Welcome ---"; echo "--> Verifying access to desired queue...OK"; "$REAL" "$@"; code=$?; echo; exit $code'
+    before = train_jobs(cluster)
+    with held_jobs(folder):
+        make(folder, cluster, "submit", **stand_in(tmp_path, "sbatch", text))
+        assert "1 under way" in make(folder, cluster, "submit").stderr and len(train_jobs(cluster) - before) == 1
+    complete(folder, cluster, finished)
+    tell("an sbatch that prints a banner", "a stand-in that greets before the id, and leaves a line blank after it",
+         "the line that is a number was taken for the id; one job")
+
+
 def test_two_submits_at_once(finished: Path, cluster: Cluster, folder: Path) -> None:
     before = train_jobs(cluster)
     command = [".venv/bin/python", "scripts/submit.py"]
