@@ -65,7 +65,7 @@ def test_the_first_sentence_says_which_cells_are_above_it() -> None:
     page = html.unescape(paths.REPORT_HTML.read_text())
     first = page[page.index('<ul class="answers">') :].split("</li>")[0]
     assert (
-        "Against always giving the same answer, exact: 1 of 2 cells is above always saying 'female', 0.600 (chance 0.500); "
+        "Scores (exact): 1 of 2 cells is above always saying 'female', 0.600 (chance 0.500); "
         "the means are 0.600 to 0.950; not told from it: lora_rank=2 (0, 95 % interval"
     ) in first
 
@@ -84,5 +84,5 @@ def test_of_another_metric_it_is_that_metrics_value() -> None:
     paths.EXPERIMENT_YAML.write_text(EXPERIMENT.replace("metrics: [macro_f1]", "metrics: [macro_f1], primary: macro_f1"))
     make_report()
     page = html.unescape(paths.REPORT_HTML.read_text())
-    assert "macro_f1: both cells are above always saying 'female', 0.375; the means are 0.500 to 0.97" in page
+    assert "Scores (macro_f1): both cells are above always saying 'female', 0.375; the means are 0.500 to 0.97" in page
     assert "Dotted: always giving the commonest answer, 0.375." in page

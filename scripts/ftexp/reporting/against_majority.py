@@ -77,7 +77,7 @@ def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analy
     parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
     parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
     notes = (scope_note(known), *ceiling_notes(known))
-    return [Conclusion("majority", f"Against always giving the same answer, {metric}: {'; '.join(parts)}", len(above) > 0, notes)]
+    return [Conclusion("majority", f"Scores ({metric}): {'; '.join(parts)}", len(above) > 0, notes)]
 
 
 def _floor_in_words(tests: Mapping[str, Answers], metric: str) -> str:
