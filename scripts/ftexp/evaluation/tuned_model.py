@@ -12,6 +12,7 @@ from ftexp.evaluation.sampling import DrawnToken, Sampling
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.errors import UserError
 from ftexp.ground.own_job import own_job
+from ftexp.ground.torch_device import usable_device
 from ftexp.models.chat import Chat
 from ftexp.models.loading import load_transformers_model
 
@@ -32,11 +33,12 @@ class Answer:
 
 
 def chosen_device() -> str:
-    """The device that site.yaml asks for by way of the job script, else a GPU where there is one."""
-    wanted = own_job().device
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """The device that site.yaml asks for by way of the job script, else a GPU where one was given.
+
+    Raises:
+        UserError: If it cannot be used.
+    """
+    return usable_device(own_job().device)
 
 
 def load_model(

@@ -8,11 +8,16 @@ import subprocess
 _GPU = re.compile(r"GPU \d+: (.+?) \(UUID")
 
 
+# What CUDA_VISIBLE_DEVICES says where it names none: CUDA ends at the first that is none, and Slurm writes the last of these.
+_NONE = ("-1", "NoDevFiles")
+
+
 def gpu_ids() -> list[str]:
     """The GPUs that may be used here, as CUDA_VISIBLE_DEVICES names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name for name in visible.split(",") if name]
+        named = [name.strip() for name in visible.split(",") if name.strip()]
+        return [] if not named or named[0] in _NONE else named
     return [str(number) for number in range(len(gpu_names()))]
 
 

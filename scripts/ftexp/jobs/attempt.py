@@ -93,8 +93,8 @@ def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, prefligh
         with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
             _require_tries_left()
             require_device()
-            (train if stage == "train" else evaluate)(run, scratch)
-            write_manifest(name, stage, inputs, preflight, code.packages)
+            record["device"] = (train if stage == "train" else evaluate)(run, scratch)
+            write_manifest(name, stage, inputs, preflight, code.packages, record["device"])
     except CodeEdited as edited:
         job_record.end(name, stage, record, "stopped", str(edited))
         raise

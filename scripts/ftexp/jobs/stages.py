@@ -12,6 +12,7 @@ from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.own_code import import_own_code
 from ftexp.ground.own_job import own_job
+from ftexp.ground.torch_device import name_of, usable_device
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.jobs.diagnosis import ADVICE, cgroup_kills, sign_in_log, sign_in_text, sign_on_disk
 from ftexp.state.base_checks import check_and_remember, place_of, remembered
@@ -29,17 +30,14 @@ class StageFailed(Exception):
     """A stage ended without its product; the text is the reason."""
 
 
-def require_device() -> None:
-    """A GPU that site.yaml asks for is there; a trainer might go on without one.
+def require_device() -> str:
+    """The device that site.yaml asks for, `cpu` or `cuda`; a trainer might go on without it.
 
     Raises:
-        StageFailed: If it is not.
+        UserError: If torch cannot use it.
     """
-    import torch
-
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asked otherwise, CUDA is of no use in a process forked from this one
-    if own_job().device == "cuda" and not torch.cuda.is_available():
-        raise StageFailed("site.yaml: device: is cuda, but torch finds no GPU here. Set auto or cpu, or run where there is one")
+    return usable_device(own_job().device)
 
 
 def require_right_base(run: Run) -> None:
@@ -92,8 +90,11 @@ def resumable_epochs(run: Run, stage: str) -> int:
     return trainer.finished_epochs(paths.RunPaths(run.id).scratch_dir("train")) if is_resumable else 0
 
 
-def train(run: Run, scratch: Path) -> None:
+def train(run: Run, scratch: Path) -> str:
     """Train, from the last finished epoch where there is one, and publish the checkpoint and train.csv.
+
+    Returns:
+        The device that the trainer computed on, by its own word.
 
     Raises:
         StageFailed: If the training does not end well.
@@ -109,11 +110,13 @@ def train(run: Run, scratch: Path) -> None:
     log, kills = paths.RunPaths(run.id).log("train"), cgroup_kills()
     from_byte = log.stat().st_size if log.is_file() else 0
     processes = job.processes if trainer.is_distributed(settings) else 1
-    code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=job.device)
+    code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=require_device())
     if code != 0:
         sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
         raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
+    device = trainer.device_used(scratch)
     publish_checkpoint(run, trainer.epoch_dir(scratch, settings["epochs"]))
+    return device
 
 
 def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> str:
@@ -127,8 +130,11 @@ def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> st
     return f"torchtune ended with exit status {code}; see its log"
 
 
-def evaluate(run: Run, scratch: Path) -> None:
+def evaluate(run: Run, scratch: Path) -> str:
     """Run the run's eval.py and publish its log, if its status is success and no sample is missing.
+
+    Returns:
+        The device that it computed on.
 
     Raises:
         StageFailed: If it is not, or one is.
@@ -159,3 +165,4 @@ def evaluate(run: Run, scratch: Path) -> None:
     shutil.copy2(log.location, published / f"{task_name(run.experiment)}.eval")
     places.manifest("eval").unlink(missing_ok=True)
     replace_dir(published, places.eval_dir)
+    return name_of(require_device())

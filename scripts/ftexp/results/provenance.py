@@ -77,7 +77,7 @@ def _job(run: str, stage: str) -> dict[str, Any] | str:
     job = read_job(run, stage)
     if job is None:
         return "not known here: job records stay on the machine that ran it"
-    kept: dict[str, Any] = {name: job[name] for name in ("job_id", "host", "gpus", "seconds") if name in job}
+    kept: dict[str, Any] = {name: job[name] for name in ("job_id", "host", "device", "seconds") if name in job}
     return {**kept, "started": began_at(job), "log": str(paths.RunPaths(run).log(stage))}
 
 

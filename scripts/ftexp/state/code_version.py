@@ -32,6 +32,7 @@ LEFT_OUT = {
     "ground/yamlfile.py": "what a config says is hashed itself",
     "ground/paths.py": "a file in another place is not found, and what is found is hashed",
     "ground/gpus.py": "asks the driver which GPUs there are",
+    "ground/torch_device.py": "which device there is, is the machine's",
     "ground/own_code.py": "looks whether the code is what it was",
     "ground/source_code.py": "reads the code for that",
     "ground/own_job.py": "what the site says; device and processes are the machine's",

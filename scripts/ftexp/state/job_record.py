@@ -11,7 +11,6 @@ from typing import Any
 
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, read_mapping, write_json
-from ftexp.ground.gpus import gpu_names
 from ftexp.ground.own_job import own_job
 
 # When this process began a stage, by a clock that nobody sets.
@@ -21,18 +20,18 @@ _BEGAN: dict[tuple[str, str], float] = {}
 def begin(run: str, stage: str, input_hash: str) -> dict[str, Any]:
     """Write that the stage has begun, and return what was written.
 
-    Keys: state (running, done, failed, stopped), input_hash, host, gpus, pid, started (seconds since 1970); in a Slurm job
-    job_id, submission (empty where a person called sbatch) and restarts; at the end reason and seconds.
+    Keys: state (running, done, failed, stopped), input_hash, host, pid, started (seconds since 1970); in a Slurm job job_id,
+    submission (empty where a person called sbatch) and restarts; at the end reason, seconds and, where it is done, device: what
+    it computed on, as torch calls it.
     """
     record: dict[str, Any] = {
-        "state": "running", "input_hash": input_hash, "host": socket.gethostname(), "gpus": gpu_names(), "pid": os.getpid(),
+        "state": "running", "input_hash": input_hash, "host": socket.gethostname(), "pid": os.getpid(),
         "started": round(time.time(), 1),
     }
     job = own_job()
     if job.id:
         record |= {"job_id": job.id, "submission": job.submission or "", "restarts": job.restarts}
-    where = f"on {record['host']}, {', '.join(record['gpus']) or 'no GPU'}"
-    print(f"{stage} of {run} {where}, job {job.id or 'none'}, try {job.restarts + 1}", flush=True)
+    print(f"{stage} of {run} on {record['host']}, job {job.id or 'none'}, try {job.restarts + 1}", flush=True)
     write_json(paths.RunPaths(run).job(stage), record)
     _BEGAN[run, stage] = time.monotonic()
     return record

@@ -57,13 +57,14 @@ def replace_dir(source: Path, target: Path) -> None:
 
 
 def write_manifest(
-    run: str, stage: str, inputs: dict[str, Any], preflight: str = "", packages: dict[str, str] | None = None
+    run: str, stage: str, inputs: dict[str, Any], preflight: str = "", packages: dict[str, str] | None = None, device: str = ""
 ) -> None:
-    """Say that a stage is done: from which inputs, with which outputs, by which packages. Nothing of time or host.
+    """Say that a stage is done: from which inputs, with which outputs, by which packages, on what. Nothing of time or host.
 
     Args:
         preflight: What spoke against the run when the stage began; empty where its preflight was current and green.
         packages: Versions of those that it computed with; None: those that are installed now.
+        device: What it computed on, by its own word; empty where nobody asked it.
     """
     places = paths.RunPaths(run)
     folder = places.checkpoint_dir if stage == "train" else places.eval_dir
@@ -72,5 +73,6 @@ def write_manifest(
         "run": run, "stage": stage, "input_hash": sha256_json(inputs), "inputs": inputs,
         "outputs": {str(path): sha256_file(path) for path in files},
         "versions": packages or package_versions(),
+        **({"device": device} if device else {}),
         **({"preflight": preflight} if preflight else {}),
     })

@@ -111,6 +111,9 @@ class Trainer(Protocol):
     def train(self, run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
         """Train by the run's finetune.yaml; the exit status, negative for a signal."""
 
+    def device_used(self, scratch: Path) -> str:
+        """What a training that has ended computed on, by its own word: `cpu`, or the name of its GPUs."""
+
     def finished_epochs(self, scratch: Path) -> int:
         """Epochs from which an interrupted training can go on."""
 

@@ -10,6 +10,7 @@ from ftexp.models.config_json import ModelConfig, read_model_config
 from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import share_of_batch, training_config
+from ftexp.trainers.torchtune.device_file import DEVICE_FILE
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
 
@@ -123,6 +124,11 @@ def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
     overrides = [f"resume_from_checkpoint={is_resumed}", *([] if device == "auto" else [f"device={device}"])]
     overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
     return run_recipe(settings["recipe"], paths.RunPaths(run.id).finetune_yaml, overrides, processes=processes)
+
+
+def device_used(scratch: Path) -> str:
+    """What the metric logger wrote when the recipe had chosen."""
+    return (scratch / DEVICE_FILE).read_text(encoding="utf-8").strip()
 
 
 def finished_epochs(scratch: Path) -> int:

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torchtune.training.metric_logging import MetricLoggerInterface
+from torchtune.utils import get_device, get_world_size_and_rank
 
 from ftexp.trainers.torchtune.components.resume import finished_epochs
+from ftexp.trainers.torchtune.device_file import DEVICE_FILE
 from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
 
 COLUMNS = ("step", "epoch", "loss", "lr", "tokens_per_s", "peak_gb")
@@ -48,6 +51,7 @@ class CsvLogger(MetricLoggerInterface):
         os.replace(aside, self._path)
         self._file = self._path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
+        _write_device(self._path.with_name(DEVICE_FILE), config)
         self._tracker = open_tracker()
         if self._tracker:
             self._tracker.log_config(config)
@@ -86,6 +90,15 @@ class CsvLogger(MetricLoggerInterface):
         if self._tracker:
             self._tracker.close()
             self._tracker = None
+
+
+def _write_device(path: Path, config: DictConfig) -> None:
+    """What this training computes on, as the recipe chose it and torch calls it; what it went on from, before that."""
+    device, (processes, _) = get_device(config.device), get_world_size_and_rank()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    now = f"{processes} x {name}" if processes > 1 else name
+    before = path.read_text(encoding="utf-8").strip() if config.resume_from_checkpoint and path.is_file() else now
+    path.write_text((before if before.endswith(now) else f"{before}, then {now}") + "\n", encoding="utf-8")
 
 
 def _number(value: Any) -> str:
