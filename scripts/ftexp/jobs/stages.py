@@ -10,6 +10,7 @@ from ftexp.design.run import Run
 from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
+from ftexp.ground.gpus import gpu_ids
 from ftexp.ground.own_code import import_own_code
 from ftexp.ground.own_job import own_job
 from ftexp.ground.torch_device import name_of, usable_device
@@ -45,6 +46,7 @@ def require_right_base(run: Run) -> None:
 
     Raises:
         StageFailed: If it is another model.
+        CodeEdited: If what was imported for it is not what this process began with.
     """
     settings = run.settings
     path = paths.RunPaths(run.id).finetune_yaml
@@ -54,6 +56,8 @@ def require_right_base(run: Run) -> None:
         if not fits_here(model):
             print(f"base {model}: not checked: needs {gigabytes_needed(model):.0f} GB of memory", flush=True)
             return
+        if not gpu_ids():  # importing torchtune asks CUDA, which would be of no use in a fork then
+            import_own_code()
         child = multiprocessing.get_context("fork").Process(target=_check_base, args=(run, config, place))
         child.start()
         child.join()
