@@ -2,12 +2,14 @@
 
 import re
 import subprocess
+from importlib.metadata import distributions, metadata
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ENVIRONMENT, REPOSITORY
 from ftexp.life import environment
+from packaging.specifiers import SpecifierSet
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/README.md")])
@@ -95,6 +97,15 @@ def test_the_weekly_workflow_tries_packages_of_the_lock() -> None:
 def test_the_demo_runs_once_a_week_on_every_python_that_the_lock_is_for() -> None:
     entries = _workflow("pythons.yml")["jobs"]["demo"]["strategy"]["matrix"]["include"]  # type: ignore[index]
     assert [entry["python"] for entry in entries] == environment.tested() and entries[0]["image"] == "debian:12"
+
+
+def test_every_package_of_the_locks_takes_the_oldest_python_that_they_are_for() -> None:
+    """By what the packages say that are installed here."""
+    oldest = re.findall(r"(?m)^PYTHON = \"(.*)\"$", (REPOSITORY / "tests/make_locks.py").read_text(encoding="utf-8"))[0]
+    named = [line.partition("==")[0] for lock in LOCKS for line in lock.read_text().splitlines() if re.match(r"[\w.-]+==", line)]
+    said = {name: metadata(name).get("Requires-Python") for name in named if any(distributions(name=name))}
+    assert len(said) > 150 and oldest == "3.11.2"
+    assert not [name for name, wanted in said.items() if wanted and not SpecifierSet(wanted).contains(oldest)]
 
 
 def test_the_workflow_of_a_change_runs_what_ci_runs() -> None:
