@@ -13,7 +13,7 @@ from ftexp.design.planning import make_plan, write_plan
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 Rows = list[dict[str, Any]]
@@ -86,6 +86,7 @@ def test_where_nothing_is_left_it_is_said_what_took_it() -> None:
         kept(WORDS[:5], WORDS)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=20), st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=3))
 def test_no_training_row_has_a_tests_prompt_and_no_other_row_is_missing(train: list[int], tests: list[list[int]]) -> None:
     asked = [[WORDS[i] for i in test] for test in tests if test]
