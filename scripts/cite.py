@@ -1,4 +1,4 @@
-"""Prints what the numbers of one run stand on, as YAML: data, model, config, code, packages, seed, jobs, log.
+"""Prints what the numbers of one run stand on, as YAML: data, model, config, code, packages, seed, jobs, log; how to load it.
 
 Reads runs/<id>/ and that of its control, data/splits/<name>/*.json, template.json. Writes nothing.
 Command: make cite RUN=<id> (python scripts/cite.py <id>)
@@ -15,6 +15,7 @@ from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.options import read_run
 from ftexp.ground.yamlfile import dump_yaml
 from ftexp.jobs.backends import work_here
+from ftexp.results.loading_lines import loading_lines
 from ftexp.results.provenance import provenance_of_log, provenance_of_run
 from ftexp.results.table import RunFacts, collect_contents, collect_states, controls_by_run, results_header, results_rows
 
@@ -41,6 +42,7 @@ def main(arguments: list[str]) -> int:
         result |= {"control": {"run": control, "log": provenance_of_log(own[control].run)}}
     said = {"experiment": experiment.name, "run": name, "levels": own[name].run.levels, "result": result, "git": _commit()}
     print(dump_yaml(said | provenance_of_run(own[name].run)), end="")
+    print("loading: |", *(f"  {line}" for line in loading_lines(own[name].run)), sep="\n")
     return 0
 
 

@@ -1,0 +1,50 @@
+"""The lines of Python that load a finished run's model as it was evaluated, by transformers and peft alone."""
+
+from typing import Any
+
+from ftexp.design.run import Run
+from ftexp.design.settings import is_quantized
+from ftexp.ground import paths
+from ftexp.models.config_json import read_model_config
+from ftexp.models.folder import read_model_json
+from ftexp.models.loading import attention_of
+from ftexp.trainers.choice import trainer_of
+
+_DTYPES = {"fp32": "torch.float32", "bf16": "torch.bfloat16"}
+# Keys of config.json that shape a model; where the file does not say them as transformers 4.57 reads them, the lines do.
+_SHAPING = (
+    "num_key_value_heads", "rms_norm_eps", "rope_theta", "rope_scaling", "tie_word_embeddings", "hidden_act", "head_dim",
+    "sliding_window", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping",
+)
+
+
+def loading_lines(run: Run) -> list[str]:
+    """For a Python in the experiment's folder: imports, `model`, `tokenizer`; of a quantised base what `make merge` writes."""
+    settings = run.settings
+    is_trained = run.kind == "trained"
+    folder, checkpoint = paths.model_dir(settings["model"]), paths.RunPaths(run.training if is_trained else run.id).checkpoint_dir
+    is_adapter = is_trained and trainer_of(settings).is_adapter(settings)
+    weights, comment = folder if is_adapter or not is_trained else checkpoint, []
+    if is_quantized(settings):
+        weights, is_adapter = paths.RunPaths(run.id).dir / "merged", False
+        comment = [f"# The base was quantised: `make merge RUN={run.id}` writes these weights, in its own numbers."]
+    config = read_model_config(folder)
+    said = config.for_transformers()
+    is_said = _says(read_model_json(folder / "config.json"), said)
+    arguments = [f"dtype={_DTYPES[settings['dtype']]}", *(f"{name}={value!r}" for name, value in attention_of(config).items())]
+    lines = ["import torch", "from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer", *comment]
+    if not is_said:
+        lines.append(f"config = AutoConfig.for_model({config.model_type!r}, **{said!r})")
+        arguments.append("config=config")
+    lines.append(f"model = AutoModelForCausalLM.from_pretrained({str(weights)!r}, {', '.join(arguments)})")
+    if is_adapter:
+        # peft would compute an fp32 adapter in fp32; training and evaluation round it to the base's precision as they multiply.
+        rounded = "" if settings["dtype"] == "fp32" else ", autocast_adapter_dtype=False"
+        lines.insert(2, "from peft import PeftModel")
+        lines.append(f"model = PeftModel.from_pretrained(model, {str(checkpoint)!r}{rounded}).eval()")
+    return [*lines, f"tokenizer = AutoTokenizer.from_pretrained({str(folder)!r})"]
+
+
+def _says(content: dict[str, Any], said: dict[str, Any]) -> bool:
+    """Whether a file says all that shapes the model as transformers 4.57 reads it."""
+    return "rope_parameters" not in content and all(content.get(key) == said.get(key) for key in _SHAPING if key in said)
