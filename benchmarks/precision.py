@@ -6,7 +6,7 @@ Command: .venv/bin/python benchmarks/precision.py
 
 import csv
 import math
-import resource
+import os
 import shutil
 import subprocess
 import sys
@@ -80,8 +80,11 @@ def train_bare(folder: Path) -> tuple[float, float]:
     shutil.rmtree(out, ignore_errors=True)
     command = [str(BIN / "tune"), "run", RECIPE, "--config", "runs/r16_lr3e-3_s1/finetune.yaml", f"output_dir={out}"]
     began = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, check=True)
-    return time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(command)} ended with status {status}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024
 
 
 if __name__ == "__main__":
