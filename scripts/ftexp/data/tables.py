@@ -9,6 +9,7 @@ from ftexp.data.cell_text import Row
 from ftexp.data.csv_rows import read_csv
 from ftexp.data.json_rows import parse_json
 from ftexp.data.parquet_rows import read_parquet
+from ftexp.ground.counting import counted
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.normal_forms import alike, difference
 
@@ -65,7 +66,8 @@ def _placed(path: Path, rows: Any, part: str, first: int) -> list[Row]:
     if isinstance(rows, dict | str) or not isinstance(rows, Iterable):
         raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
     placed, file, kind = [], str(path), f"{part} row" if part else "row"
-    for number, row in enumerate(_given_away(rows) if isinstance(rows, list) else rows, first):
+    told = counted(_given_away(rows) if isinstance(rows, list) else rows, f"{path}: rows read")
+    for number, row in enumerate(told, first):
         if not isinstance(row, dict):
             raise UserError(f"{path}: {which}must hold a list of rows, each a mapping of columns. Write it so.")
         placed.append(Row(row, file, number, kind))
