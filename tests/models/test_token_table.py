@@ -9,7 +9,7 @@ from ftexp.models.chat import Chat
 from ftexp.models.token_table import TokenTable, example_tables, tokens_remembered
 from helpers.tiny_models import DATE
 from helpers.tiny_tokenizers import TOKENIZERS, generation_config, save_tokenizer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TEXTS = ["Yes", " blanks ", "two\nlines", "日本", "{x} {{ y }}", "Yes .", "é", "e\u0301", "<s>", "[/INST]", "a" * 50]
@@ -48,6 +48,7 @@ def test_equal_batches_are_made_once_where_they_are_remembered(tmp_path: Path, m
     assert made[5:] == [20], "outside of it nothing is remembered"
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=5), max_size=6))
 def test_a_table_holds_its_rows_and_tells_equal_ones(rows: list[list[int]]) -> None:
     table, twice = TokenTable(rows), TokenTable(rows)
