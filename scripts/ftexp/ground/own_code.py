@@ -40,9 +40,18 @@ def import_own_code() -> None:
     said = own_job().code
     if said is None:
         return
-    files: dict[str, str] = json.loads(said)
-    for name in files:
+    for name in json.loads(said):
         importlib.import_module(f"ftexp.{name.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}")
+    require_unedited()
+
+
+def require_unedited() -> None:
+    """The files that the job names are still what they were; nothing where no job names any.
+
+    Raises:
+        CodeEdited: If not.
+    """
+    files: dict[str, str] = json.loads(own_job().code or "{}")
     require_same(files, {name: read_source(FTEXP / name)[0] for name in files if (FTEXP / name).is_file()})
 
 

@@ -11,7 +11,7 @@ from ftexp.evaluation.eval_file import task_name
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.gpus import gpu_ids
-from ftexp.ground.own_code import import_own_code
+from ftexp.ground.own_code import import_own_code, require_unedited
 from ftexp.ground.own_job import own_job
 from ftexp.ground.torch_device import name_of, usable_device
 from ftexp.ground.yamlfile import load_yaml
@@ -63,6 +63,7 @@ def require_right_base(run: Run) -> None:
         child.join()
     found = remembered(place)
     if found is None:
+        require_unedited()  # of which that process, too, may have died
         raise StageFailed(f"base {model}: could not be compared with transformers' model of it; see the log")
     print(found.doubt(model) or found.in_words(model), flush=True)
     objection = found.objection(paths.model_dir(model))
