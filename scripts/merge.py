@@ -18,7 +18,7 @@ from ftexp.state.publishing import replace_dir
 from ftexp.state.work import Work
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-                   "merges.txt", "chat_template.jinja", "generation_config.json")
+                   "merges.txt", "added_tokens.json", "chat_template.jinja", "generation_config.json")
 
 
 def main(arguments: list[str]) -> int:

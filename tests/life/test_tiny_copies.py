@@ -1,5 +1,6 @@
 """Tiny models that stand for real ones in a rehearsal."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from ftexp.ground.errors import UserError
 from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
 from ftexp.models.config_json import parse_config, read_model_config
-from ftexp.trainers.torchtune.checks.checkpoint_check import read_header
+from ftexp.models.weights import read_header
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from helpers.tiny_models import make_tiny_model
 
@@ -53,7 +54,8 @@ def test_a_tiny_copy_is_of_the_same_family_with_matrices_that_can_be_quantised(f
     before, after = (dimensions(family, shape) for shape in (real, tiny))
     assert {key: value for key, value in before.items() if key not in sizes} == {k: v for k, v in after.items() if k not in sizes}
     tensors = read_header(target / "model.safetensors")
-    inner = [tensor.numel() for name, tensor in tensors.items() if tensor.dim() == 2 and ".layers." in name]
+    shapes = [entry["shape"] for name, entry in tensors.items() if ".layers." in name]
+    inner = [math.prod(shape) for shape in shapes if len(shape) == 2]
     assert len(inner) >= 8 and all(count % 16384 == 0 for count in inner)
     names = {path.name for path in source.iterdir() if not path.name.endswith(".index.json")}
     assert {path.name for path in target.iterdir()} == {*names, "model.safetensors"}

@@ -10,17 +10,17 @@ import datetime
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ftexp.data.conversations import Turn
 from ftexp.data.prompts import prompt_turns
 from ftexp.ground.errors import UserError
-from ftexp.models.folder import read_model_json
 from ftexp.models.template import Template, no_place
+from ftexp.models.tokenizer_files import load_tokenizer
+from ftexp.models.typed_keys import end_ids
 
 Message = Turn
 render_messages = prompt_turns
-# One of these holds the vocabulary.
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _PROBES = ("qvxa", "qvxb", "qvxc")  # texts that no template has of itself
 
 
@@ -43,16 +43,8 @@ class Chat:
         Raises:
             UserError: If the folder has no usable tokenizer, no end token, or a template that cannot render an answer.
         """
-        from transformers import AutoTokenizer
-
         self._dir = Path(model_dir)
-        if not any((self._dir / name).is_file() for name in _TOKENIZER_FILES):
-            raise UserError(f"{self._dir}: has no tokenizer ({', '.join(_TOKENIZER_FILES)}). Copy the model again, whole.")
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(self._dir, local_files_only=True)
-        except Exception as error:  # tokenizers raises nothing narrower for a file that is cut short
-            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            raise UserError(f"{self._dir}: has no usable tokenizer ({why}). Copy the model again, whole.") from error
+        self.tokenizer: Any = load_tokenizer(self._dir)
         self._date = datetime.date.fromisoformat(date)
         self._template = Template(self.tokenizer, self._dir, self._date)
         self.stop_ids = self._find_stop_ids()
@@ -63,8 +55,7 @@ class Chat:
         ids: set[int] = set()
         for name in ("generation_config.json", "config.json"):
             path = self._dir / name
-            eos = read_model_json(path).get("eos_token_id") if path.is_file() else None
-            ids |= set(eos) if isinstance(eos, list) else {eos} if eos is not None else set()
+            ids |= set(end_ids(path)) if path.is_file() else set()
         if self.tokenizer.eos_token_id is not None:
             ids.add(self.tokenizer.eos_token_id)
         ids |= self._turn_ends()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ftexp.models.config_json import ModelConfig, read_model_config
-from ftexp.models.folder import weight_files
+from ftexp.models.weights import check_tied
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def load_transformers_model(folder: Path, dtype: "torch.dtype") -> "PreTrainedMo
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     config = read_model_config(folder)
-    weight_files(folder)
+    check_tied(folder, config)
     # Any: `generation_config` comes from a mixin, which PreTrainedModel does not name.
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, config=transformers_config(config), dtype=dtype, local_files_only=True, use_safetensors=True,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ftexp.models.config_json import ModelConfig
+from ftexp.models.weights import HEAD
 
 if TYPE_CHECKING:
     import torch
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     Conversion = Callable[..., Weights]
 
 _PHI3 = ("PHI3_MINI", "PHI4")
-# Two tensors that are one where the output layer is the embedding; some savers write both all the same.
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def to_trainer(weights: "Weights", model_type: str, config: ModelConfig) -> "Weights":

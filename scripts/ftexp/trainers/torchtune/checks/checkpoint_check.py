@@ -3,12 +3,13 @@
 Reads the model's folder: config.json and the first kilobytes of each safetensors file. Writes nothing.
 """
 
-import json
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftexp.models.config_json import read_model_config
+from ftexp.ground.errors import UserError
+from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.known_keys import PLAIN
+from ftexp.models.weights import HEAD, PLAIN_DTYPES, Unreadable, check_tied, read_header
 from ftexp.trainers.torchtune.weight_layout import to_trainer
 
 if TYPE_CHECKING:
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 NAMED = 3
-_ONE_MODEL = "Take all files from one model"
-
-
-class Unreadable(Exception):
-    """A safetensors file that is not whole; the text says why."""
+_ONE_MODEL = "Take config.json and the weights from one model"
 
 
 def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[str]:
@@ -33,48 +30,62 @@ def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[s
         config: A run's finetune.yaml.
         built: The parameters that its model section builds, LoRA matrices among them.
     """
-    folder = Path(config["checkpointer"]["checkpoint_dir"])
-    given: dict[str, torch.Tensor] = {}
-    for name in config["checkpointer"]["checkpoint_files"]:
-        try:
-            given |= read_header(folder / name)
-        except Unreadable as problem:
-            return [f"{folder / name}: {problem}. Copy the model again, whole"]
+    folder, section = Path(config["checkpointer"]["checkpoint_dir"]), config["checkpointer"]
     try:
-        converted = to_trainer(given, config["checkpointer"]["model_type"], read_model_config(folder))
+        of_model = read_model_config(folder)
+        given = _read_headers(folder, section["checkpoint_files"])
+        check_tied(folder, of_model)
+    except UserError as problem:
+        return [str(problem).rstrip(".")]
+    try:
+        converted = to_trainer(given, section["model_type"], of_model)
     except Exception as error:
         if "key" not in str(error):  # torchtune 0.6.1 raises a bare Exception for a tensor whose name it does not know
             raise
-        return [f"{folder}: holds a tensor that torchtune does not know: {str(error).splitlines()[0]}. {_ONE_MODEL}"]
+        return [f"{folder}: {_stranger(given, section['model_type'], of_model)}"]
     wanted = {name: value for name, value in built.items() if "lora_" not in name}
     return [f"{folder}: {message}" for message in _compare(converted, wanted)]
 
 
-def read_header(path: Path) -> "dict[str, torch.Tensor]":
-    """The tensors of a safetensors file by name, without their data.
+def _stranger(given: "dict[str, torch.Tensor]", model_type: str, config: ModelConfig) -> str:
+    """Which tensor no model of this kind has, and what that means."""
+    strange = next(name for name in sorted(given) if not _is_known(name, given, model_type, config))
+    kind = config.kind.name
+    whole = f"model.{strange}"
+    if _is_known(whole, {whole: given[strange]}, model_type, config):
+        cure = f"They are of the bare {kind}Model: write them by save_pretrained of {kind}ForCausalLM"
+        return f"{strange}: has no name of {kind}ForCausalLM's tensors. {cure}"
+    return f"holds a tensor that a {kind} does not have: {strange}. Check that config.json and weights are of one model"
+
+
+def _is_known(name: str, given: "dict[str, torch.Tensor]", model_type: str, config: ModelConfig) -> bool:
+    try:
+        to_trainer({name: given[name]}, model_type, config)
+    except Exception as error:
+        return "key" not in str(error)
+    return True
+
+
+def _read_headers(folder: Path, names: list[str]) -> "dict[str, torch.Tensor]":
+    """The tensors of safetensors files by name, without their data.
 
     Raises:
-        Unreadable: If the header is not there, or the file is shorter or longer than it says.
+        UserError: If a file is not whole, or a tensor holds no plain numbers.
     """
     import torch
 
-    if not path.is_file():
-        raise Unreadable("is not there")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > size - 8:
-            raise Unreadable(f"is no safetensors file, or cut short: it has {size} bytes")
+    given: dict[str, torch.Tensor] = {}
+    for name in names:
         try:
-            header: dict[str, Any] = json.loads(file.read(length))
-        except ValueError as error:
-            raise Unreadable("is no safetensors file: its header is not readable") from error
-    header.pop("__metadata__", None)
-    end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    if end != size:
-        raise Unreadable(f"has {size} bytes, and its header says {end}")
-    return {name: torch.empty(entry["shape"], device="meta") for name, entry in header.items()}
+            header = read_header(folder / name)
+        except Unreadable as problem:
+            raise UserError(f"{folder / name}: {problem}") from problem
+        for tensor, entry in header.items():
+            if entry["dtype"] not in PLAIN_DTYPES:
+                what = f"is in {entry['dtype']}: the weights are quantised already, and a training here starts from plain ones"
+                raise UserError(f"{folder / name}: {tensor}: {what}. {PLAIN.rstrip('.')}")
+            given[tensor] = torch.empty(entry["shape"], device="meta")
+    return given
 
 
 def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tensor]") -> list[str]:
@@ -84,13 +95,21 @@ def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tens
         messages.append(f"tensors without a place in the model that is built: {len(unused)} ({_some(unused)}). {_ONE_MODEL}")
     if unfilled:
         what = f"parameters of the model without a tensor: {len(unfilled)} ({_some(unfilled)})"
-        messages.append(f"{what}. Copy the model again, whole")
+        messages.append(f"{what}. {_cure_of_unfilled(unfilled)}")
     for name in sorted(set(converted) & set(wanted)):
         if converted[name].shape != wanted[name].shape:
             shapes = f"{list(converted[name].shape)} in the checkpoint and {list(wanted[name].shape)} in the model"
             messages.append(f"{name}: has the shape {shapes}. {_ONE_MODEL}")
             break
     return messages
+
+
+def _cure_of_unfilled(names: list[str]) -> str:
+    """Files are missing; or config.json promises what the model never had."""
+    if names == ["output.weight"]:
+        tied = "if it is the embedding in this model, set tie_word_embeddings to true in config.json"
+        return f"{HEAD} is in no file: {tied}; else copy the model again, whole"
+    return _ONE_MODEL if all(name.endswith(".bias") for name in names) else "Copy the model again, whole"
 
 
 def _some(names: list[str]) -> str:

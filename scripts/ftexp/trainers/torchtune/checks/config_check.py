@@ -178,6 +178,6 @@ def check_paths(config: Config) -> list[str]:
     files = checkpointer.get("checkpoint_files") if isinstance(checkpointer, dict) else None
     if isinstance(folder, str) and Path(folder).is_dir() and isinstance(files, list):
         absent = [name for name in files if not (Path(folder) / str(name)).is_file()]
-        cure = "Copy the model again, whole"
+        cure = "Correct the list, or copy the model again, whole"
         messages += [f"checkpointer.checkpoint_files: {folder} has no file {name!r}. {cure}" for name in absent]
     return messages

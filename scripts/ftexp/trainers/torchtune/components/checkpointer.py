@@ -18,6 +18,7 @@ from ftexp.ground.cores import take_own_threads
 from ftexp.ground.filesystem import follow_umask
 from ftexp.ground.own_code import import_own_code
 from ftexp.models.config_json import read_model_config
+from ftexp.models.weights import HEAD, check_tied
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
 from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 from ftexp.trainers.torchtune.process import die_with_launcher
@@ -68,13 +69,17 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             checkpoint_dir=checkpoint_dir, checkpoint_files=checkpoint_files, model_type=model_type, output_dir=output_dir,
             recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
         )
-        self._model = read_model_config(Path(checkpoint_dir))
-        self._config = self._model.for_transformers()  # what the stock conversions take as the file says, a null and all
+        self._of_file = read_model_config(Path(checkpoint_dir))
+        self._config = self._of_file.for_transformers()  # what the stock conversions take as the file says, a null and all
         self._initial_lora = None if should_load_recipe_state else initial_lora
 
     def load_checkpoint(self) -> dict[str, Any]:
         """Load the base weights, and the state to resume from or the LoRA matrices to begin with."""
+        check_tied(self._checkpoint_dir, self._of_file)
         state: dict[str, Any] = super().load_checkpoint()
+        if self._of_file.is_tied:
+            self._weight_map.pop(HEAD, None)
+            state[training.MODEL_KEY].pop("output.weight", None)
         if self._model_type == ModelType.GEMMA2:
             state[training.MODEL_KEY] = exchange_norms(state[training.MODEL_KEY])
         if self._initial_lora:
