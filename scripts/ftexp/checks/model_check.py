@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ftexp.models.chat import Chat
 from ftexp.models.config_json import ModelConfig, read_model_config
-from ftexp.models.folder import read_model_json
+from ftexp.models.typed_keys import end_ids
 
 # Texts that stand for one token in the templates of chat models.
 _MARK = re.compile(r"<\|[^|<>{}'\"\s]+\|>|<(?:start|end)_of_turn>")
@@ -29,8 +29,8 @@ def _check_vocabulary(config: ModelConfig, chat: Chat) -> list[str]:
     last = max(chat.tokenizer.get_vocab().values())
     if last < config.vocab_size:
         return []
-    what = f"is {config.vocab_size}, but the tokenizer has tokens up to number {last}, so they do not belong together"
-    return [f"{config.file}: vocab_size: {what}. Copy the model again, whole"]
+    what = f"is {config.vocab_size}, but the tokenizer has tokens up to number {last}, so that some have no row in the embedding"
+    return [f"{config.file}: vocab_size: {what}. Take this model's own tokenizer files, or give its embedding rows for them"]
 
 
 def _check_share(config: ModelConfig, chat: Chat) -> list[str]:
@@ -47,7 +47,7 @@ def _check_begin(config: ModelConfig, chat: Chat) -> list[str]:
     if named is None or own is None or named == own:
         return []
     what = f"is {named}, but the tokenizer begins a text with token {own} ({chat.tokenizer.bos_token!r})"
-    return [f"{config.file}: bos_token_id: {what}. Take both files from one model"]
+    return [f"{config.file}: bos_token_id: {what}. Correct the one that is wrong, or take both files from one model"]
 
 
 def _check_ends(folder: Path, chat: Chat) -> list[str]:
@@ -56,12 +56,11 @@ def _check_ends(folder: Path, chat: Chat) -> list[str]:
     errors = []
     for name in ("config.json", "generation_config.json"):
         path = folder / name
-        said = read_model_json(path).get("eos_token_id") if path.is_file() else None
-        for token in said if isinstance(said, list) else [said]:
-            if token is not None and token not in special:
+        for token in end_ids(path) if path.is_file() else ():
+            if token not in special:
                 text = chat.tokenizer.convert_ids_to_tokens(token)
                 found = f"is the ordinary token {text!r} of the tokenizer" if text is not None else "is no token of the tokenizer"
-                errors.append(f"{path}: eos_token_id: {token} {found}. Take both files from one model")
+                errors.append(f"{path}: eos_token_id: {token} {found}. Correct it, or take all from one model")
     return errors
 
 

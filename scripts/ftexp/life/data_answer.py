@@ -91,7 +91,7 @@ def existing_file(name: str, key: str) -> Path:
     Raises:
         UserError: If there is none.
     """
-    path = Path(os.path.expanduser(name)).resolve()
+    path = Path(os.path.abspath(os.path.expanduser(name)))  # a link's own name, not that of what it leads to
     if not os.path.isfile(path):
         where = f"'{one_line(name)}' (looked for {one_line(str(path))})"
         raise UserError(f"{key}: there is no file {where}. Give a path relative to the folder you are in.")

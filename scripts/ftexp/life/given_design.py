@@ -60,7 +60,7 @@ def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
     """A source of a design: relative to its file, or to the caller's folder, or the demo's words."""
     for candidate in (folder / name, Path(os.path.expanduser(name))):
         if os.path.isfile(candidate):
-            return candidate.resolve()
+            return Path(os.path.abspath(candidate))  # a link's own name, not that of what it leads to
     demo = template_dir / "data" / Path(name).name
     if name == "data/raw/words.json" and demo.is_file():
         return demo

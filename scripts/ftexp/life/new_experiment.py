@@ -28,6 +28,7 @@ from ftexp.life.question_answer import default_answers, question_answer
 from ftexp.life.readme import renew_readme
 from ftexp.life.template_files import files_of_experiment
 from ftexp.life.written_answers import require_written
+from ftexp.models.hub_cache import COMMIT, hub_snapshots, in_words
 
 DEMO_MODEL = "tiny-instruct"
 # What stands where nobody asked: it stays true when the factors change.
@@ -167,6 +168,9 @@ def _place_model(answer: str, site_text: str, template_dir: Path) -> tuple[str |
         text = text if count else f"{site_text.rstrip()}\n{line}\n"
         require_written(text, "site.yaml", {"model": (("models",), str(folder.parent))})
         return None, text
+    in_hub = hub_snapshots(Path(os.path.abspath(os.path.expanduser(answer))))
+    if in_hub:
+        raise UserError(f"model: '{one_line(answer)}' {in_words(in_hub)}")
     if check_setting("model", answer):
         what = f"'{one_line(answer)}' is no folder with a config.json"
         raise UserError(f"model: {what}. Give the folder of a model in Hugging Face layout.")
@@ -177,7 +181,7 @@ def _model_folder(answer: str) -> Path | None:
     """The folder of a model that the answer gives by its path; None for a name in the site's folder of models."""
     folder = os.path.expanduser(answer)
     is_path = answer != DEMO_MODEL and os.path.isfile(os.path.join(folder, "config.json"))
-    return Path(folder).resolve() if is_path else None
+    return Path(os.path.abspath(folder)) if is_path else None  # a link's own name, not that of what it leads to
 
 
 def fill_experiment(completed: dict[str, Any]) -> str:
@@ -197,4 +201,7 @@ def fill_experiment(completed: dict[str, Any]) -> str:
     controls = len(runs) - len(trained)
     lines = [f"{experiment.name}: planned: {runs_in_words(trained)} and {controls} control{'' if controls == 1 else 's'}."]
     lines += [f"  {run.id}: not usable: {problem}" for run in runs for problem in run.problems]
+    commits = sorted({run.settings["model"] for run in runs if COMMIT.fullmatch(str(run.settings["model"]))})
+    lines += [f"  {name}: is a commit of the hub's, and the model's name in every table: a link with a name is easier to read"
+              for name in commits]
     return "\n".join([*lines, f"Next: cd {shlex.quote(str(Path.cwd()))} && make setup plan, then make all"])

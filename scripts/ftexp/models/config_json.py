@@ -13,6 +13,7 @@ from typing import Any
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, suggestion
 from ftexp.models.folder import check_alone, read_model_json
+from ftexp.models.hub_cache import hub_snapshots, in_words
 from ftexp.models.known_keys import GELU, KINDS, SIZES, Kind, check_known
 from ftexp.models.rope import Rope, read_rope
 from ftexp.models.typed_keys import CURE, TypedKeys, token_ids
@@ -99,6 +100,9 @@ def read_model_config(model_dir: Path) -> ModelConfig:
         cure = suggestion(model_dir.name, have) if have else "Run `make setup`, and check `models` in site.yaml."
         raise UserError(f"experiment.yaml: model: there is no folder {model_dir}. {cure}")
     path = model_dir / "config.json"
+    in_hub = hub_snapshots(model_dir)
+    if in_hub:
+        raise UserError(f"experiment.yaml: model: {model_dir} {in_words(in_hub)}")
     if not path.is_file():
         raise UserError(f"{path}: is missing. A model folder needs config.json, tokenizer files and safetensors files.")
     check_alone(model_dir)

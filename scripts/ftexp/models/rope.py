@@ -37,8 +37,9 @@ def read_rope(content: Mapping[str, Any], found: Findings) -> Rope:
         if not is_number(theta):
             found.add(key, f"must be a number above 0, got {theta!r}", "Correct it.")
     scalings = {key: _scaling(key, value, found) for key, value in said.items()}
-    _check_same(thetas, found)
-    _check_same(scalings, found)
+    if not found.messages:
+        _check_same(thetas, found)
+        _check_same(scalings, found)
     if found.messages:
         return Rope()
     if not thetas and ("rope_theta" in content or any("rope_theta" in value for value in said.values())):

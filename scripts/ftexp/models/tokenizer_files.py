@@ -135,6 +135,5 @@ def _check_flags(tokenizer: Any, said: dict[str, Any], path: Path) -> None:
     for flag, found in is_there.items():
         if isinstance(said.get(flag), bool) and said[flag] != found:
             puts = "puts" if found else "does not put"
-            raise UserError(
-                f"{path}: {flag}: is {str(said[flag]).lower()}, and {SERIALISED} {puts} such a token. Correct the one that is wrong."
-            )
+            what = f"is {str(said[flag]).lower()}, and {SERIALISED} {puts} such a token"
+            raise UserError(f"{path}: {flag}: {what}. Correct the one that is wrong.")

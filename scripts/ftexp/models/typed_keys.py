@@ -1,9 +1,11 @@
 """Values of config.json by their types, with what transformers takes for a key that is absent or null; or a message."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ftexp.ground.errors import Findings
+from ftexp.models.folder import read_model_json
 from ftexp.models.known_keys import GELU, GEMMA2_NUMBERS, SILU, Kind
 from ftexp.models.rope import is_number
 
@@ -121,6 +123,18 @@ def token_ids(value: Any, key: str, found: Findings) -> tuple[int, ...]:
         found.add(key, f"must be a token's number, a list of them or null, got {value!r}", "Correct it.")
         return ()
     return tuple(ids)
+
+
+def end_ids(path: Path) -> tuple[int, ...]:
+    """The tokens that config.json or generation_config.json calls `eos_token_id`.
+
+    Raises:
+        UserError: If they are no numbers.
+    """
+    found = Findings(str(path))
+    ids = token_ids(read_model_json(path).get("eos_token_id"), "eos_token_id", found)
+    found.raise_if_any()
+    return ids
 
 
 def _runs(layers: Any) -> str:
