@@ -94,7 +94,7 @@ def test_the_loss_is_that_of_the_trained_tokens_and_doubted_where_guessing_is_as
     knowing = BaseCheck(loss=3.2149, rows=8, vocabulary=256, apart=0.0, rounding=1e-6)
     assert knowing.in_words("tiny-instruct") == "base tiny-instruct: loss 3.21 on 8 rows; log(vocabulary) 5.55"
     assert knowing.doubt("tiny-instruct") is None
-    assert "knows nothing of these rows" in str(BaseCheck(5.6, 8, 256, 0.0, 1e-6).doubt("random"))
+    assert "would answer these rows otherwise, or its files are not" in str(BaseCheck(5.6, 8, 256, 0.0, 1e-6).doubt("random"))
     assert BaseCheck(5.6, 8, 256, math.nan, 1e-6).objection(Path("models/x")) is not None
 
 

@@ -65,8 +65,8 @@ class BaseCheck:
         """What a careful person asks where it can do nothing; None where it can something."""
         if self.loss < self.guessing:
             return None
-        what = "which guessing would reach: this model knows nothing of these rows"
-        return f"{self.in_words(model)}, {what}. Make sure that its files are whole, and trained"
+        what = "which guessing would cost: untuned it would answer these rows otherwise, or its files are not whole"
+        return f"{self.in_words(model)}, {what}"
 
     def objection(self, folder: Path) -> str | None:
         """Why nothing can be trained on it; None where both models are one."""
