@@ -42,8 +42,16 @@ def main(arguments: list[str]) -> int:
         result |= {"control": {"run": control, "log": provenance_of_log(own[control].run)}}
     said = {"experiment": experiment.name, "run": name, "levels": own[name].run.levels, "result": result, "git": _commit()}
     print(dump_yaml(said | provenance_of_run(own[name].run)), end="")
-    print("loading: |", *(f"  {line}" for line in loading_lines(own[name].run)), sep="\n")
+    print("loading: |", *(f"  {line}" for line in _loading(own[name])), sep="\n")
     return 0
+
+
+def _loading(facts: RunFacts) -> list[str]:
+    """How to load it; or, where its base is no longer there to be read, what is wrong with that: its numbers stand."""
+    try:
+        return loading_lines(facts.run)
+    except UserError as error:
+        return [f"# {line}" for line in str(error).splitlines()]
 
 
 def _why(facts: RunFacts) -> str:

@@ -142,6 +142,7 @@ def test_drawn_from_one_token_answers_are_the_greedy_ones(tiny: tuple[Any, Chat]
 def made(tmp_path_factory: pytest.TempPathFactory) -> TinyExperiment:
     return make_experiment(
         tmp_path_factory.mktemp("made"), "llama3_2", "llama3", rows=ROWS, evaluation=SAMPLED, prompt={"user": "say: {kind}"},
+        data={"split": {"train": 0.5, "test": 0.5, "seed": 0, "group": "kind"}},
     )
 
 

@@ -65,7 +65,7 @@ def test_the_experiment_works_with_the_template_gone(tmp_path: Path) -> None:
     assert f"mine: planned: 8 runs and 1 control.\n{next_line}" in result.stdout
     shutil.rmtree(template)
     folder = tmp_path / "out" / "mine"
-    assert not [name for name in files_in(folder) if "cache" in name]
+    assert not [name for name in files_in(folder) if "__pycache__" in name or ".ruff_cache" in name]
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     plan = run_plan(folder)
     assert plan.returncode == 0, plan.stderr

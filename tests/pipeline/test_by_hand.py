@@ -52,21 +52,23 @@ def readme_lines(heading: str, language: str) -> list[str]:
     return text.partition(f"```{language}\n")[2].partition("```")[0].splitlines()
 
 
-def test_the_readmes_lines_load_a_finished_adapter(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import peft
+def test_the_readmes_lines_load_a_finished_adapter_and_are_those_of_make_cite(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
-    import transformers
+    from ftexp.design.planning import read_run
     from ftexp.evaluation.tuned_model import load_model
+    from ftexp.results.loading_lines import loading_lines
 
     monkeypatch.chdir(finished)
-    lines = readme_lines("A finished adapter elsewhere", "python")
-    assert len(lines) == 3
-    names: dict[str, object] = {"peft": peft, "transformers": transformers}
-    exec("\n".join(lines).replace("<model>", "tiny-instruct").replace("<id>", "r4_s1"), names)
+    lines = [line.replace("r16_lr3e-3_s1", "r4_s1") for line in readme_lines("A finished adapter elsewhere", "python")]
+    assert lines == loading_lines(read_run("r4_s1"))
+    names: dict[str, object] = {}
+    exec("\n".join(lines), names)
     ids = torch.arange(0, 60).reshape(2, 30)
     ours = load_model(finished / "models/tiny-instruct", finished / "runs/r4_s1/checkpoint", "fp32", "cpu")
     with torch.no_grad():
-        assert torch.allclose(names["model"](ids).logits, ours(ids).logits, atol=1e-4)  # type: ignore[operator]
+        assert torch.equal(names["model"](ids).logits, ours(ids).logits)  # type: ignore[operator]
 
 
 def test_the_logs_are_published_by_the_command_of_the_experiments_readme(finished: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from warm.environment import warm_environment
 def test_make_all_fills_every_row(finished: Path) -> None:
     table = results(finished)
     assert list(table) == ["base", *RUNS]
-    assert all(row["eval_status"] == "done" and row["score"] and row["n"] == "12" for row in table.values())
+    assert all(row["eval_status"] == "done" and row["score"] and row["n"] == "24" for row in table.values())
     assert all(table[run]["train_status"] == "done" and float(table[run]["train_loss"]) > 0 for run in RUNS)
     assert "://" not in (finished / "report.html").read_text(encoding="utf-8")
 

@@ -91,11 +91,13 @@ def test_the_loss_is_that_of_the_trained_tokens_and_doubted_where_guessing_is_as
     logits = [torch.zeros(3, 5)]
     row = base_check.TrainingRow(0, [1, 2, 3], [None, None, 3])
     assert base_check._loss(logits, [row]) == pytest.approx(math.log(5))
-    knowing = BaseCheck(loss=3.2149, rows=8, vocabulary=256, apart=0.0, rounding=1e-6)
-    assert knowing.in_words("tiny-instruct") == "base tiny-instruct: loss 3.21 on 8 rows; log(vocabulary) 5.55"
+    knowing = BaseCheck(loss=5.6, whole_loss=3.2149, rows=8, vocabulary=256, apart=0.0, rounding=1e-6)
+    assert knowing.in_words("tiny-instruct") == (
+        "base tiny-instruct: loss 5.60 on the answers of 8 rows, 3.21 with their prompts; log(vocabulary) 5.55"
+    )
     assert knowing.doubt("tiny-instruct") is None
-    assert "would answer these rows otherwise, or its files are not" in str(BaseCheck(5.6, 8, 256, 0.0, 1e-6).doubt("random"))
-    assert BaseCheck(5.6, 8, 256, math.nan, 1e-6).objection(Path("models/x")) is not None
+    assert "is it a trained model" in str(BaseCheck(5.6, 5.6, 8, 256, 0.0, 1e-6).doubt("random"))
+    assert BaseCheck(5.6, 5.6, 8, 256, math.nan, 1e-6).objection(Path("models/x")) is not None
 
 
 @pytest.fixture(scope="module")
