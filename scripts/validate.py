@@ -119,7 +119,7 @@ def _check(runs: list[Run], verdicts: Verdicts) -> dict[str, Any]:
         }
         for name in verdicts.errors
     }
-    return {"runs": entries, "examples": found.examples, "bases": {name: list(line) for name, line in found.bases.items()}}
+    return {"runs": entries, "examples": found.examples, "bases": found.bases}
 
 
 def _check_one_config(file: str, recipe: str | None = None) -> int:
@@ -156,10 +156,10 @@ def _report(runs: list[Run], verdicts: Verdicts, document: dict[str, Any], cost:
     return 1 if bad else 0
 
 
-def _show_bases(bases: dict[str, tuple[str, bool]]) -> None:
+def _show_bases(bases: dict[str, str]) -> None:
     """What each base model can do before it is trained."""
-    for line, is_warning in bases.values():
-        print(f"warning: {line}" if is_warning else line, file=sys.stderr)
+    for line in bases.values():
+        print(line)
 
 
 def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:

@@ -26,8 +26,6 @@ from helpers.written_tables import tell
 
 CURE = re.compile(r"must |\. [A-Z]|; ")
 RUNS = re.compile(r"^runs/[\w.+-]+(, runs/[\w.+-]+)*( and \d+ more)?: (not stamped: )?")
-# What is rightly said of a model of random weights.
-UNTRAINED = "which guessing would cost: is it a trained model"
 PROGRESS = re.compile(r"(stamp|split|validate): |cost of |  |$")
 # What stages write for themselves; all else is a person's, or is a result.
 GENERATED = re.compile(r"tiny/(runs\.csv|dvc\.yaml|code\.json|events\.jsonl|preflight\.json|\.scratch/.*|runs/[^/]+(/[^/]+)?)")
@@ -62,7 +60,7 @@ def said() -> tuple[str, int, list[str]]:
             run_command(stage.main)
         if end.value.code:
             break
-    messages = [line for line in lines.getvalue().splitlines() if not PROGRESS.match(line) and UNTRAINED not in line]
+    messages = [line for line in lines.getvalue().splitlines() if not PROGRESS.match(line)]
     return stage.__name__, int(end.value.code or 0), messages
 
 

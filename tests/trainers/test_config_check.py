@@ -104,7 +104,8 @@ def test_files_that_are_not_there_are_named(good: Config, tmp_path: Path) -> Non
     folder.mkdir()
     config = changed(good, {"checkpointer.checkpoint_dir": str(folder), "checkpointer.checkpoint_files": ["model.safetensors"]})
     messages = check_paths(config)
-    assert f"checkpointer.checkpoint_files: {folder} has no file 'model.safetensors'. Correct the list, or copy the model again, whole" in messages
+    cure = "Correct the list, or copy the model again, whole"
+    assert f"checkpointer.checkpoint_files: {folder} has no file 'model.safetensors'. {cure}" in messages
     assert any(message.startswith("tokenizer.path: there is no such file or folder") for message in messages)
     assert not [m for m in check_paths(changed(config, {"tokenizer": {}, "checkpointer": {}})) if m]
 

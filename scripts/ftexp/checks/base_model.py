@@ -15,11 +15,11 @@ from ftexp.trainers.base_check import fits_here, gigabytes_needed
 from ftexp.trainers.interface import Config
 
 
-def check_bases(trained: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> dict[str, tuple[str, bool]]:
+def check_bases(trained: list[Run], configs: dict[str, Config], verdicts: Verdicts) -> dict[str, str]:
     """Look at the bases of runs with which nothing is wrong so far; a wrong one is an error of each run on it.
 
     Returns:
-        Per base model a line about it, and whether it is a warning.
+        Per base model a line about it.
     """
     work = Work()
     members: dict[Path, list[Run]] = {}
@@ -31,7 +31,7 @@ def check_bases(trained: list[Run], configs: dict[str, Config], verdicts: Verdic
         model, found = runs[0].settings["model"], remembered(place)
         if found is None and not fits_here(model):
             what = f"not checked here: needs {gigabytes_needed(model):.0f} GB of memory; each training job checks it first"
-            lines[model] = (f"base {model}: {what}", False)
+            lines[model] = f"base {model}: {what}"
             continue
         try:
             found = found or check_and_remember(runs[0], configs[runs[0].id], place)
@@ -39,8 +39,7 @@ def check_bases(trained: list[Run], configs: dict[str, Config], verdicts: Verdic
             for run in runs:
                 verdicts.add(run.id, errors=[str(error)])
             continue
-        objection, doubt = found.objection(paths.model_dir(model)), found.doubt(model)
-        lines[model] = (doubt or found.in_words(model), doubt is not None)
+        objection, lines[model] = found.objection(paths.model_dir(model)), found.in_words(model)
         for run in runs:
             verdicts.add(run.id, errors=[objection] if objection else [])
     return lines

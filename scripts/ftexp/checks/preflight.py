@@ -37,12 +37,12 @@ class Preflight:
     Attributes:
         examples: Per distinct prompt one rendered training row: `{"run", "text"}`.
         costs: Per trained run that could be counted.
-        bases: Per base model a line about what it can do, or why it was not looked at, and whether it is a warning.
+        bases: Per base model a line about what it can do, or why it was not looked at.
     """
 
     examples: list[dict[str, str]] = field(default_factory=list)
     costs: dict[str, Cost] = field(default_factory=dict)
-    bases: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
 
 
 def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:

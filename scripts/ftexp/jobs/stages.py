@@ -65,7 +65,7 @@ def require_right_base(run: Run) -> None:
     if found is None:
         require_unedited()  # of which that process, too, may have died
         raise StageFailed(f"base {model}: could not be compared with transformers' model of it; see the log")
-    print(found.doubt(model) or found.in_words(model), flush=True)
+    print(found.in_words(model), flush=True)
     objection = found.objection(paths.model_dir(model))
     if objection:
         raise StageFailed(objection)

@@ -19,7 +19,7 @@ from ftexp.trainers.interface import Config
 
 # What decides a model's logits besides the files, the config and the code.
 _PACKAGES = ("torch", "transformers", "torchtune", "torchao")
-_KEYS = ("loss", "whole_loss", "rows", "vocabulary", "apart", "rounding")
+_KEYS = ("loss", "rows", "vocabulary", "apart", "rounding")
 
 
 def place_of(work: Work, run: Run, config: Config) -> Path:

@@ -42,13 +42,11 @@ class BaseCheck:
 
     Attributes:
         loss: Of the trained tokens of `rows` training rows, in nats; guessing costs log(`vocabulary`).
-        whole_loss: Of all their tokens, prompts too. A base that was sure of other answers can be read by this one.
         apart: Root mean square of the logits' differences, as a share of the spread of transformers' own; rounding likewise, of
             what rounding makes.
     """
 
     loss: float
-    whole_loss: float
     rows: int
     vocabulary: int
     apart: float
@@ -60,15 +58,11 @@ class BaseCheck:
         return math.log(self.vocabulary)
 
     def in_words(self, model: str) -> str:
-        """One line about the base."""
-        losses = f"loss {self.loss:.2f} on the answers of {self.rows} rows, {self.whole_loss:.2f} with their prompts"
-        return f"base {model}: {losses}; log(vocabulary) {self.guessing:.2f}"
-
-    def doubt(self, model: str) -> str | None:
-        """What a careful person asks where it can do nothing; None where it can something."""
-        if self.whole_loss < self.guessing:
-            return None
-        return f"{self.in_words(model)}, which guessing would cost: is it a trained model, and are its files whole?"
+        """One line about the base, for a careful person to judge."""
+        said = f"base {model}: loss {self.loss:.2f} on {self.rows} rows; log(vocabulary) {self.guessing:.2f}"
+        if self.loss < self.guessing:
+            return said
+        return f"{said}, which guessing would cost: untuned it would answer these rows otherwise, or it was never trained"
 
     def objection(self, folder: Path) -> str | None:
         """Why nothing can be trained on it; None where both models are one."""
@@ -102,8 +96,7 @@ def check_base(trainer: Trainer, run: Run, config: Config) -> BaseCheck:
     theirs = _logits(model, tokens)
     _move_by_last_digit(model)
     apart, rounding = (_apart(other, theirs) for other in (torch.cat(ours), _logits(model, tokens)))
-    whole = [TrainingRow(row.index, row.tokens, [None, *row.tokens[1:]]) for row in rows]
-    return BaseCheck(_loss(ours, rows), _loss(ours, whole), len(rows), ours[0].shape[-1], apart, rounding)
+    return BaseCheck(_loss(ours, rows), len(rows), ours[0].shape[-1], apart, rounding)
 
 
 def _logits(model: "PreTrainedModel", tokens: list[list[int]]) -> "torch.Tensor":
