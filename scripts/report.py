@@ -218,7 +218,7 @@ def _show(run_count: int) -> None:
     name = read_experiment(paths.EXPERIMENT_YAML).name
     print("".join(f"\n{text}" for text in memory["conclusions"]))
     print(f"\n{paths.REPORT_HTML.resolve()}")
-    print(f"\nTo keep this state in git:\n  git add -A && git commit -m {shlex.quote(f'{name}: results')}")
+    print(f"\nTo keep this state in git:\n  git add -A . && git commit -m {shlex.quote(f'{name}: results')} -- .")
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Reproduces the experiment: `dvc repro` on this machine; on a Slurm cluster, where jobs never call dvc, submit eval wait report.
+"""Reproduces the experiment: split, validate, `dvc repro`; on a Slurm cluster, where jobs never call dvc, `make all`.
 
 Reads site.yaml. Writes what those stages write.
 Command: make repro [YES=1] (python scripts/repro.py)
@@ -21,6 +21,10 @@ def main(arguments: list[str]) -> int:
         # Not with the options of the make around this: what it says of its own jobs is not for another.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return subprocess.call(["make", "--no-print-directory", "all"], env=environment)
+    for script in ("split", "validate"):
+        code = subprocess.call([sys.executable, str(Path(__file__).with_name(f"{script}.py"))])
+        if code != 0:
+            return code
     return subprocess.call([str(Path(sys.executable).parent / "dvc"), "repro"])
 
 

@@ -332,7 +332,7 @@ def test_the_table_the_page_and_the_git_commands_are_on_stdout(reported: Path, c
     make_report()
     out = capsys.readouterr().out
     assert all(run_id in out for run_id in ids())
-    assert str(Path("report.html").resolve()) in out and "git add -A && git commit -m 'caps: results'" in out
+    assert str(Path("report.html").resolve()) in out and "git add -A . && git commit -m 'caps: results' -- ." in out
     assert "0.100" in out
 
 

@@ -103,7 +103,7 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
     A factor that is a list of a setting's values becomes a named one, `<setting>_rehearsed`, whose levels are called by the old
     values; of levels that have become equal the first stays.
     """
-    made = {**document, "question": _WARNING + document["question"]}
+    made = {**document, "question": _WARNING + experiment.question}
     made["constants"] = _small_constants(document, experiment, small)
     if "recipe" in document:
         made["recipe"] = small["recipe"][document["recipe"]]

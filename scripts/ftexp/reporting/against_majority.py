@@ -5,6 +5,7 @@ That answerer is a control of one more kind: a run that was asked the same items
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -95,6 +96,13 @@ def floor_in_words(test: Answers, metric: str) -> str:
 
 def _named(rows: pd.DataFrame) -> str:
     """The first cells with their distance."""
-    listed_rows = [f"{row['level']} ({signed(row['estimate'])}, {interval_in_words(row)})" for _, row in rows.iterrows()]
+    sizes = [f"{signed(row['estimate'])}, {interval_in_words(row)}{_holm(row)}" for _, row in rows.iterrows()]
+    listed_rows = [f"{level} ({size})" for level, size in zip(rows["level"], sizes, strict=True)]
     more = len(listed_rows) - MOST_NAMED
     return ", ".join(listed_rows[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _holm(row: "pd.Series[Any]") -> str:
+    """What an interval that leaves 0 out is not enough for."""
+    is_apart = row["low"] > 0 or row["high"] < 0
+    return ", though not after Holm's correction" if is_apart and not row["p_holm"] < ALPHA else ""

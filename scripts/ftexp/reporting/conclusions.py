@@ -89,7 +89,7 @@ def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
         return []
     count = sum(bool(facts.forced) for facts in all_facts)
     most = reasons.most_common(1)[0][0]
-    text = f"Forced: {count} of {len(all_facts)} runs went on although `make validate` spoke against them ({most})"
+    text = f"Forced: {count} of {len(all_facts)} runs went on without a green `make validate` ({most})"
     return [Conclusion("preflight", f"{text.rstrip('.')}. Read everything below with that in mind.", False)]
 
 
