@@ -137,3 +137,11 @@ def test_a_model_given_by_its_path_points_the_site_at_its_folder(
         folder = bake(model="all models/mine", site=site, factors="{lr: [1e-4]}", experiment_name=f"e{number}")
         assert load_yaml(folder / "site.yaml")["models"] == str(tmp_path / "all models")
         assert read_experiment(folder / "experiment.yaml").constants["model"] == "mine"
+
+
+def test_a_file_that_is_split_already_is_stamped_without_a_split(tmp_path: Path) -> None:
+    rows = [{"input": f"w{n}", "output": f"W{n}"} for n in range(80)]
+    (tmp_path / "parts.json").write_text(json.dumps({"train": rows[:64], "test": rows[64:]}))
+    result = bake_by_command(REPOSITORY, tmp_path, f"data={tmp_path / 'parts.json'}", "experiment_name=parts")
+    assert result.returncode == 0, result.stderr
+    assert "split" not in load_yaml(tmp_path / "out/parts/experiment.yaml")["data"]

@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ftexp.checks.odd_cells import check_odd_texts, check_unshown
 from ftexp.checks.row_check import (
     check_answer_hidden,
     check_control_tokens,
@@ -66,15 +67,23 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
     report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test), *check_end_of_prompt(run, chat)]
     report.errors += [*_check_limit(run, test), *_check_room(run, test), *check_answer_hidden(run)]
+    _check_cells(report, test)
     if run.kind == "control":
         return report
     train = Rows(run, chat, "train")
+    _check_cells(report, train)
     report.lengths = [p + a for p, a in zip(train.prompts.lengths(), train.answers.lengths(), strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
     report.example = _marked(chat, train, run.settings["loss"])
     report.errors += [] if report.errors else _check_training_rows(run, chat, train)
     return report
+
+
+def _check_cells(report: TokenReport, rows: Rows) -> None:
+    for errors, warnings in (check_unshown(rows), check_odd_texts(rows)):
+        report.errors += errors
+        report.warnings += warnings
 
 
 def _check_own_system(run: Run, chat: Chat) -> list[str]:

@@ -68,6 +68,9 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
 
 def _refuse_factor(found: Findings, name: str, levels: Any) -> None:
     """A factor by a name that is no setting's: perhaps one of a prompt or of data, which needs named levels."""
+    if name == "data.validation":
+        refuse_validation(found, f"factors.{name}", levels, "Leave it out, or give its rows to data.train or data.test.")
+        return
     advice = suggest_setting(name, [*SETTINGS, *TORCHTUNE_TOP_LEVEL])
     own = name.replace(".", "_") if name.startswith(("prompt.", "data.")) else name
     key = name if own != name else "prompt.user"

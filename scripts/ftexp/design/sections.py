@@ -6,6 +6,7 @@ Only the standard library and PyYAML are imported here, because the cookiecutter
 import datetime
 import re
 import string
+from collections.abc import Iterable
 from typing import Any
 
 from ftexp.data.splits import DEFAULT_SPLIT, PARTS
@@ -35,7 +36,7 @@ def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[st
     return value
 
 
-def check_keys(found: Findings, prefix: str, section: dict[Any, Any], known: tuple[str, ...]) -> None:
+def check_keys(found: Findings, prefix: str, section: Iterable[Any], known: tuple[str, ...]) -> None:
     """Every key of a section is a known one."""
     for key in section:
         if key not in known:
@@ -44,7 +45,7 @@ def check_keys(found: Findings, prefix: str, section: dict[Any, Any], known: tup
 
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data section with its defaults; also used for the same section with a named level applied."""
-    check_keys(found, f"{prefix}.", data, (*DATA_KEYS, "validation"))
+    check_keys(found, f"{prefix}.", [key for key in data if key != "validation"], DATA_KEYS)
     if data.get("validation") is not None:
         refuse_validation(found, f"{prefix}.validation", data["validation"], "Leave it out, or give its rows to train or test.")
     complete = {key: data.get(key) for key in DATA_KEYS}
@@ -92,7 +93,7 @@ def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
     if not isinstance(split, dict):
         found.add(key, f"must be a mapping such as {{train: 0.8, test: 0.2, seed: 0}}, got {split!r}")
         return None
-    check_keys(found, f"{key}.", split, (*SPLIT_KEYS, "validation"))
+    check_keys(found, f"{key}.", [name for name in split if name != "validation"], SPLIT_KEYS)
     complete = complete_split(split)
     shares = [complete[part] for part in PARTS]
     kept_apart = split.get("validation", 0)

@@ -13,7 +13,7 @@ GPU_OPTIONS = {
     "gres": ("--gres", "gpu:"), "gpus-per-node": ("--gpus-per-node", ""), "gpus-per-task": ("--gpus-per-task", ""),
     "gpus": ("--gpus", ""), "none": None,
 }
-_GPUS = re.compile(r"(?!(?:gpus?|gres):)(?P<type>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<number>[1-9]\d*)")
+_GPUS = re.compile(r"(?!(?:gpus?|gres|mps|shard):)(?P<type>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<number>[1-9]\d*)")
 _OR_TYPE = ", or a type and a number such as a100:2"
 _ELSEWHERE = " If the partition gives it unasked, or job.slurm.template asks, set gpus_as: none."
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([MB])")

@@ -1,7 +1,7 @@
 """The answer to cookiecutter's question about data: a file, its columns, and the prompt that shows them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftexp.data.cell_text import Row
@@ -20,12 +20,14 @@ class DataAnswer:
 
     Attributes:
         user: prompt.user, which shows a row.
+        is_split: Whether the file has parts for training and testing.
     """
 
     file: Path
     input: str
     output: str
     user: str = "{input}"
+    is_split: bool = False
 
 
 def data_answer(answer: str, template_dir: Path) -> DataAnswer:
@@ -41,9 +43,12 @@ def data_answer(answer: str, template_dir: Path) -> DataAnswer:
         return DataAnswer(template_dir / "data" / "words.json", "input", "output")
     name, columns = _name_and_columns(answer)
     file = existing_file(name, "data")
-    row = _first_row(file)
-    if not columns:
-        return _by_its_columns(file, name, row)
+    row, is_split = _first_row(file)
+    answered = _by_named_columns(file, name, row, columns) if columns else _by_its_columns(file, name, row)
+    return replace(answered, is_split=is_split)
+
+
+def _by_named_columns(file: Path, name: str, row: Row, columns: list[str]) -> DataAnswer:
     missing = [column for column in columns if column not in row]
     if missing:
         raise _no_column(name, missing, row)
@@ -98,8 +103,8 @@ def existing_file(name: str, key: str) -> Path:
     return path
 
 
-def _first_row(file: Path) -> Row:
-    """The first row, which shows the columns."""
+def _first_row(file: Path) -> tuple[Row, bool]:
+    """The first row, which shows the columns, and whether the file has parts."""
     try:
         content = load_rows(file)
     except ImportError as error:
@@ -110,4 +115,4 @@ def _first_row(file: Path) -> Row:
     rows = content["train"] if isinstance(content, dict) else content
     if not rows:
         raise UserError(f"data: {file.name} has no rows.")
-    return rows[0]
+    return rows[0], isinstance(content, dict)

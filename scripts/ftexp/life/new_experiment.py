@@ -33,14 +33,14 @@ from ftexp.models.hub_cache import COMMIT, hub_snapshots, in_words
 DEMO_MODEL = "tiny-instruct"
 # What stands where nobody asked: it stays true when the factors change.
 _NO_QUESTION = "null          # null: made of the factors, as `make plan` says it; write your own here"
+_SPLIT = "  split: {train: 0.8, test: 0.2, seed: 0}\n"
 _TEMPLATE = """\
 # The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
 experiment: {name}
 question: {question}
 data:
   source: {source}
-  split: {{train: 0.8, test: 0.2, seed: 0}}
-  input: {input}
+{split}  input: {input}
   output: {output}
 prompt:
   system: null            # null: no system turn of ours
@@ -103,7 +103,7 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     source = f"data/raw/{data.file.name}"
     text = _TEMPLATE.format(
         name=yaml_line(answers["experiment_name"]), question=yaml_line(question) if question else _NO_QUESTION,
-        source=yaml_line(source),
+        source=yaml_line(source), split="" if data.is_split else _SPLIT,
         input=yaml_line(data.input), output=yaml_line(data.output), user=yaml_line(data.user), factors=lines or "  {}\n",
         design=answers["design"],
         constants=yaml_line({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,

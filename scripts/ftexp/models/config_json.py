@@ -125,7 +125,7 @@ def parse_config(content: Mapping[str, Any], file: Path) -> ModelConfig:
         UserError: With everything that is wrong, unknown, or said twice and not the same.
     """
     model_type = content.get("model_type")
-    if "vision_config" in content or model_type == "mllama":
+    if content.get("vision_config") is not None or model_type == "mllama":
         raise UserError(f"{file}: model_type: {model_type!r} is a vision model, and prompts here are text. Choose a text model.")
     if not isinstance(model_type, str) or model_type not in KINDS:
         raise UserError(

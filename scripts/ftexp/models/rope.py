@@ -90,5 +90,5 @@ def _check_same(said: Mapping[str, Any], found: Findings) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of config.json is a finite number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    """Whether a value of config.json is a finite number above 0, of a size that computers reckon with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e300

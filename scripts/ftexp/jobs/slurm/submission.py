@@ -185,8 +185,8 @@ def _submit(batch: Batch, command: list[str]) -> str:
         found = queue.job_id(claim) if claim else None
         if found:
             return found.removesuffix(f"_{number}")
-        if taken and taken.likely:
-            return taken.likely
-        if queue.silence:
+        if queue.silence and not taken:
             break  # it may have been taken: to try again now could be to submit it twice
+    if taken and taken.likely:
+        return taken.likely  # where Slurm shows no comments, or has ended it since
     raise slurm.NotReached(f"sbatch: {said}\nNothing is lost: when Slurm answers again, run the same command.")
