@@ -89,7 +89,9 @@ def test_code_edited_during_a_training_the_manifest_names_what_was_imported_and_
     assert state("s2", "train") == ("stale", "changed: the code")
 
 
-@pytest.mark.parametrize(("stage", "run", "file"), [("train", "s1", SCHEDULE), ("eval", "base", SCORER)])
+@pytest.mark.parametrize(("stage", "run", "file"), [
+    ("train", "s1", SCHEDULE), pytest.param("eval", "base", SCORER, marks=pytest.mark.slow),
+])
 def test_code_edited_between_the_beginning_and_the_imports_nothing_is_computed(
     stage: str, run: str, file: str, tiny: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_code_edited_between_the_beginning_and_the_imports_nothing_is_computed(
     assert record is not None and record["state"] == "stopped" and file in record["reason"]
 
 
+@pytest.mark.slow
 def test_code_edited_during_an_evaluation_the_manifest_names_what_was_imported(tiny: Path) -> None:
     imported = code_version.code_versions()["evaluation"]
     edit_at("write_manifest", "state/publishing.py", "True", SCORER)
@@ -117,6 +120,7 @@ def test_a_package_that_changes_under_a_process_ends_it_too(tiny: Path) -> None:
             replace(code, packages={**code.packages, "torch": "0"}).require_on_disk()
 
 
+@pytest.mark.slow
 def test_a_process_of_a_recipe_that_imports_for_itself_looks_too(tiny: Path) -> None:
     digest = read_source(FTEXP / SCHEDULE)[0]
     with handed_on({SCHEDULE: digest}):

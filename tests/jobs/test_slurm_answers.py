@@ -47,10 +47,19 @@ def test_a_job_that_sbatch_took_without_a_name_and_nobody_can_find_is_not_submit
     assert len(cluster.calls("sbatch")) == 1
 
 
+@pytest.mark.parametrize("looks", [1, slurm.SUBMIT_TRIES - 1])
+def test_a_number_after_the_id_is_not_taken_for_it_by_a_queue_that_lags_behind(looks: int, cluster: Cluster) -> None:
+    write_script("a")
+    cluster.plan("sbatch", "print Balance 2026\\n%s\\n48\\n")
+    cluster.plan("squeue", *["empty"] * looks)
+    assert send(batch_of("a"), Site(), "mine", None) == "100"
+    assert len(cluster.calls("sbatch")) == 1
+
+
 def test_of_two_numbers_the_last_is_the_id_where_the_queue_does_not_know(cluster: Cluster) -> None:
     write_script("a")
     cluster.plan("sbatch", "print 2026\\n%s\\n")
-    cluster.plan("squeue", "empty")
+    cluster.plan("squeue", *["empty"] * slurm.SUBMIT_TRIES)
     assert send(batch_of("a"), Site(), "mine", None) == "100"
 
 

@@ -45,6 +45,14 @@ def inside(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return folder
 
 
+@pytest.mark.parametrize("pattern", [".*", ".dvc", "*"])
+def test_dvc_may_begin_where_a_folder_above_ignores_what_begins_with_a_dot(inside: Path, pattern: str) -> None:
+    (inside.parents[1] / ".gitignore").write_text(f"{pattern}\n!experiments\n!experiments/mine\n")
+    shutil.rmtree(".dvc")
+    found = subprocess.run(["git", "check-ignore", ".dvc"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+
+
 @pytest.mark.parametrize("place", [".gitignore", ".git/info/exclude", "excludes", "experiments/.gitignore"])
 @pytest.mark.parametrize("patterns", IGNORED)
 def test_what_is_ignored_around_an_experiment_is_kept_in_it(inside: Path, patterns: str, place: str) -> None:

@@ -49,6 +49,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 }
 
 
+@pytest.mark.slow
 def test_killed_at_many_moments_make_all_gives_the_same_results(finished: Path, fresh: Path, tmp_path: Path) -> None:
     """kill -9 of everything, six times in one experiment; between an epoch's two files: test_training_components."""
     folder = copy_into(fresh, tmp_path)
