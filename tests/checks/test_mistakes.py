@@ -83,6 +83,10 @@ def parts_of_three() -> None:
     experiment(data={"split": None})()
 
 
+def turns_of(row: dict[str, str]) -> list[dict[str, str]]:
+    return [{"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["output"]}]
+
+
 def all_of_them_in_the_test() -> None:
     files = {"train": "data/raw/rows.json", "test": "data/raw/rows.json"}
     experiment(data={"source": None, "split": None, **files})()
@@ -148,6 +152,15 @@ MISTAKES = [
     Mistake("data", "a conversation that ends with a question", both(experiment(data={"input": "chat", "output": "chat"}),
             in_every_row(chat=[{"role": "user", "content": "a"}])),
             "data/raw/rows.json: row 1: column 'chat': the conversation ends with a turn of the user, so that there is no"),
+    Mistake("data", "a system text beside the turns", both(experiment(data={"input": "chat", "output": "chat"}),
+            rows(lambda document: [row.update(chat=turns_of(row), system="Be brief.", input=None) for row in document]),
+            experiment(prompt={"user": "{chat}"})),
+            "column 'system' belongs to the question by its name, and no prompt shows it. Put it into the turns, or"),
+    Mistake("data", "turns in a column of text",
+            rows(lambda document: [row.update(input=str(turns_of(row))) for row in document]),
+            "holds turns that are written as one text, as a CSV has them. Write the data as JSON lines or parquet"),
+    Mistake("data", "a word for a missing answer", in_every_row(output="nan"),
+            "holds what programs write for a missing value (nan, NA, null, None), and it is used as it", is_warning=True),
     Mistake("data", "a column called input that is not the input", both(experiment(data={"input": "word"}),
             rows(lambda document: [row.update(word=row["input"], input="") for row in document])),
             "experiment.yaml: prompt.user: {input}: stands for data.input, which is the column 'word', and the data has a"),

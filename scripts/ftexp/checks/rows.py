@@ -4,9 +4,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text, earlier_turns, input_text
-from ftexp.data.prompts import placeholders, prompt_turns
+from ftexp.data.prompts import placeholders, prompt_turns, shown_text
 from ftexp.data.rows import read_items
 from ftexp.design.run import Run
 from ftexp.ground import paths
@@ -41,7 +40,7 @@ class Rows:
         """What the data says before the answer: the columns that the prompt shows, and the turns before the question."""
         row = item["row"]
         names = placeholders(self.prompt["user"])
-        shown = (input_text(row, self.input) if name == "input" else cell_text(row, name) for name in names)
+        shown = (shown_text(row, self.input, name) for name in names)
         return [*(turn["content"] for turn in earlier_turns(row, self.input)), *shown]
 
     def answer(self, item: Item) -> str:

@@ -40,14 +40,19 @@ def user_text(template: str, input_column: str, row: Mapping[str, Any]) -> str:
         UserError: If the row lacks a column that the template names, or has no text there.
     """
     return "".join(
-        literal if name is None else literal + (input_text(row, input_column) if name == "input" else cell_text(row, name))
+        literal if name is None else literal + shown_text(row, input_column, name)
         for literal, name in _pieces(template)
     )
 
 
+def shown_text(row: Mapping[str, Any], input_column: str, name: str) -> str:
+    """What a placeholder stands for: the input, by either of its names, or another column's text."""
+    return input_text(row, input_column) if name in ("input", input_column) else cell_text(row, name)
+
+
 def says_nothing(template: str, input_column: str, row: Mapping[str, Any]) -> bool:
     """Whether all that a prompt shows of a row is blank."""
-    texts = (input_text(row, input_column) if name == "input" else cell_text(row, name) for name in placeholders(template))
+    texts = (shown_text(row, input_column, name) for name in placeholders(template))
     return not any(text.strip() for text in texts)
 
 
