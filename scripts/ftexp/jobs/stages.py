@@ -52,6 +52,7 @@ def require_right_base(run: Run) -> None:
     path = paths.RunPaths(run.id).finetune_yaml
     config: Config = load_yaml(path, str(path))
     place, model = place_of(Work(), run, config), settings["model"]
+    code, kills = 0, cgroup_kills()
     if remembered(place) is None:
         if not fits_here(model):
             print(f"base {model}: not checked: needs {gigabytes_needed(model):.0f} GB of memory", flush=True)
@@ -61,9 +62,13 @@ def require_right_base(run: Run) -> None:
         child = multiprocessing.get_context("fork").Process(target=_check_base, args=(run, config, place))
         child.start()
         child.join()
+        code = child.exitcode or 0
     found = remembered(place)
     if found is None:
         require_unedited()  # of which that process, too, may have died
+        if code < 0:
+            how = _describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=None)
+            raise StageFailed(f"base {model}: could not be compared with transformers' model of it: {how}")
         raise StageFailed(f"base {model}: could not be compared with transformers' model of it; see the log")
     print(found.in_words(model), flush=True)
     objection = found.objection(paths.model_dir(model))
