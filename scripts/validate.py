@@ -19,9 +19,10 @@ from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.data.answers import Answers
 from ftexp.data.items import read_test_items, reference_answers
+from ftexp.design.fit_of_scores import answers_of_runs
 from ftexp.design.planning import planned_runs
 from ftexp.design.run import Run
-from ftexp.design.spec import Experiment, read_experiment
+from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command, sentence
 from ftexp.ground.events import record_event
@@ -82,15 +83,13 @@ def _warn_of_secrets() -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _answers(runs: list[Run], experiment: Experiment) -> dict[str, Answers]:
+def _answers(runs: list[Run], analysis: dict[str, Any]) -> dict[str, Answers]:
     """Per run the reference answers of its test set; where that is not made yet, validate says so of the run."""
-    found: dict[tuple[str, str], Answers] = {}
-    sets = {run.id: run.sets_of_answers(experiment.analysis) for run in runs}
-    for run in runs:
-        test, train = sets[run.id]
-        if (test, train) not in found and paths.split_part(test, "test").is_file():
-            found[test, train] = reference_answers(train, run.data, read_test_items(test, run.data, experiment.analysis))
-    return {name: found[pair] for name, pair in sets.items() if pair in found}
+    def answers_of(run: Run, test: str, train: str) -> Answers | None:
+        is_made = paths.split_part(test, "test").is_file()
+        return reference_answers(train, run.data, read_test_items(test, run.data, analysis)) if is_made else None
+
+    return answers_of_runs(runs, analysis, answers_of)
 
 
 def _hashes(runs: list[Run], work: Work) -> dict[str, tuple[str, str]]:
@@ -168,7 +167,7 @@ def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:
     That is looked at anew each time, since no run's own preflight hashes it.
     """
     experiment = read_experiment(paths.EXPERIMENT_YAML)
-    for line in [*grouped(warnings), *map(sentence, cautions(experiment, runs, _answers(runs, experiment)))]:
+    for line in [*grouped(warnings), *map(sentence, cautions(experiment, runs, _answers(runs, experiment.analysis)))]:
         print(f"warning: {line}", file=sys.stderr)
 
 

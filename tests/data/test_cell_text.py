@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 import split as split_stage
 from ftexp.data.cell_text import cell_text, text_of
+from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.data.tables import load_rows
 from ftexp.ground.errors import UserError
-from ftexp.models.chat import render_messages
 
 NUMBERS = ["1", "1.0", "-0", "-0.0", "1e-3", "1E5", "0.10", "9007199254740993", "9" * 5000, "1e999"]
 
@@ -82,7 +82,7 @@ def test_what_has_no_text_is_refused_with_file_row_and_column(value: Any, named:
         Path(f"rows.{suffix}").write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
     read = load_rows(Path(f"rows.{suffix}"))
     assert isinstance(read, list)
-    for ask in (lambda row: cell_text(row, "x"), lambda row: render_messages({"system": None, "user": "{x}{y}"}, "y", row)):
+    for ask in (lambda row: cell_text(row, "x"), lambda row: prompt_turns({"system": None, "user": "{x}{y}"}, "y", row)):
         with pytest.raises(UserError) as error:
             ask(read[2])
         assert f"rows.{suffix}: row 3: column 'x' holds {named}, which has no text of its own. " in str(error.value)

@@ -21,12 +21,12 @@ import split as split_stage
 import stamp as stamp_stage
 import validate as validate_stage
 import yaml
+from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.data.splits import PARTS
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
-from ftexp.models.chat import render_messages
 from helpers.tiny_models import TinyExperiment, enter, make_experiment, make_tiny_model
 from inspect_ai.log import list_eval_logs, read_eval_log
 
@@ -145,7 +145,7 @@ def test_numbers_dates_and_truth_values_of_a_parquet_file_are_texts_of_the_promp
         "review": "9", "label": "true", "day": "2020-01-10", "at": "2020-01-01T00:00:00", "stars": "2.25", "tags": ["a", "b"],
         "raw": {"base64": "AP8="},
     }
-    assert render_messages(run.prompt, "review", row) == [{"role": "user", "content": "2020-01-10 2.25: 9"}]
+    assert prompt_turns(run.prompt, "review", row) == [{"role": "user", "content": "2020-01-10 2.25: 9"}]
 
 
 DESIGNS: dict[str, tuple[dict[str, Any], int]] = {

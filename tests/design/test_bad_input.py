@@ -97,9 +97,10 @@ PROMPTS = [
 
 def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path) -> None:
     """Through run.yaml, finetune.yaml and eval.py to the tokens, which decode to the text; nothing of it is executed."""
+    from ftexp.data.prompts import prompt_turns
     from ftexp.data.rows import read_items
     from ftexp.design.planning import planned_runs
-    from ftexp.models.chat import Chat, render_messages
+    from ftexp.models.chat import Chat
     from omegaconf import OmegaConf
 
     users = [text.replace("{", "{{").replace("}", "}}") + " {input}" for text in PROMPTS]
@@ -117,7 +118,7 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
         constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
         assert {text, user} <= constants
         row = read_items(paths.split_part(run.test_set, "test"))[0]["row"]
-        tokens = chat.prompt_ids(render_messages(run.prompt, "input", row))
+        tokens = chat.prompt_ids(prompt_turns(run.prompt, "input", row))
         asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
         assert text in asked and f"{text} {row['input']}" in asked
     assert not list(folder.rglob("pwned"))

@@ -1,10 +1,15 @@
 """The template as a person bakes it, by cookiecutter's command, with data and a design of their own."""
 
+import contextlib
 import json
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from ftexp.ground import paths
 from warm.environment import REAL_ENVIRONMENT
 
 from helpers.experiments import REPOSITORY
@@ -39,6 +44,24 @@ def names_in_git(folder: str) -> set[str]:
 def bake_by_command(template: Path, folder: Path, *answers: str) -> "subprocess.CompletedProcess[str]":
     command = [str(COOKIECUTTER), str(template), "--no-input", "--default-config", "--output-dir", str(folder / "out"), *answers]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@contextlib.contextmanager
+def entered_copy(baked: Path, folder: Path) -> Iterator[Path]:
+    """A copy of a baked experiment, meanwhile the working folder."""
+    shutil.copytree(baked, folder, symlinks=True)
+    with contextlib.chdir(folder):
+        yield folder
+
+
+def give_test_files(**words: tuple[int, int]) -> None:
+    """Data files of some of the demo's words each, from the first to before the last; `train` is what trains."""
+    rows = json.loads(Path("data/raw/words.json").read_text(encoding="utf-8"))
+    for name, (first, last) in words.items():
+        Path(f"data/raw/{name}.json").write_text(json.dumps(rows[first:last]), encoding="utf-8")
+    text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
+    changed = re.sub(r"  source:.*\n  split:.*\n", "  train: data/raw/train.json\n", text)
+    paths.EXPERIMENT_YAML.write_text(changed, encoding="utf-8")
 
 
 def run_plan(folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -15,6 +15,13 @@ from ftexp.state.work import Work
 from helpers.stand_in_slurm import Cluster
 
 SURE = Options(is_sure=True)
+SITE = """\
+backend: slurm
+device: cpu
+train: {time_min: 60, mem_gb: 4, cpus: 1, gpus: 1}
+eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
+poll_s: 1
+"""
 RUNS = [f"lr{lr}" for lr in ("1e-5", "1e-4", "1e-3", "0.01", "0.1", "1")]
 
 

@@ -11,24 +11,14 @@ import stamp as stamp_stage
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.jobs.slurm import commands as slurm
+from helpers.baking import entered_copy
 from helpers.stand_in_slurm import Cluster, install_programs
-from helpers.stand_in_stages import RUNS, validate_runs
-
-SITE = """\
-backend: slurm
-device: cpu
-train: {time_min: 60, mem_gb: 4, cpus: 1, gpus: 1}
-eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
-poll_s: 1
-"""
+from helpers.stand_in_stages import RUNS, SITE, validate_runs
 
 
 @pytest.fixture(scope="module")
 def _stamped_for_reading(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stamped") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with entered_copy(baked_once, tmp_path_factory.mktemp("stamped") / "mine") as folder:
         assert stamp_stage.main([]) == 0
     return folder
 
@@ -63,10 +53,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 @pytest.fixture(scope="module")
 def _validated_once(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("validated") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with entered_copy(baked_once, tmp_path_factory.mktemp("validated") / "mine") as folder:
         text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
         factors = "factors: {lr: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0]}\n"
         paths.EXPERIMENT_YAML.write_text(re.sub(r"(?s)factors:.*?(?=design:)", factors, text), encoding="utf-8")

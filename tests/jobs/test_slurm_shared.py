@@ -1,6 +1,5 @@
 """Runs that share a training, on Slurm: it is submitted once, and every evaluation on it waits for that one job."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -14,34 +13,22 @@ from ftexp.ground.options import Options
 from ftexp.jobs.attempt import run_once
 from ftexp.jobs.slurm import claims, deferred
 from ftexp.state.imported_code import ImportedCode
+from helpers.baking import entered_copy, give_test_files
 from helpers.finished import finish
 from helpers.stand_in_slurm import Cluster
-from helpers.stand_in_stages import sent_arrays, statuses_of, submit, validate_runs
+from helpers.stand_in_stages import SITE, sent_arrays, statuses_of, submit, validate_runs
 
 OWNERS = ["lr1e-4_on-a", "lr1e-3_on-a"]
 FOLLOWERS = ["lr1e-4_on-b", "lr1e-3_on-b", "lr1e-4_on-c", "lr1e-3_on-c"]
-SITE = """\
-backend: slurm
-device: cpu
-train: {time_min: 60, mem_gb: 4, cpus: 1, gpus: 1}
-eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
-poll_s: 1
-"""
 
 
 @pytest.fixture(scope="module")
 def _validated_shared(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shared") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        rows = json.loads(Path("data/raw/words.json").read_text(encoding="utf-8"))
-        for name, first, last in (("train", 0, 300), ("a", 300, 320), ("b", 320, 340), ("c", 340, 360)):
-            Path(f"data/raw/{name}.json").write_text(json.dumps(rows[first:last]), encoding="utf-8")
+    with entered_copy(baked_once, tmp_path_factory.mktemp("shared") / "mine") as folder:
+        give_test_files(train=(0, 300), a=(300, 320), b=(320, 340), c=(340, 360))
         text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
         tests = ", ".join(f"{name}: {{data.test: data/raw/{name}.json}}" for name in "abc")
         text = re.sub(r"(?s)factors:.*?(?=design:)", f"factors:\n  lr: [1e-4, 1e-3]\n  on: {{{tests}}}\n", text)
-        text = re.sub(r"  source:.*\n  split:.*\n", "  train: data/raw/train.json\n", text)
         paths.EXPERIMENT_YAML.write_text(text, encoding="utf-8")
         paths.SITE_YAML.write_text(SITE)
         assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.token_check import check_tokens
+from ftexp.data.prompts import prompt_turns
 from ftexp.ground.errors import UserError
-from ftexp.models.chat import Chat, Message, render_messages
+from ftexp.models.chat import Chat, Message
 from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL, tokenize_example
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from helpers.tiny_models import DATE, enter, make_experiment
@@ -64,7 +65,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, Path]:
 
 
 def turns(text: str = "say: x", system: str | None = None) -> list[Message]:
-    return render_messages({"system": system, "user": "{input}"}, "input", {"input": text})
+    return prompt_turns({"system": system, "user": "{input}"}, "input", {"input": text})
 
 
 def evaluation(folders: dict[str | None, Path], name: str | None, date: str = DATE) -> Chat:

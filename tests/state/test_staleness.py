@@ -11,13 +11,13 @@ import pytest
 import split as split_stage
 import stamp
 from conftest import REPOSITORY
-from ftexp.design.planning import planned_runs
 from ftexp.ground import paths, source_code
 from ftexp.ground.filesystem import read_json, write_json
 from ftexp.state import code_version
 from helpers import written_tables
+from helpers.baking import entered_copy
 from helpers.experiments import edit
-from helpers.finished import finish, make_change_and_look, states
+from helpers.finished import finish_all, make_change_and_look, states
 from warm.environment import warm_environment
 
 WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
@@ -29,15 +29,10 @@ Reading = tuple[str, tuple[str, ...]]
 @pytest.fixture(scope="module")
 def finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four runs and two controls, whose stages are done by what stands for their products."""
-    folder = tmp_path_factory.mktemp("staleness") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with entered_copy(baked_once, tmp_path_factory.mktemp("staleness") / "mine") as folder:
         edit(paths.EXPERIMENT_YAML, "  lr: [0.0001, 0.001]\n", WORDING)
         answer_by_three_labels()
-        assert stamp.main([]) == 0 and split_stage.main([]) == 0
-        for run in planned_runs():
-            finish(run.id, run.stages)
+        finish_all()
         assert states() == ALL_DONE
     return folder
 

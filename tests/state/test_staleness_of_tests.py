@@ -1,19 +1,16 @@
 """What only tests makes no training stale: further rows of the table of changes, in an experiment with a factor of tests."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import split as split_stage
-import stamp
-from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from helpers import written_tables
+from helpers.baking import entered_copy, give_test_files
 from helpers.experiments import edit
-from helpers.finished import finish, make_change_and_look, states
+from helpers.finished import finish_all, make_change_and_look, states
 
 Change = Callable[[], object]
 TWO_TESTS = "  on: {a: {data.test: data/raw/a.json}, b: {data.test: data/raw/b.json}}\n"
@@ -23,19 +20,10 @@ BOTH_DONE = ("2 done", "6 done")
 @pytest.fixture(scope="module")
 def finished_twice(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two trainings, each under two test files, and a control of each file; all is done."""
-    folder = tmp_path_factory.mktemp("tested") / "mine"
-    shutil.copytree(baked_once, folder, symlinks=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        rows = json.loads(Path("data/raw/words.json").read_text(encoding="utf-8"))
-        for name, some in (("train", rows[:400]), ("a", rows[390:440]), ("b", rows[440:500]), ("c", rows[500:560])):
-            Path(f"data/raw/{name}.json").write_text(json.dumps(some), encoding="utf-8")
-        text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
-        text = re.sub(r"  source:.*\n  split:.*\n", "  train: data/raw/train.json\n", text)
-        paths.EXPERIMENT_YAML.write_text(text.replace("  lr: [0.0001, 0.001]\n", TWO_TESTS), encoding="utf-8")
-        assert stamp.main([]) == 0 and split_stage.main([]) == 0
-        for run in planned_runs():
-            finish(run.id, run.stages)
+    with entered_copy(baked_once, tmp_path_factory.mktemp("tested") / "mine") as folder:
+        give_test_files(train=(0, 400), a=(390, 440), b=(440, 500), c=(500, 560))
+        edit(paths.EXPERIMENT_YAML, "  lr: [0.0001, 0.001]\n", TWO_TESTS)
+        finish_all()
         assert states() == BOTH_DONE
     return folder
 

@@ -2,15 +2,15 @@
 
 import ast
 import json
-from collections.abc import Callable
 from typing import Any
 
-from ftexp.checks.rows import Item, Rows
+from ftexp.checks.rows import Rows
 from ftexp.data.conversations import is_conversation
 from ftexp.data.prompts import placeholders
 
 # How programs write a value that is missing into a text.
 _NO_VALUE = frozenset({"nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "nat"})
+_TURNS, _LIST, _MISSING = "turns", "list", "missing"
 # Columns that by their names belong to what a model is asked, beside turns and beside an instruction.
 _OF_TURNS, _OF_INSTRUCTIONS = ("system", "tools", "functions"), ("system", "history", "input", "instruction", "context")
 
@@ -33,45 +33,40 @@ def check_unshown(rows: Rows) -> tuple[list[str], list[str]]:
 
 def check_odd_texts(rows: Rows) -> tuple[list[str], list[str]]:
     """Errors for turns that are written as a text, as pandas does in a CSV; warnings for other lists and for missing values."""
-    turns = _held(rows, lambda text: is_conversation(_literal(text)))
-    what = "holds turns that are written as one text, as a CSV has them"
-    cure = "Write the data as JSON lines or parquet, whose columns can hold turns"
-    errors = [f"{rows.where(turns)}: {what}. {cure}"] if turns else []
-    lists = [] if turns else _held(rows, _is_pythons)
-    missing = _held(rows, lambda text: text.strip().casefold() in _NO_VALUE)
-    warnings = []
-    if lists:
+    held: dict[str, list[int]] = {kind: [] for kind in (_TURNS, _LIST, _MISSING)}
+    for number, item in enumerate(rows.items):
+        for kind in set(filter(None, map(_kind_of, (*rows.texts(item), rows.answer(item))))):
+            held[kind].append(number)
+    errors, warnings = [], []
+    if held[_TURNS]:
+        what = "holds turns that are written as one text, as a CSV has them"
+        cure = "Write the data as JSON lines or parquet, whose columns can hold turns"
+        errors.append(f"{rows.where(held[_TURNS])}: {what}. {cure}")
+    elif held[_LIST]:
         what = "holds a list of Python's, written as a text, brackets and quotes with it"
-        warnings.append(f"{rows.where(lists)}: {what}. Write the text that is meant")
-    if len(missing) > 1:  # one may well be the word
+        warnings.append(f"{rows.where(held[_LIST])}: {what}. Write the text that is meant")
+    if len(held[_MISSING]) > 1:  # one may well be the word
         what = "holds what programs write for a missing value (nan, NA, null, None), and it is used as it stands"
-        warnings.append(f"{rows.where(missing)}: {what}. Remove the row, or leave it where the word is meant")
+        warnings.append(f"{rows.where(held[_MISSING])}: {what}. Remove the row, or leave it where the word is meant")
     return errors, warnings
 
 
-def _held(rows: Rows, is_odd: Callable[[str], bool]) -> list[int]:
-    """Which rows have such a text among those that the prompt shows, or for an answer."""
-    known: dict[str, bool] = {}
-
-    def is_known_odd(text: str) -> bool:
-        return known.setdefault(text, is_odd(text)) if text not in known else known[text]
-
-    return [n for n, item in enumerate(rows.items) if any(is_known_odd(text) for text in _texts(rows, item))]
-
-
-def _texts(rows: Rows, item: Item) -> list[str]:
-    return [*rows.texts(item), rows.answer(item)]
+def _kind_of(text: str) -> str | None:
+    """What is odd about a text; None where nothing is. JSON that holds no turns may be an answer like any other."""
+    literal = _literal(text)
+    if is_conversation(literal):
+        return _TURNS
+    if isinstance(literal, list | dict):
+        return None if _is_json(text) else _LIST
+    return _MISSING if text.strip().casefold() in _NO_VALUE else None
 
 
-def _is_pythons(text: str) -> bool:
-    """Whether a text is a list or mapping as Python prints it, and not JSON, which may be an answer."""
-    if not isinstance(_literal(text), list | dict):
-        return False
+def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except ValueError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _literal(text: str) -> Any:

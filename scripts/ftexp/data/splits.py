@@ -20,6 +20,8 @@ from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 
 PARTS = ("train", "test")
+# Keys of a data section that name a file.
+SOURCE_KEYS = ("source", *PARTS)
 DEFAULT_SPLIT = {"train": 0.8, "test": 0.2, "seed": 0, "stratify": None, "group": None}
 Half = dict[str, Any]
 Item = dict[str, Any]
@@ -33,13 +35,13 @@ def half_of(data: Mapping[str, Any], part: str) -> Half:
 
 def set_name(half: Half) -> str:
     """Name of a set of rows, and of its folder: its file's stem and eight digits of the half's hash."""
-    stem = Path(next(half[key] for key in ("source", *PARTS) if key in half)).stem
+    stem = Path(next(half[key] for key in SOURCE_KEYS if key in half)).stem
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', stem)}-{sha256_json(half)[:8]}"
 
 
 def source_paths(data: Mapping[str, Any]) -> list[Path]:
     """The files that a data section, or a half of one, names."""
-    return [Path(data[key]) for key in ("source", *PARTS) if data.get(key)]
+    return [Path(data[key]) for key in SOURCE_KEYS if data.get(key)]
 
 
 class Sources:

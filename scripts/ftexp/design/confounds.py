@@ -14,6 +14,7 @@ from ftexp.design.factors import Level
 from ftexp.design.levels import label_text
 from ftexp.design.run import Run
 from ftexp.design.settings import SEED
+from ftexp.ground.wording import listed
 
 Factors = dict[str, list[Level]]
 BATCH = frozenset(("batch_size", "gradient_accumulation_steps"))
@@ -111,7 +112,7 @@ def _rows_and_steps(compared: Compared) -> list[str]:
         cures.append("nothing holds the decay; a level is a training of its own length, and no shorter one that went on")
     if not moved:
         return []
-    return [f"also changes {_and(moved)}, so that its effect may be theirs. To hold them: {'; '.join(cures)}"]
+    return [f"also changes {listed(moved)}, so that its effect may be theirs. To hold them: {'; '.join(cures)}"]
 
 
 def _cure_of_steps(compared: Compared, *, has_rows: bool) -> list[str]:
@@ -119,7 +120,7 @@ def _cure_of_steps(compared: Compared, *, has_rows: bool) -> list[str]:
     own = compared.names & {"train_size", *BATCH}
     if not own and has_rows:
         return []
-    return [f"named levels of one factor that set {_and(sorted(own | {'epochs'}))} together (the steps)"]
+    return [f"named levels of one factor that set {listed(sorted(own | {'epochs'}))} together (the steps)"]
 
 
 def _common_rows(compared: Compared) -> int:
@@ -145,7 +146,7 @@ def _precision(compared: Compared) -> list[str]:
     names = [name for name in ("dtype", "quantize_base") if compared.varies("settings", name)]
     if not names or "model" in compared.names:
         return []
-    what = f"{_and(names)} is that of training and of evaluation, so that its effect may be of either"
+    what = f"{listed(names)} is that of training and of evaluation, so that its effect may be of either"
     return [f"{what}. Compare the controls too, which differ in evaluation alone"]
 
 
@@ -165,7 +166,3 @@ def _source(run: Run) -> Any:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
-def _and(texts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))

@@ -1,12 +1,29 @@
 """Whether scorer and metrics fit the reference answers of a test set, in sentences. Nothing is read or written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ftexp.data.answers import ROWS_PER_CHOICE, Answers
+from ftexp.design.run import Run
 from ftexp.ground.wording import first_of
 
 # Classes that a line names, and characters of an answer that it shows.
 _NAMED, _SHOWN = 6, 40
+
+
+def answers_of_runs(
+    runs: Sequence[Run], analysis: dict[str, Any], answers_of: Callable[[Run, str, str], Answers | None]
+) -> dict[str, Answers]:
+    """Per run the reference answers of its test set, as far as they are known; runs of the same rows share them.
+
+    Args:
+        analysis: `Experiment.analysis`.
+        answers_of: Of a run, its test set and the training set whose classes count, or empty: the answers; called once for each.
+    """
+    sets = {run.id: run.sets_of_answers(analysis) for run in runs}
+    first = {sets[run.id]: run for run in reversed(runs)}
+    found = {pair: answers_of(run, *pair) for pair, run in first.items()}
+    return {name: answers for name, pair in sets.items() if (answers := found[pair]) is not None}
 
 
 def free_texts(test: Answers, scorer: str) -> list[str]:

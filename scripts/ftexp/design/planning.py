@@ -15,6 +15,7 @@ from ftexp.data.conversations import answer_text
 from ftexp.data.held_out import TrainingSet, training_items
 from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import Half, Sources
+from ftexp.design.fit_of_scores import answers_of_runs
 from ftexp.design.levels import table_text
 from ftexp.design.run import Run
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
@@ -108,15 +109,11 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
 
 
 def _answers(runs: list[Run], rows_of: _RowsOfRuns, experiment: Experiment) -> dict[str, Answers]:
-    """Per run the reference answers of its test set; runs of the same rows share them."""
-    found: dict[tuple[str, str], Answers] = {}
-    sets = {run.id: run.sets_of_answers(experiment.analysis) for run in runs}
-    for run in runs:
-        test, train = sets[run.id]
+    def answers_of(run: Run, test: str, train: str) -> Answers | None:
         asked, trained = rows_of.tests[test], rows_of.left[train] if train else []
-        if (test, train) not in found and asked is not None and trained is not None:
-            found[test, train] = Answers.of(_answer_texts(run, asked), _answer_texts(run, trained))
-    return {name: found[pair] for name, pair in sets.items() if pair in found}
+        return None if asked is None or trained is None else Answers.of(_answer_texts(run, asked), _answer_texts(run, trained))
+
+    return answers_of_runs(runs, experiment.analysis, answers_of)
 
 
 def _answer_texts(run: Run, rows: list[Row]) -> list[str]:

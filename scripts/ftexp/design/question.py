@@ -9,7 +9,7 @@ from typing import Any
 from ftexp.design.factors import Level
 from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
-from ftexp.ground.wording import first_of
+from ftexp.ground.wording import first_of, listed
 
 # Levels of a factor that it names.
 _MOST_LEVELS = 6
@@ -33,5 +33,4 @@ def question_of(factors: dict[str, list[Level]], data: dict[str, Any], constants
         return f"What does fine-tuning{model} change in the score ({metric}){where}?"
     texts = {name: [label_text(level.label) for level in levels] for name, levels in varied.items()}
     named = [f"{name} ({first_of(labels, _MOST_LEVELS)})" for name, labels in texts.items()]
-    subject = " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
-    return f"How {'does' if len(named) == 1 else 'do'} {subject} change the score ({metric}){where}?"
+    return f"How {'does' if len(named) == 1 else 'do'} {listed(named)} change the score ({metric}){where}?"

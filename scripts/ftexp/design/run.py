@@ -1,5 +1,6 @@
 """A run: what run.yaml says, and all that its numbers follow from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,12 @@ class Run:
         """The name of the rows that it is asked."""
         return set_name(half_of(self.data, "test"))
 
+    @property
+    def row_sets(self) -> tuple[tuple[str, str], ...]:
+        """Name and part of each set of rows of its: what it is trained on, unless it is a control, and what it is asked."""
+        asked = (self.test_set, "test")
+        return (asked,) if self.is_control else ((self.training_set, "train"), asked)
+
     def sets_of_answers(self, analysis: dict[str, Any]) -> tuple[str, str]:
         """The rows whose answers it is scored by, and those whose classes a metric has to know; the second empty for none."""
         return self.test_set, self.training_set if analysis["metrics"] and not self.is_control else ""
@@ -87,3 +94,9 @@ class Run:
         """The run that a run.yaml describes."""
         given = {key: value for key, value in document.items() if key not in ("run", "split")}  # as older plans have it
         return cls(id=document["run"], **given)
+
+
+def row_sets_of(runs: Iterable[Run]) -> list[tuple[str, str]]:
+    """Name and part of every set of rows of some runs, once; those that train come first."""
+    found = dict.fromkeys(pair for run in runs for pair in run.row_sets)
+    return sorted(found, key=lambda pair: pair[1] == "test")

@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-from ftexp.data.splits import DEFAULT_SPLIT, PARTS
+from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
@@ -51,7 +51,7 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
     complete = {key: data.get(key) for key in DATA_KEYS}
     complete["input"] = data.get("input", "input")
     complete["output"] = data.get("output", "output")
-    for key in ("source", "train", "test", "input", "output"):
+    for key in (*SOURCE_KEYS, "input", "output"):
         is_wanted = key in ("input", "output")
         if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
             complete[key] = key if is_wanted else None

@@ -6,9 +6,10 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
 from ftexp.data.conversations import answer_text
+from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.ground.paths import from_root
-from ftexp.models.chat import Message, render_messages
+from ftexp.models.chat import Message
 
 
 def test_samples(file: str, *, system: str | None, user: str, input_column: str, output_column: str) -> MemoryDataset:
@@ -17,7 +18,7 @@ def test_samples(file: str, *, system: str | None, user: str, input_column: str,
     samples = [
         Sample(
             id=item["item"],
-            input=[_message(turn) for turn in render_messages(prompt, input_column, item["row"])],
+            input=[_message(turn) for turn in prompt_turns(prompt, input_column, item["row"])],
             target=answer_text(item["row"], input_column, output_column),
         )
         for item in read_items(from_root(file))

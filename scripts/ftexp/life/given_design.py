@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ftexp.data.splits import SOURCE_KEYS
 from ftexp.design.spec import check_experiment
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.yaml_line import yaml_line
@@ -13,8 +14,6 @@ from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.life.data_answer import existing_file
 from ftexp.life.question_answer import default_answers
 from ftexp.life.written_answers import require_written
-
-_SOURCE_KEYS = ("source", "train", "test")
 
 
 def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[tuple[str, str]]]:
@@ -53,7 +52,7 @@ def _moved(document: Any, moved: dict[str, str], key: str = "") -> Any:
     """A document with its data files under their new names."""
     if isinstance(document, dict):
         return {name: _moved(value, moved, str(name)) for name, value in document.items()}
-    return moved.get(document, document) if key.removeprefix("data.") in _SOURCE_KEYS and isinstance(document, str) else document
+    return moved.get(document, document) if key.removeprefix("data.") in SOURCE_KEYS and isinstance(document, str) else document
 
 
 def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
@@ -77,12 +76,12 @@ def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
 
 def _source_nodes(text: str) -> list[yaml.ScalarNode]:
     """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
-    found = [node for key in _SOURCE_KEYS for node in _nodes(text, ("data", key))]
+    found = [node for key in SOURCE_KEYS for node in _nodes(text, ("data", key))]
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode), "the document was checked before"
     factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
     for factor in factors:
         for _, levels in factor.value:
             for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
-                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in _SOURCE_KEYS]]
+                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in SOURCE_KEYS]]
     return found

@@ -7,6 +7,7 @@ import math
 import os
 from typing import Any
 
+from ftexp.data.splits import SOURCE_KEYS
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
 from ftexp.design.run import Run
@@ -20,7 +21,6 @@ STEPS = 2
 # What a setting with one value becomes at most.
 _MOST = {"epochs": 1, "batch_size": 2, "gradient_accumulation_steps": 2}
 _WARNING = "Rehearsal, its numbers mean nothing: "
-_SOURCE_KEYS = ("source", "train", "test")
 SmallValues = dict[str, dict[Any, Any]]
 
 
@@ -192,7 +192,7 @@ def _with_reachable_sources(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reachable(section: dict[str, Any], prefix: str) -> dict[str, Any]:
-    keys = [prefix + key for key in _SOURCE_KEYS]
+    keys = [prefix + key for key in SOURCE_KEYS]
     return {key: _absolute_if_outside(value) if key in keys and value else value for key, value in section.items()}
 
 

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.conversations import Turn
-from ftexp.data.prompts import prompt_turns
 from ftexp.ground.errors import UserError
 from ftexp.models.template import Template, no_place
 from ftexp.models.tokenizer_files import load_tokenizer
 from ftexp.models.typed_keys import end_ids
 
 Message = Turn
-render_messages = prompt_turns
 _PROBES = ("qvxa", "qvxb", "qvxc")  # texts that no template has of itself
 
 

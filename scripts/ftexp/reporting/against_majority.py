@@ -5,14 +5,23 @@ That answerer is a control of one more kind: a run that was asked the same items
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from ftexp.data.answers import LEAST_TOLD, Answers
 from ftexp.effects import Analysis, effects
-from ftexp.reporting.claim_words import best_scope, ceiling_notes, interval_in_words, listed, scope_note, signed
-from ftexp.reporting.conclusions import ALPHA, MOST_NAMED, Conclusion
+from ftexp.ground.wording import first_of, listed
+from ftexp.reporting.claim_words import (
+    ALPHA,
+    best_scope,
+    ceiling_notes,
+    claims,
+    interval_in_words,
+    not_after_holm,
+    scope_note,
+    signed,
+)
+from ftexp.reporting.conclusions import MOST_NAMED, Conclusion
 from ftexp.reporting.number_words import shown
 from ftexp.results.table import RunFacts
 
@@ -95,14 +104,9 @@ def floor_in_words(test: Answers, metric: str) -> str:
 
 
 def _named(rows: pd.DataFrame) -> str:
-    """The first cells with their distance."""
-    sizes = [f"{signed(row['estimate'])}, {interval_in_words(row)}{_holm(row)}" for _, row in rows.iterrows()]
-    listed_rows = [f"{level} ({size})" for level, size in zip(rows["level"], sizes, strict=True)]
-    more = len(listed_rows) - MOST_NAMED
-    return ", ".join(listed_rows[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _holm(row: "pd.Series[Any]") -> str:
-    """What an interval that leaves 0 out is not enough for."""
-    is_apart = row["low"] > 0 or row["high"] < 0
-    return ", though not after Holm's correction" if is_apart and not row["p_holm"] < ALPHA else ""
+    """The first cells with their distance, and where only Holm's correction keeps one from being told apart."""
+    apart = claims(rows).index
+    notes = [not_after_holm(row) if index in apart else "" for index, row in rows.iterrows()]
+    sizes = [f"{signed(row['estimate'])}, {interval_in_words(row)}" for _, row in rows.iterrows()]
+    cells = [f"{level} ({size}{note})" for level, size, note in zip(rows["level"], sizes, notes, strict=True)]
+    return first_of(cells, MOST_NAMED)

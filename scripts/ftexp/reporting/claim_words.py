@@ -11,10 +11,7 @@ from ftexp.effects import Analysis
 from ftexp.effects.remarks import OVER
 from ftexp.reporting.number_words import shown, shown_range
 
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+ALPHA = 0.05
 
 
 def averaged_over(reason: str) -> str:
@@ -51,6 +48,11 @@ def range_in_words(row: "pd.Series[Any]") -> str:
 def signed(value: float) -> str:
     """A difference with its sign."""
     return shown(value, is_signed=True)
+
+
+def not_after_holm(row: "pd.Series[Any]") -> str:
+    """What is to be said of an interval that leaves 0 out where Holm's correction does not bear it out."""
+    return "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
 
 
 def sentences(texts: Sequence[str]) -> str:

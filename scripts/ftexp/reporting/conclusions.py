@@ -13,15 +13,17 @@ import pandas as pd
 
 from ftexp.design.fit_of_scores import rare_in_words
 from ftexp.effects import Analysis, detectable, leading_rows
+from ftexp.ground.wording import listed
 from ftexp.reporting.claim_words import (
+    ALPHA,
     averaged_over,
     best_scope,
     ceiling_notes,
     claims,
     interaction_in_words,
     interval_in_words,
-    listed,
     missing_runs,
+    not_after_holm,
     range_in_words,
     scope_note,
     sentences,
@@ -30,7 +32,6 @@ from ftexp.reporting.claim_words import (
 from ftexp.reporting.number_words import shown
 from ftexp.results.table import RunFacts
 
-ALPHA = 0.05
 MOST_NAMED = 4
 
 
@@ -166,15 +167,11 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
     first = claimed.iloc[0]
     if len(claimed) == 1:
         verb = "raises" if first["estimate"] > 0 else "lowers"
-        size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{_not_after_holm(first)})"
+        size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{not_after_holm(first)})"
         return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
     rows = [row for _, row in claimed.iterrows()]
-    sizes = [f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{_not_after_holm(row)})" for row in rows]
+    sizes = [f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{not_after_holm(row)})" for row in rows]
     return f"against {first['reference']}, {analysis.primary} changes by {', '.join(sizes)} (95 % intervals)"
-
-
-def _not_after_holm(row: "pd.Series[Any]") -> str:
-    return "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
 
 
 def _trend(row: "pd.Series[Any]") -> str:

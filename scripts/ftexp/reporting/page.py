@@ -13,7 +13,7 @@ import pandas as pd
 
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
 from ftexp.design.levels import label_text
-from ftexp.design.run import Run
+from ftexp.design.run import Run, row_sets_of
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
@@ -143,9 +143,8 @@ def constants(experiment: Experiment, runs: Sequence[Run]) -> list[tuple[str, st
 
 def _split_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Size of every set of rows, and how many rows each test takes from a training set; `None` where it is not made yet."""
-    sets = [(run.training_set, "train") for run in runs if not run.is_control] + [(run.test_set, "test") for run in runs]
     rows = []
-    for name, part in dict.fromkeys(sets):
+    for name, part in row_sets_of(runs):
         path = paths.split_json(name, part)
         made = read_json(path) if path.is_file() else {"rows": None}
         rows.append({"name": name, "part": part, "size": made["rows"], "removed": made.get("removed", {})})

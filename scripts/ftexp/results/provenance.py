@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from ftexp.design.run import Run
+from ftexp.design.run import Run, row_sets_of
 from ftexp.evaluation.inspect_logs import log_path
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, sha256_file, sha256_json
@@ -61,11 +61,10 @@ def _manifest(run: str, stage: str) -> dict[str, Any]:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    sets = [(run.test_set, "test")] if run.is_control else [(run.training_set, "train"), (run.test_set, "test")]
-    made = {part: read_json(paths.split_json(name, part)) for name, part in sets}
+    made = {part: read_json(paths.split_json(name, part)) for name, part in run.row_sets}
     return {
         "sources": {file: digest for facts in made.values() for file, digest in facts["inputs"]["sources"].items()},
-        "sets": {part: str(paths.split_part(name, part)) for name, part in sets},
+        "sets": {part: str(paths.split_part(name, part)) for name, part in run.row_sets},
         "rows": {part: facts["rows"] for part, facts in made.items()},
         "sha256": {part: facts["sha256"] for part, facts in made.items()},
         **({} if run.is_control else {"removed_from_train": made["train"]["removed"]}),
@@ -111,8 +110,7 @@ def provenance_of_report(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 def _sources(runs: Sequence[Run]) -> str:
     sources: dict[str, str] = {}
-    sets = [(run.training_set, "train") for run in runs if not run.is_control] + [(run.test_set, "test") for run in runs]
-    for path in dict.fromkeys(paths.split_json(name, part) for name, part in sets):
+    for path in (paths.split_json(name, part) for name, part in row_sets_of(runs)):
         if path.is_file():
             sources |= read_json(path)["inputs"]["sources"]
     return ", ".join(f"{file} ({digest[:DIGITS]})" for file, digest in sources.items())

@@ -80,8 +80,7 @@ def root_pipeline(runs: list[Run]) -> str:
 
 def _split_dirs(run: Run) -> list[Path]:
     """The folders of the rows that a run trains on and is asked."""
-    names = [run.test_set] if run.is_control else [run.training_set, run.test_set]
-    return [paths.split_dir(name) for name in names]
+    return [paths.split_dir(name) for name, _ in run.row_sets]
 
 
 def _plots(runs: list[Run]) -> list[dict[str, Any]]:
