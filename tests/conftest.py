@@ -28,6 +28,7 @@ SPREAD = ("test_proofs.py",)
 # Files, or the files of a folder, that share what is dear: one process runs them all.
 TOGETHER = {"pipeline": "pipeline", **dict.fromkeys(("test_config_check.py", "test_checked_configs.py"), "configs")}
 NOT_RUN = pytest.StashKey[Counter[str]]()
+OUTDATED = pytest.StashKey[dict[str, list[str]]]()
 HOW_TO_RUN = {
     "slurm": "tests on Slurm's daemons (make test-slurm, as root; make test-slow runs them too)",
     "slow": "tests that take a minute or more, the demo among them (make test-slow)",
@@ -139,6 +140,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for why, how in HOW_TO_RUN.items():
         if left_out[why]:
             terminalreporter.write_line(f"not run: {left_out[why]} {how}")
+    for page, lines in config.stash.get(OUTDATED, {}).items():
+        terminalreporter.write_line(f"FAILED {page}: not what the tests found. To accept: make test WRITE=1", red=True)
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -148,7 +153,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     if exitstatus == 0:
         outdated = written_tables.outdated_tables(should_write="FTEXP_WRITE_TABLES" in os.environ)
+        session.config.stash[OUTDATED] = outdated
         if outdated:
-            print(f"\n{', '.join(outdated)}: not what the tests found. To accept: make test WRITE=1", file=sys.stderr)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     shutil.rmtree(written_tables.ROWS, ignore_errors=True)

@@ -38,7 +38,11 @@ def promise_rows(folder: Path) -> None:
 
 
 def tell(fault: str, how: str, outcome: str) -> None:
-    """A row of docs/slurm-faults.md; job ids and paths, which differ from run to run, are left out."""
+    """A row of docs/slurm-faults.md; job ids and paths, which differ from run to run, are left out.
+
+    What depends on the moment (why a job that was put back is not yet running, how far a training had come) is for the test to
+    check, and not for the row.
+    """
     outcome = re.sub(r"\b\d+_\d+\b", "N", re.sub(r"/\S+/(?=runs|\.scratch)", "", outcome))
     tell_row("slurm-faults", fault, [fault, how, outcome])
 

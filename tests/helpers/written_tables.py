@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -88,9 +89,13 @@ def tell(table: str, key: str, cells: Sequence[str]) -> None:
     (ROWS / f"{table}.{name}.row").write_text(json.dumps([key, row], ensure_ascii=False), encoding="utf-8")
 
 
-def outdated_tables(*, should_write: bool) -> list[str]:
-    """Of every table of which all promised rows are there: those whose page is another; they are written where that is wanted."""
-    outdated = []
+def outdated_tables(*, should_write: bool) -> dict[str, list[str]]:
+    """Of every table of which all promised rows are there: those whose page is another; they are written where that is wanted.
+
+    Returns:
+        By the page's name the lines that differ, as diff shows them.
+    """
+    outdated = {}
     for table, header in HEADERS.items():
         text, path = _text(table, header), DOCS / f"{table}.md"
         if text is None or text == path.read_text(encoding="utf-8"):
@@ -98,7 +103,8 @@ def outdated_tables(*, should_write: bool) -> list[str]:
         if should_write:
             path.write_text(text, encoding="utf-8")
         else:
-            outdated.append(f"docs/{path.name}")
+            old = path.read_text(encoding="utf-8").splitlines()
+            outdated[f"docs/{path.name}"] = list(unified_diff(old, text.splitlines(), "written", "found", n=0, lineterm=""))
     return outdated
 
 

@@ -54,7 +54,8 @@ def test_walltime_in_epoch_2_of_3(finished: Path, cluster: Cluster, folder: Path
     complete(folder, cluster, finished)
     assert "try 2" in log(folder) and "resuming after epoch" in log(folder)
     assert record(folder)["job_id"] == job, "the same job, requeued"
-    tell("walltime in epoch 2 of 3", "the job's time limit moved to 45 s from now in epoch 2", f"{reason}; it requeued itself")
+    tell("walltime in epoch 2 of 3", "the job's time limit moved to 45 s from now in epoch 2",
+         "submitted: reached its walltime of 10 min; requeued itself, and went on after the last whole epoch")
 
 
 def test_walltime_without_a_warning(finished: Path, cluster: Cluster, folder: Path) -> None:
@@ -79,10 +80,10 @@ def test_tries_are_bounded(cluster: Cluster, folder: Path) -> None:
 def test_scontrol_requeue(finished: Path, cluster: Cluster, folder: Path) -> None:
     job = submitted(folder, cluster, job_in=REAL_ENVIRONMENT)
     cluster.run("scontrol", "requeue", job)
-    reason = wait_for_status(folder, cluster, "submitted")
+    wait_for_status(folder, cluster, "submitted")
     complete(folder, cluster, finished)
     assert "try 2" in log(folder) and "resuming after epoch" in log(folder)
-    tell("scontrol requeue", "`scontrol requeue` in epoch 2", reason + "; went on after the finished epoch")
+    tell("scontrol requeue", "`scontrol requeue` in epoch 2", "submitted, by Slurm; went on after the last whole epoch")
 
 
 def test_node_set_down_in_mid_job(finished: Path, cluster: Cluster, folder: Path) -> None:
@@ -90,11 +91,11 @@ def test_node_set_down_in_mid_job(finished: Path, cluster: Cluster, folder: Path
     node = cluster.run("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
     cluster.node_down(node)
     try:
-        reason = wait_for_status(folder, cluster, "submitted")
+        wait_for_status(folder, cluster, "submitted")
         complete(folder, cluster, finished)
     finally:
         cluster.node_up(node)
-    tell("node set down in mid-job", "`scontrol update State=DOWN` in epoch 2", reason + "; requeued by Slurm, resumed elsewhere")
+    tell("node set down in mid-job", "`scontrol update State=DOWN` in epoch 2", "submitted, by Slurm; resumed on another node")
 
 
 def test_out_of_memory(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -108,7 +109,8 @@ def test_out_of_memory(finished: Path, tmp_path: Path, tmp_path_factory: pytest.
         assert "out of memory" in reason and "train.mem_gb" in reason
         (folder / "site.yaml").write_text(SITE)
         complete(folder, cluster, finished)
-    tell("out of memory", "a training that takes 3 GB of a job's 1 GB, held to it by cgroups", reason)
+    tell("out of memory", "a training that takes 3 GB of a job's 1 GB, held to it by cgroups",
+         "failed: out of memory; told to raise train.mem_gb in site.yaml")
 
 
 def test_a_gpu_without_memory_left(finished: Path, cluster: Cluster, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What jobs on real Slurm daemons rely on and do not find: a training, a whole checkpoint, the controller."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_a_node_that_does_not_see_the_folder(finished: Path, folder: Path, tmp_p
         said = complete(folder, cluster, finished)
         assert "train: kept off n1, where a job could not start" in said and record(folder)["host"]
     tell("a node that does not see the folder", "an empty file system over the experiment for one node's slurmd",
-         f"{reason}; the next submission kept off it")
+         re.sub(r" \(Slurm: [^)]*\)", "", reason) + "; it did")
 
 
 def test_a_dependency_that_slurm_has_forgotten(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
