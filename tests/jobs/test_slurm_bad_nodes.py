@@ -61,6 +61,18 @@ def test_a_job_that_began_and_was_then_requeued_to_a_bad_node_has_failed_there(c
     assert found is not None and found.bad_node == "n1"
 
 
+def test_a_job_whose_processes_were_killed_is_no_fault_of_its_node_whatever_slurm_says(cluster: Cluster) -> None:
+    """Slurm can call that a launch failure; the job's own record says that it had begun."""
+    take_claim()
+    write_record("running")
+    cluster.show(queue_row("12_0", "FAILED", "ftexp:mine:r1:train:hash", reason="JobLaunchFailure") + f"|{AT}|n1")
+    found = SlurmQueue().outcome("r1", "train", "hash")
+    assert found is not None and not found.bad_node and "failed without a word of its own" in found.reason
+    cluster.show(queue_row("12_0", "PENDING", "ftexp:mine:r1:train:hash", reason="launch failed requeued held") + f"|{AT}|n1")
+    found = SlurmQueue().outcome("r1", "train", "hash")
+    assert found is not None and found.is_held, "requeued, it began nowhere a second time"
+
+
 @pytest.fixture(autouse=True)
 def _without_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait, "record_finished", lambda work, runs: None)

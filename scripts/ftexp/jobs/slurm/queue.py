@@ -127,7 +127,7 @@ class SlurmQueue:
         if own and own["state"] == "failed":
             return State("failed", own["reason"], job_id)
         job = self._own(job_id, claim, record) or self._accounted.get(job_id)
-        if job and job.could_not_start:
+        if job and job.could_not_start and (job.is_active or own is None or own["state"] != "running"):
             return _not_started(job)
         word = job.state if job else ""
         log = paths.RunPaths(run).log(stage)
