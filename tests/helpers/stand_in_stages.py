@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import split as split_stage
+import stamp as stamp_stage
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.ground.filesystem import write_json
@@ -12,6 +14,7 @@ from ftexp.jobs.slurm.backend import submit_stage
 from ftexp.jobs.slurm.queue import SlurmQueue
 from ftexp.state.work import Work
 
+from helpers.stamped import set_factors
 from helpers.stand_in_slurm import Cluster
 
 SURE = Options(is_sure=True)
@@ -23,6 +26,14 @@ eval: {time_min: 30, mem_gb: 4, cpus: 1, gpus: 1}
 poll_s: 1
 """
 RUNS = [f"lr{lr}" for lr in ("1e-5", "1e-4", "1e-3", "0.01", "0.1", "1")]
+
+
+def make_ready(factors: str) -> None:
+    """Stamp, split and validate an experiment of these factors, one line of YAML, for the stand-ins."""
+    set_factors(factors)
+    paths.SITE_YAML.write_text(SITE)
+    assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
+    validate_runs()
 
 
 def validate_runs(*names: str) -> None:

@@ -98,13 +98,14 @@ def outdated_tables(*, should_write: bool) -> dict[str, list[str]]:
     outdated = {}
     for table, header in HEADERS.items():
         text, path = _text(table, header), DOCS / f"{table}.md"
-        if text is None or text == path.read_text(encoding="utf-8"):
+        old = path.read_text(encoding="utf-8")
+        if text is None or text == old:
             continue
         if should_write:
             path.write_text(text, encoding="utf-8")
         else:
-            old = path.read_text(encoding="utf-8").splitlines()
-            outdated[f"docs/{path.name}"] = list(unified_diff(old, text.splitlines(), "written", "found", n=0, lineterm=""))
+            lines = unified_diff(old.splitlines(), text.splitlines(), "written", "found", n=0, lineterm="")
+            outdated[f"docs/{path.name}"] = list(lines)
     return outdated
 
 

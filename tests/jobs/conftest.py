@@ -1,19 +1,16 @@
 """Stamped experiments, and a Slurm that is none."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-import split as split_stage
 import stamp as stamp_stage
 from ftexp.design.planning import planned_runs
-from ftexp.ground import paths
 from ftexp.jobs.slurm import commands as slurm
 from helpers.baking import entered_copy
 from helpers.stand_in_slurm import Cluster, install_programs
-from helpers.stand_in_stages import RUNS, SITE, validate_runs
+from helpers.stand_in_stages import RUNS, make_ready
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +51,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 @pytest.fixture(scope="module")
 def _validated_once(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with entered_copy(baked_once, tmp_path_factory.mktemp("validated") / "mine") as folder:
-        text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
-        factors = "factors: {lr: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0]}\n"
-        paths.EXPERIMENT_YAML.write_text(re.sub(r"(?s)factors:.*?(?=design:)", factors, text), encoding="utf-8")
-        paths.SITE_YAML.write_text(SITE)
-        assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
-        validate_runs()
+        make_ready("{lr: [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0]}")
     return folder
 
 
 @pytest.fixture
 def mine(_validated_once: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster, and an experiment of six runs and a control that is stamped, split and validated; the working folder."""
-    shutil.copytree(_validated_once, tmp_path / "mine", symlinks=True)
-    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.chdir(shutil.copytree(_validated_once, tmp_path / "mine", symlinks=True))
     assert [run.id for run in planned_runs()] == ["base", *RUNS]
     return cluster

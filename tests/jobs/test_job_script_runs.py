@@ -29,6 +29,7 @@ from helpers.job_scripts import (
     write_program,
     write_script,
 )
+from helpers.stamped import edit_experiment, set_factors
 
 EVIL = "$(touch owned) `touch owned` '; touch owned; ' \"; touch owned; \" ; touch owned #"
 ROOTS = [
@@ -122,9 +123,8 @@ def test_an_experiment_of_hostile_levels_has_plain_ids_and_scripts_that_execute_
     model = "x; touch owned"
     (root / "data/models" / model).symlink_to("tiny-instruct")
     wording = {name: {"prompt.user": f"{name} {{input}}", "prompt.system": name} for name in (EVIL, "a\n$(touch owned)", "it's")}
-    factors = json.dumps({"model": [model], "wording": wording})
-    text = re.sub(r"(?s)factors:.*?(?=design:)", lambda _: f"factors: {factors}\n", paths.EXPERIMENT_YAML.read_text())
-    paths.EXPERIMENT_YAML.write_text(text.replace("model: tiny-instruct, ", ""), encoding="utf-8")
+    set_factors(json.dumps({"model": [model], "wording": wording}))
+    edit_experiment("model: tiny-instruct, ", "")
     shutil.copy(REPOSITORY / "sites" / "slurm.yaml", paths.SITE_YAML)
     assert stamp_stage.main([]) == 0
     runs = [run.id for run in planned_runs()]

@@ -1,12 +1,9 @@
 """Runs that share a training, on Slurm: it is submitted once, and every evaluation on it waits for that one job."""
 
-import re
 import shutil
 from pathlib import Path
 
 import pytest
-import split as split_stage
-import stamp as stamp_stage
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.options import Options
@@ -16,7 +13,7 @@ from ftexp.state.imported_code import ImportedCode
 from helpers.baking import entered_copy, give_test_files
 from helpers.finished import finish
 from helpers.stand_in_slurm import Cluster
-from helpers.stand_in_stages import SITE, sent_arrays, statuses_of, submit, validate_runs
+from helpers.stand_in_stages import make_ready, sent_arrays, statuses_of, submit, validate_runs
 
 OWNERS = ["lr1e-4_on-a", "lr1e-3_on-a"]
 FOLLOWERS = ["lr1e-4_on-b", "lr1e-3_on-b", "lr1e-4_on-c", "lr1e-3_on-c"]
@@ -26,13 +23,8 @@ FOLLOWERS = ["lr1e-4_on-b", "lr1e-3_on-b", "lr1e-4_on-c", "lr1e-3_on-c"]
 def _validated_shared(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with entered_copy(baked_once, tmp_path_factory.mktemp("shared") / "mine") as folder:
         give_test_files(train=(0, 300), a=(300, 320), b=(320, 340), c=(340, 360))
-        text = paths.EXPERIMENT_YAML.read_text(encoding="utf-8")
         tests = ", ".join(f"{name}: {{data.test: data/raw/{name}.json}}" for name in "abc")
-        text = re.sub(r"(?s)factors:.*?(?=design:)", f"factors:\n  lr: [1e-4, 1e-3]\n  on: {{{tests}}}\n", text)
-        paths.EXPERIMENT_YAML.write_text(text, encoding="utf-8")
-        paths.SITE_YAML.write_text(SITE)
-        assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
-        validate_runs()
+        make_ready(f"{{lr: [1e-4, 1e-3], on: {{{tests}}}}}")
     return folder
 
 

@@ -21,6 +21,7 @@ from helpers.slurm_faults import MARKS, complete, submitted, tell, wait_for_stat
 from warm.environment import REAL_ENVIRONMENT
 
 pytestmark = MARKS
+STOPPED = "submitted: was stopped by Slurm (cancelled, preempted or requeued)"
 
 
 def test_killed_by_a_signal(finished: Path, cluster: Cluster, folder: Path) -> None:
@@ -80,10 +81,10 @@ def test_tries_are_bounded(cluster: Cluster, folder: Path) -> None:
 def test_scontrol_requeue(finished: Path, cluster: Cluster, folder: Path) -> None:
     job = submitted(folder, cluster, job_in=REAL_ENVIRONMENT)
     cluster.run("scontrol", "requeue", job)
-    wait_for_status(folder, cluster, "submitted")
+    wait_for_status(folder, cluster, STOPPED)
     complete(folder, cluster, finished)
     assert "try 2" in log(folder) and "resuming after epoch" in log(folder)
-    tell("scontrol requeue", "`scontrol requeue` in epoch 2", "submitted, by Slurm; went on after the last whole epoch")
+    tell("scontrol requeue", "`scontrol requeue` in epoch 2", f"{STOPPED}; went on after the last whole epoch")
 
 
 def test_node_set_down_in_mid_job(finished: Path, cluster: Cluster, folder: Path) -> None:
@@ -91,11 +92,11 @@ def test_node_set_down_in_mid_job(finished: Path, cluster: Cluster, folder: Path
     node = cluster.run("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
     cluster.node_down(node)
     try:
-        wait_for_status(folder, cluster, "submitted")
+        wait_for_status(folder, cluster, STOPPED)
         complete(folder, cluster, finished)
     finally:
         cluster.node_up(node)
-    tell("node set down in mid-job", "`scontrol update State=DOWN` in epoch 2", "submitted, by Slurm; resumed on another node")
+    tell("node set down in mid-job", "`scontrol update State=DOWN` in epoch 2", f"{STOPPED}; resumed on another node")
 
 
 def test_out_of_memory(finished: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -109,8 +110,7 @@ def test_out_of_memory(finished: Path, tmp_path: Path, tmp_path_factory: pytest.
         assert "out of memory" in reason and "train.mem_gb" in reason
         (folder / "site.yaml").write_text(SITE)
         complete(folder, cluster, finished)
-    tell("out of memory", "a training that takes 3 GB of a job's 1 GB, held to it by cgroups",
-         "failed: out of memory; told to raise train.mem_gb in site.yaml")
+    tell("out of memory", "a training that takes 3 GB of a job's 1 GB, held to it by cgroups", reason)
 
 
 def test_a_gpu_without_memory_left(finished: Path, cluster: Cluster, folder: Path, tmp_path: Path) -> None:

@@ -28,8 +28,7 @@ def test_the_disk_full(finished: Path, cluster: Cluster, folder: Path) -> None:
         reason = wait_for_status(folder, cluster, "failed")
     assert "disk full" in reason or "No space left" in reason
     complete(folder, cluster, finished)
-    tell("the disk full", "the trainings' scratch folder on a file system of 200 kB",
-         "failed: disk full, and where to make room; resumed")
+    tell("the disk full", "the trainings' scratch folder on a file system of 200 kB", reason)
 
 
 def test_the_disk_full_under_submit(finished: Path, cluster: Cluster, folder: Path) -> None:

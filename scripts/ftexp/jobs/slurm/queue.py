@@ -126,8 +126,9 @@ class SlurmQueue:
         own = record if is_own else None
         if own and own["state"] == "failed":
             return State("failed", own["reason"], job_id)
+        was_at_work = own is not None and own["state"] == "running"
         job = self._own(job_id, claim, record) or self._accounted.get(job_id)
-        if job and job.could_not_start and (job.is_active or own is None or own["state"] != "running"):
+        if job and job.could_not_start and (job.is_active or not was_at_work):
             return _not_started(job)
         word = job.state if job else ""
         log = paths.RunPaths(run).log(stage)
@@ -138,7 +139,7 @@ class SlurmQueue:
             return State(status, reason.format(stage=stage, log=log), job_id)
         if own and own["state"] == "stopped":
             return State("ready", own["reason"], job_id)
-        if own and own["state"] == "running":
+        if was_at_work:
             return State("failed", "its job is gone without a word of how it ended (killed, or its node went down)", job_id)
         return State("ready", "its files are gone or changed" if own else "its job left the queue without having begun", job_id)
 
