@@ -18,7 +18,8 @@ from scipy import optimize, special
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from ftexp.effects.analysis import Analysis, FloatArray, IntArray
+from ftexp.effects.analysis import Analysis
+from ftexp.effects.arrays import FloatArray, IntArray
 from ftexp.effects.cells import Cells, cells_of
 from ftexp.effects.contrasts import Contrast, contrasts_of
 from ftexp.effects.estimates import estimates

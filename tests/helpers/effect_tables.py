@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ftexp.effects.analysis import FloatArray
+from ftexp.effects.arrays import FloatArray
 
 UNBOUNDED = {"match": None}
 Table = pd.DataFrame

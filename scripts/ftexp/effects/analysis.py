@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Metric = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
+from ftexp.effects.arrays import Anything
+
+Metric = Callable[[Anything, Anything], float]
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from ftexp.effects.analysis import BoolArray, IntArray, Metric
+from ftexp.effects.analysis import Metric
+from ftexp.effects.arrays import Anything, BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.measurements import ItemScores, item_scores
 from ftexp.effects.variances import Measured
 
-Anything = npt.NDArray[Any]
 SEED = 20240101
 
 

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import Analysis, BoolArray, IntArray, canonical
+from ftexp.effects.analysis import Analysis, canonical
+from ftexp.effects.arrays import BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
 
 Key = tuple[int, ...]

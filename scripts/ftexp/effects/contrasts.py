@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ftexp.effects.analysis import BoolArray, FloatArray, IntArray, number_of
+from ftexp.effects.analysis import number_of
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.cells import Cells, Key
 
 LOG_RATIO = 4.0

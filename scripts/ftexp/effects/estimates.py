@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftexp.effects.analysis import BoolArray, FloatArray
+from ftexp.effects.arrays import BoolArray, FloatArray
 from ftexp.effects.intervals import t_interval
 from ftexp.effects.variances import ItemPart, Measured, Replication, SeedPart, combined, item_part, seed_part
 

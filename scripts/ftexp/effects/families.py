@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import FloatArray
+from ftexp.effects.arrays import FloatArray
 
 
 def family(task: str, metric: str, kind: str, *, is_primary: bool) -> str:

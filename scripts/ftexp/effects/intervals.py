@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from ftexp.effects.analysis import FloatArray, IntArray
+from ftexp.effects.arrays import FloatArray, IntArray
 
 
 def t_interval(centre: FloatArray, se: FloatArray, df: FloatArray, alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from ftexp.effects.analysis import BoolArray, FloatArray, IntArray
+from ftexp.effects.arrays import Anything, BoolArray, FloatArray, IntArray
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.variances import Measured
-
-Anything = npt.NDArray[Any]
 
 
 def group_column(name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import BoolArray, FloatArray, IntArray
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.cells import Cells
 from ftexp.effects.contrasts import Contrast
 from ftexp.effects.estimates import Estimates

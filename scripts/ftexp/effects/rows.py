@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import Analysis, FloatArray, IntArray
+from ftexp.effects.analysis import Analysis
+from ftexp.effects.arrays import FloatArray, IntArray
 from ftexp.effects.cells import Cells, seed_texts
 from ftexp.effects.contrasts import KINDS, Contrast, contrasts_of
 from ftexp.effects.estimates import Estimates, Scope, estimates

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import Analysis, BoolArray, IntArray
+from ftexp.effects.analysis import Analysis
+from ftexp.effects.arrays import BoolArray, IntArray
 from ftexp.effects.bootstrap import answers, resampled
 from ftexp.effects.cells import Cells, cells_of
 from ftexp.effects.errors import UnusableTable

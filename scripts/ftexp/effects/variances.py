@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftexp.effects.analysis import BoolArray, FloatArray, IntArray
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 
 FEW_ITEMS = 200
 NO_VARIANCE = 1e-20  # of rounding alone, relative to the squared range

@@ -14,7 +14,7 @@ from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis
-from ftexp.effects.analysis import IntArray
+from ftexp.effects.arrays import IntArray
 from ftexp.effects.measurements import group_column
 from ftexp.evaluation.eval_file import task_name
 from ftexp.results.table import RunFacts, controls_by_run
