@@ -15,7 +15,8 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 `table` does all of it: `measurements` and `cells` from the two tables (`errors` where they contradict each other), in the
 terms of `analysis`; `contrasts` of the cells; `estimates` of them, by `bootstrap` where a metric is no mean; `rows` with
 `remarks`, corrected within `families`; `columns` explains them. `sensitivity` says which differences would be seen, `means`
-gives runs alone; `arrays` names the types of arrays.
+gives runs alone; `arrays` names the types of arrays. `metrics` turns the `sums` of what rows add to a metric into values and
+influences.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.
