@@ -16,7 +16,7 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 terms of `analysis`; `contrasts` of the cells; `estimates` of them, by `bootstrap` where a metric is no mean; `rows` with
 `remarks`, corrected within `families`; `columns` explains them. `sensitivity` says which differences would be seen, `means`
 gives runs alone; `arrays` names the types of arrays. `metrics` turns the `sums` of what rows add to a metric into values and
-influences.
+influences: means and ratios; `label_metrics`, `number_metrics`, `probability_metrics` and `text_metrics` are the others.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.
