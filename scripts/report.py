@@ -99,7 +99,7 @@ def _build(all_facts: list[RunFacts], key: str) -> None:
     except UnusableTable as unusable:
         raise UserError(str(unusable)) from unusable
     changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
-    plots = draw_figures(experiment, full, run_scores(items, experiment), table)
+    plots = draw_figures(experiment, full, run_scores(scores, experiment), table)
     figures, has_new_figures = write_figures(plots)
     logs = _logs_not_counted(experiment, full)
     floor = against_majority(full, scores, frame, analysis)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from ftexp.effects import COLUMNS, Analysis, effects
 from ftexp.effects.errors import UnusableTable
+from ftexp.effects.metrics import Mean
 from helpers.effect_tables import TWO, UNBOUNDED, Table, is_empty, numbers, pick, planned, scored, simulated
 
 # Two items a run; the means are 0.1, 0.2, 0.4, 0.9 and the control's 0.05.
@@ -15,7 +16,7 @@ BY_HAND = {"base": [0.0, 0.1], "x_1_s1": [0.0, 0.2], "x_2_s1": [0.1, 0.3], "y_1_
 
 @pytest.fixture(scope="module")
 def by_hand() -> Table:
-    return effects(scored(BY_HAND), planned(TWO), Analysis(TWO, "match", ranges=UNBOUNDED))
+    return effects(scored(BY_HAND), planned(TWO), Analysis(TWO, "match", metrics=UNBOUNDED))
 
 
 @pytest.mark.parametrize(("kind", "columns", "differences"), [
@@ -37,7 +38,7 @@ def test_every_kind_equals_the_sum_done_by_hand(
 def test_a_trend_is_the_least_squares_slope_per_doubling_where_levels_are_far_apart() -> None:
     levels = {"rank": [2, 4, 16]}
     values = {"base": [0, 0.2], "2_s1": [0.1, 0.1], "4_s1": [0.2, 0.4], "16_s1": [0.3, 0.9]}
-    row = pick(effects(scored(values), planned(levels), Analysis(levels, "match", ranges=UNBOUNDED)), "trend")
+    row = pick(effects(scored(values), planned(levels), Analysis(levels, "match", metrics=UNBOUNDED)), "trend")
     assert row["estimate"] == pytest.approx(np.polyfit([1, 2, 4], [0.1, 0.3, 0.6], 1)[0])
     assert (row["factor"], row["level"], row["reference"]) == ("rank", "per doubling", "")
 
@@ -87,7 +88,7 @@ def test_means_near_the_ends_of_the_range_are_flagged_and_their_interaction_is_s
     assert pick(table, "interaction")["flags"] == "ceiling; scale-dependent"
     assert pick(table, "main", factor="a")["flags"] == "ceiling"
     assert pick(table, "level", factor="a")["flags"] == ""
-    wide = effects(scored(high), runs, Analysis(TWO, "match", ranges={"match": (-10, 10)}))
+    wide = effects(scored(high), runs, Analysis(TWO, "match", metrics={"match": Mean((-10, 10))}))
     assert not wide["flags"].any()
 
 
@@ -107,7 +108,7 @@ def test_each_cell_is_compared_with_its_own_control() -> None:
     other = pd.DataFrame([{"run": "base_y", "kind": "control", "control": ""}])
     runs = pd.concat([runs.assign(control=runs["control"].where(runs["run"] != "y_s1", "base_y")), other])
     values = {"base": [0.1, 0.1], "base_y": [0.4, 0.5], "x_s1": [0.3, 0.2], "y_s1": [0.5, 0.8]}
-    table = effects(scored(values), runs, Analysis({"a": ["x", "y"]}, "match", ranges=UNBOUNDED))
+    table = effects(scored(values), runs, Analysis({"a": ["x", "y"]}, "match", metrics=UNBOUNDED))
     assert pick(table, "control", reference="base_y")["estimate"] == pytest.approx(0.2)
     assert pick(table, "average")["estimate"] == pytest.approx((0.15 + 0.2) / 2)
 

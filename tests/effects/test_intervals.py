@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-import statsmodels.formula.api as smf
 from conftest import REPOSITORY
 from ftexp.effects import Analysis, effects, means
-from ftexp.effects.errors import UnusableTable
 from helpers.effect_tables import TWO, UNBOUNDED, is_empty, pick, planned, scored, simulated
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 
-@pytest.mark.parametrize("cluster_size", [1, 7])
+@pytest.mark.parametrize("cluster_size", [1, 6])
 def test_v_item_equals_statsmodels_cluster_robust_ols(cluster_size: int) -> None:
     """With statsmodels' default correction, G / (G - 1) * (N - 1) / (N - K), of which the second factor is 1 as K = 1."""
     runs = planned(TWO, 2)
@@ -27,21 +26,20 @@ def test_v_item_equals_statsmodels_cluster_robust_ols(cluster_size: int) -> None
     row = pick(effects(scores, runs, Analysis(TWO, "match")), "main", factor="a")
     assert row["se_items"] == pytest.approx(fit.bse[0], rel=1e-9)
     assert row["estimate"] == pytest.approx(fit.params[0])
-    assert row["df"] == len(set(clusters)) - 1
+    assert row["df"] == pytest.approx(len(set(clusters)) - 1)
 
 
-def test_v_seed_equals_the_analysis_of_variance_of_run_means() -> None:
+def test_v_seed_sums_each_cells_own_variance() -> None:
     runs = planned(TWO, 3)
     runs = runs[runs["run"] != "y_2_s3"]
     scores = simulated(runs, 300)
     of_runs = runs[runs["kind"] == "trained"].merge(scores.groupby("run")["score"].mean(), on="run")
-    fit = smf.ols("score ~ C(a) * C(b)", of_runs).fit()
+    by_cell = of_runs.groupby(["a", "b"])["score"].agg(["var", "count"])
+    variances = (by_cell["var"] / by_cell["count"]).to_numpy()
     table = effects(scores, runs, Analysis(TWO, "match"))
-    row = pick(table, "main", "recipe", factor="a")
-    weights = 3 * 3 * (1 / 6) ** 2 + 2 * (1 / 4) ** 2
-    assert row["se_seeds"] ** 2 == pytest.approx(fit.mse_resid * weights)
-    assert pick(table, "level", "recipe", factor="a")["se_seeds"] ** 2 == pytest.approx(fit.mse_resid * 2 / 3)
-    assert fit.df_resid == 7
+    assert pick(table, "main", "recipe", factor="a")["se_seeds"] ** 2 == pytest.approx(variances.sum() / 4)
+    assert pick(table, "level", "recipe", factor="a")["se_seeds"] ** 2 == pytest.approx(variances[0] + variances[2])
+    assert pick(table, "control", "recipe", level="a=y, b=2")["se_seeds"] ** 2 == pytest.approx(variances[3])
 
 
 def test_v_and_its_degrees_of_freedom_are_those_of_the_definition() -> None:
@@ -49,14 +47,29 @@ def test_v_and_its_degrees_of_freedom_are_those_of_the_definition() -> None:
     scores = simulated(runs, 250)
     row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match")), "level", "recipe")
     y = scores.pivot(index="run", columns="item", values="score").loc[runs["run"]].to_numpy().reshape(2, 3, 250)
-    c = y[1].mean(axis=0) - y[0].mean(axis=0)
-    v_item, w2 = c.var(ddof=1) / 250, 2 / 3
-    v_seed = y.mean(axis=2).var(axis=1, ddof=1).mean() * w2
-    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=2, keepdims=True) + y.mean(axis=(1, 2), keepdims=True)
-    s2_is = (residual**2).sum() / (4 * 249)
-    variance = max(v_item + v_seed - s2_is * w2 / 250, v_item, v_seed)
+    v_item = (y[1].mean(axis=0) - y[0].mean(axis=0)).var(ddof=1) / 250
+    v_seed = y.mean(axis=2).var(axis=1, ddof=1) / 3
+    noise = y - y.mean(axis=1, keepdims=True) - y.mean(axis=2, keepdims=True) + y.mean(axis=(1, 2), keepdims=True)
+    residual = (noise**2).sum(axis=(1, 2)) / (2 * 249) / 250 / 3
+    variance = max(v_item + v_seed.sum() - residual.sum(), v_item, v_seed.sum())
     assert row["se"] ** 2 == pytest.approx(variance)
-    assert row["df"] == pytest.approx(variance**2 / (v_item**2 / 249 + v_seed**2 / 4))
+    large = np.maximum(v_seed * 2 / stats.chi2.ppf(0.2, 2) - residual, 0)
+    shares = np.array([*large, v_item]) / (large.sum() + v_item)
+    assert row["df"] == pytest.approx(1 / (shares**1.5 / [2, 2, 249]).sum())
+
+
+def test_a_cell_counts_in_the_degrees_of_freedom_by_its_share_of_the_variance() -> None:
+    """One cell of four whose seeds differ: a contrast with it has its S - 1 degrees of freedom, one without it many more."""
+    runs = planned(TWO, 3)
+    rng = np.random.default_rng(0)
+    chance = {"y_2_s1": 0.1, "y_2_s2": 0.5, "y_2_s3": 0.9}
+    scores = scored({run: rng.random(2000) < chance.get(run, 0.5) for run in runs["run"]})
+    table = effects(scores, runs, Analysis(TWO, "match"))
+    with_it, without = (pick(table, kind, "recipe", **names) for kind, names in (
+        ("control", {"level": "a=y, b=2"}), ("control", {"level": "a=x, b=1"})))
+    assert with_it["df"] == pytest.approx(2, rel=0.05) and with_it["high"] - with_it["low"] > 1
+    assert without["high"] - without["low"] < 0.15
+    assert "one more seed of a=y, b=2 would narrow the interval" in with_it["more_seeds"] and without["more_seeds"] == ""
 
 
 def test_an_average_against_the_control_uses_per_seed_means_where_seeds_move_the_cells_together() -> None:
@@ -68,17 +81,19 @@ def test_an_average_against_the_control_uses_per_seed_means_where_seeds_move_the
     of_run = scores.groupby("run")["score"].mean()
     by_seed = [of_run[runs.loc[(runs["seed"] == seed), "run"]].mean() for seed in (1, 2, 3)]
     assert row["se_seeds"] == pytest.approx(np.std(by_seed, ddof=1) / np.sqrt(3))
-    assert row["method"].endswith("per-seed means") and 2 < row["df"] < 3
+    assert row["method"].endswith("per-seed means") and 2 <= row["df"] < 3
 
 
-def test_an_average_over_cells_of_one_seed_keeps_the_pooled_seed_variance() -> None:
+def test_a_cell_of_one_seed_borrows_the_pooled_spread_of_the_others_and_says_so() -> None:
     runs = planned(TWO, 2)
     runs = runs[~runs["run"].isin(["x_1_s2", "x_2_s2"])]
     scores = simulated(runs, 250)
     table = effects(scores, runs, Analysis(TWO, "match"))
-    s2 = pick(table, "level", "recipe", factor="b")["se_seeds"] ** 2 / 2
-    row = pick(table, "average", "recipe")
-    assert row["se_seeds"] ** 2 == pytest.approx(s2 * (2 / 16 + 4 / 64)) and row["method"].endswith("pooled within cells")
+    of_runs = scores.groupby("run")["score"].mean()
+    own = [of_runs[[f"y_{b}_s1", f"y_{b}_s2"]].var(ddof=1) for b in (1, 2)]
+    row = pick(table, "level", "recipe", factor="b")
+    assert row["se_seeds"] ** 2 == pytest.approx(2 * np.mean(own))
+    assert row["more_seeds"].startswith("a=x, b=1 has one seed, and borrows the spread of other cells; one more seed of it")
 
 
 def test_holm_equals_multipletests_within_family_and_scope() -> None:
@@ -91,12 +106,15 @@ def test_holm_equals_multipletests_within_family_and_scope() -> None:
 
 
 def test_wilson_equals_proportion_confint() -> None:
-    table = means(scored({"r": [1] * 7 + [0] * 13, "s": [1] * 20}))
+    table = means(scored({"r": [1] * 7 + [0] * 13, "s": [1] * 20}), {})
     for (_, row), successes in zip(table.iterrows(), (7, 20), strict=True):
         assert (row["low"], row["high"]) == pytest.approx(proportion_confint(successes, 20, method="wilson"))
         assert row["method"] == "Wilson"
-    clustered = means(scored({"r": [1, 1, 0, 0, 1, 0]}, cluster_size=2)).iloc[0]
-    assert clustered["method"] == "t over clusters" and clustered["n_clusters"] == 3
+    clustered = means(scored({"r": [1, 1, 0, 0, 1, 0] * 40}, cluster_size=2), {}).iloc[0]
+    assert clustered["method"] == "t over clusters" and clustered["n_clusters"] == 120
+    partial = means(scored({"r": [0.2, 0.4, 0.9, 0.5]}), {}).iloc[0]
+    half = stats.t.ppf(0.975, 3) * np.std([0.2, 0.4, 0.9, 0.5], ddof=1) / 2
+    assert partial["method"] == "t over items" and (partial["low"], partial["high"]) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_pseudo_items_are_bonett_and_prices_adjusted_interval() -> None:
@@ -138,7 +156,7 @@ def test_one_item_says_nothing_about_others() -> None:
 def test_scores_without_bounds_that_do_not_vary_have_an_estimate_but_no_interval() -> None:
     runs = planned({"a": ["x", "y"]})
     scores = scored({"base": [0, 0], "x_s1": [3, 3], "y_s1": [5, 5]})
-    row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", ranges=UNBOUNDED)), "level")
+    row = pick(effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", metrics=UNBOUNDED)), "level")
     assert row["estimate"] == 2 and row[["low", "high", "p", "df"]].isna().all() and "do not vary" in row["reason"]
 
 
@@ -149,38 +167,8 @@ def test_no_interval_reaches_past_what_the_range_allows() -> None:
     main = pick(table, "main", factor="a")
     assert main["high"] == 1.0 and 0 < main["low"] < 1 and main["p"] < 0.05
     assert pick(table, "interaction")["high"] <= 2.0
-    unbounded = pick(effects(scored(values), runs, Analysis(TWO, "match", ranges=UNBOUNDED)), "main", factor="a")
+    unbounded = pick(effects(scored(values), runs, Analysis(TWO, "match", metrics=UNBOUNDED)), "main", factor="a")
     assert unbounded["estimate"] == 1.0
-
-
-def test_a_metric_that_is_no_mean_is_bootstrapped_over_clusters_with_v_seed() -> None:
-    runs = planned({"a": ["x", "y"]}, 2)
-    scores = simulated(runs, 120, cluster_size=4)
-    linear = effects(scores, runs, Analysis({"a": ["x", "y"]}, "match", ranges=UNBOUNDED))
-    boot = scores.assign(metric="agree", target=1.0, prediction=scores["score"], score=np.nan)
-    analysis = Analysis(
-        {"a": ["x", "y"]}, "agree", ranges={"agree": None}, resamples=400,
-        custom={"agree": lambda target, prediction: float((target == prediction).mean())},
-    )
-    table = effects(boot, runs, analysis)
-    np.testing.assert_allclose(table["estimate"], linear["estimate"], atol=1e-12)
-    np.testing.assert_allclose(table["se_seeds"], linear["se_seeds"], atol=1e-12)
-    np.testing.assert_allclose(table["se_items"], linear["se_items"], rtol=0.15)
-    np.testing.assert_allclose(table["se"], linear["se"], rtol=0.15)
-    assert table["method"].str.contains("bootstrap of clusters").all()
-    pd.testing.assert_frame_equal(effects(boot, runs, analysis), table)
-
-
-def test_resamples_in_which_a_metric_is_not_defined_are_left_out_and_counted() -> None:
-    runs = planned({"a": ["x", "y"]})
-    target = [0, 0, 0, 0, 1, 1] * 2
-    scores = simulated(runs, 12).assign(metric="recall")
-    scores = scores.assign(target=target * 3, prediction=scores["score"])
-    recall = {"recall": lambda t, p: float(p[t == 1].mean()) if (t == 1).any() else float("nan")}
-    table = effects(scores, runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall, resamples=300))
-    assert table["reason"].str.contains(r"\d of 300 resamples left out").all()
-    with pytest.raises(UnusableTable, match="prediction: missing column"):
-        effects(scores.drop(columns="prediction"), runs, Analysis({"a": ["x", "y"]}, "recall", custom=recall))
 
 
 def test_the_simulations_fast_path_gives_the_numbers_of_effects() -> None:

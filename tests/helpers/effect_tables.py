@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ftexp.effects.arrays import FloatArray
+from ftexp.effects.metrics import Mean
 
-UNBOUNDED = {"match": None}
+UNBOUNDED = {"match": Mean(bounds=None)}
 Table = pd.DataFrame
 
 

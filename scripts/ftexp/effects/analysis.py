@@ -1,14 +1,31 @@
-"""What an analysis needs to know beside the two tables: factors, baselines, metrics, ranges, design and alpha."""
+"""What an analysis needs to know beside the two tables: factors, baselines, metrics, design and alpha."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ftexp.effects.arrays import Anything
+from ftexp.effects.metrics import Mean, Metric
 
-Metric = Callable[[Anything, Anything], float]
+
+class Measure(NamedTuple):
+    """One task by one metric."""
+
+    task: str
+    metric: str
+
+
+class Difference(NamedTuple):
+    """A run's score by one measure minus its score by another: between two tasks, or between two metrics of one kind."""
+
+    of: Measure
+    minus: Measure
+
+    @property
+    def name(self) -> Measure:
+        """Task and metric in words: `b minus a` where the two differ."""
+        return Measure(*(one if one == other else f"{one} minus {other}" for one, other in zip(self.of, self.minus, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -22,13 +39,14 @@ class Analysis:
         design: `factorial`, `one_at_a_time` or `list`. The last two have contrasts with the baseline cell, and of each
             cell with its control, only.
         groups: Names of groups, columns `group:<name>` of `scores`, constant per item; within their values all is repeated.
-        ranges: Least and largest possible score of a metric, (0, 1) where it is left out; None for one without bounds.
-        custom: Metrics that are no mean over items: per name a function of the arrays `target` and `prediction` (both
-            of one row per item and repetition). Their items are resampled.
+        metrics: How a metric comes from its items, by name; one that is not named is the mean of `score`, from 0 to 1.
+        differences: Pairs of measures whose difference, run by run, is compared like one more measure.
         test_set_factors: Factors whose levels have test sets of their own by design; across them nothing is paired.
+        chosen: Factors whose level was chosen by its score. The best of several is best partly by luck, so that differences
+            between their levels get no interval.
         kinds: The kinds of contrasts that are wanted; all where it is empty.
         alpha: Two-sided error of an interval.
-        resamples: Bootstrap resamples for the metrics in `custom`.
+        resamples: Bootstrap resamples by which the delta method is checked where a metric is no mean.
     """
 
     factors: Mapping[str, Sequence[Any]]
@@ -36,16 +54,17 @@ class Analysis:
     baseline: Mapping[str, Any] = field(default_factory=dict)
     design: Literal["factorial", "one_at_a_time", "list"] = "factorial"
     groups: Sequence[str] = ()
-    ranges: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
-    custom: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    differences: Sequence[Difference] = ()
     test_set_factors: Sequence[str] = ()
+    chosen: Sequence[str] = ()
     kinds: Sequence[str] = ()
     alpha: float = 0.05
-    resamples: int = 1000
+    resamples: int = 200
 
-    def bounds(self, metric: str) -> tuple[float, float] | None:
-        """Least and largest possible score of a metric; None where it has no bounds."""
-        return self.ranges.get(metric, (0.0, 1.0))
+    def metric(self, name: str) -> Metric:
+        """The metric of a name."""
+        return self.metrics.get(name, Mean())
 
 
 def canonical(level: Any) -> str:

@@ -16,6 +16,7 @@ from ftexp.effects.cells import Cells, Key
 LOG_RATIO = 4.0
 NAMED_STRATA = 4
 KINDS = ("level", "main", "interaction", "trend", "control", "average")
+OWN_KINDS = ("cell", "cells")  # of a difference between measures, which has a size of its own
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Contrast:
     """One comparison of cells.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: One of `KINDS` or `OWN_KINDS`.
         factor: The factor, `A x B` of an interaction, empty of a comparison with the control.
         level: What is compared, in words.
         reference: What it is compared with, in words.
@@ -47,6 +48,11 @@ class Contrast:
     reason: str = ""
     over: str = ""
     against_control: bool = field(default=False)
+
+    @property
+    def factors(self) -> list[str]:
+        """The factors in whose levels it differs."""
+        return [name for pair in self.factor.split(" x ") for name in pair.split(", ") if name]
 
 
 def contrasts_of(cells: Cells, counts: IntArray, has_control: BoolArray, design: str) -> list[Contrast]:
@@ -76,6 +82,24 @@ def contrasts_of(cells: Cells, counts: IntArray, has_control: BoolArray, design:
         *(c for axis in varied for c in _trends(cells, counts, axis)),
         *_against_control(cells, counts, has_control), *_average_against_control(cells, counts, has_control),
     ]
+
+
+def own_values(cells: Cells, counts: IntArray) -> list[Contrast]:
+    """Each cell itself, and the average of the measured ones: where the value is a difference already."""
+    found = []
+    for position, key in enumerate(cells.keys):
+        weights, concerned = _zeros(cells)
+        concerned[position] = True
+        weights[position] = float(counts[position] > 0)
+        reason = "" if counts[position] else f"no finished run of {cells.label(key)}"
+        found.append(Contrast("cell", "", cells.label(key), "", weights, concerned, int(not reason), reason=reason))
+    used, strata = (counts > 0).astype(np.float64), int((counts > 0).sum())
+    every = np.ones(len(cells.keys), dtype=bool)
+    reason = "" if strata else "no cell has finished runs"
+    found.append(
+        Contrast("cells", "", "average of the cells", "", used / max(strata, 1), every, strata, len(cells.keys), reason)
+    )
+    return found
 
 
 def _levels(cells: Cells, counts: IntArray) -> Iterator[Contrast]:

@@ -1,27 +1,61 @@
-"""Means of the runs, each with an interval of its own: the points that plots of effects show."""
+"""Values of single runs, each with an interval of its own."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.intervals import mean_interval
+from ftexp.effects.analysis import Analysis
+from ftexp.effects.arrays import FloatArray
+from ftexp.effects.intervals import t_interval, wilson_interval
+from ftexp.effects.item_variance import item_part
+from ftexp.effects.measurements import Panel, measured, panels
+from ftexp.effects.metrics import Metric
+from ftexp.effects.variances import Measured
 
-COLUMNS = ("run", "task", "metric", "mean", "low", "high", "n_items", "n_clusters", "method")
+COLUMNS = ("run", "task", "metric", "value", "low", "high", "n_items", "n_clusters", "method")
 
 
-def means(scores: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
-    """Score of each run, on new items: for metrics that are means over items.
+def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float = 0.05) -> pd.DataFrame:
+    """The value of each run, on new items.
 
-    Repetitions of an item are averaged first. A proportion (every score 0 or 1, every item its own cluster) has Wilson's
-    interval, anything else t over clusters.
+    A proportion (every score 0 or 1, every item asked once and its own cluster) has Wilson's interval, anything else t over
+    clusters.
+
+    Args:
+        scores: As `effects` reads them.
+        metrics: As in `Analysis`.
+        alpha: Two-sided error.
 
     Returns:
-        One row per run, task and metric: run, task, metric, mean, low, high (on the metric's scale; low and high empty
-        where there is one cluster only), n_items, n_clusters, method.
+        One row per run, task and metric, runs in order of appearance: run, task, metric, value, low, high (on the metric's
+        scale; empty where there is one cluster only), n_items (with a score), n_clusters, method.
     """
-    rows = []
-    for (task, metric, run), part in scores.groupby(["task", "metric", "run"], sort=False):
-        items = part.groupby("item", sort=False).agg(score=("score", "mean"), cluster=("cluster", "first"))
-        clusters = pd.factorize(items["cluster"])[0]
-        low, high, method = mean_interval(items["score"].to_numpy(dtype=np.float64), clusters, alpha)
-        rows.append((run, task, metric, float(items["score"].mean()), low, high, len(items), len(np.unique(clusters)), method))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    names = list(dict.fromkeys(scores["run"]))
+    positions, analysis = {name: index for index, name in enumerate(names)}, Analysis({}, "", metrics=metrics)
+    tables = []
+    for (task, metric), rows in scores.groupby(["task", "metric"], sort=False):
+        panel = panels([(rows, analysis.metric(str(metric)))], positions, dict(enumerate(range(len(names)))), ())[0]
+        found = measured(panel)
+        low, high, methods = _intervals(panel, found, alpha)
+        tables.append(pd.DataFrame({
+            "run": [names[run] for run in found.runs], "task": task, "metric": metric,
+            "value": found.means, "low": low, "high": high,
+            "n_items": found.n_items[found.test_sets], "n_clusters": found.n_clusters[found.test_sets], "method": methods,
+        }))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _intervals(panel: Panel, found: Measured, alpha: float) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Both ends (R,) and the methods."""
+    weights = np.eye(len(found.runs))
+    items = item_part(weights, found)
+    low, high, _ = t_interval(found.means, np.sqrt(items.variance), items.df, alpha)
+    units = "items" if found.n_clusters.sum() == found.n_items.sum() else "clusters"
+    methods = [f"t over {units}"] * len(found.runs)
+    successes = found.means * found.n_items[found.test_sets]
+    if panel.is_proportion and units == "items" and np.allclose(successes, np.rint(successes), atol=1e-9):
+        for run, count in enumerate(found.n_items[found.test_sets]):
+            low[run], high[run] = wilson_interval(float(np.rint(successes[run])), int(count), alpha)
+        methods = ["Wilson"] * len(found.runs)
+    return low, high, methods

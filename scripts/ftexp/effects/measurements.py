@@ -1,15 +1,19 @@
-"""Measurements: from the long table of scores to a matrix of runs x items per task and metric, refused where unclean."""
+"""Measurements: from the long table of scores to the values of all runs and what each cluster of items adds to their errors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.arrays import Anything, BoolArray, FloatArray, IntArray
+from ftexp.effects.arrays import Anything, BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
+from ftexp.effects.metrics import Mean, Metric, Rows
 from ftexp.effects.variances import Measured
+
+REQUIRED = ("run", "task", "metric", "item", "cluster", "epoch")
 
 
 def group_column(name: str) -> str:
@@ -18,77 +22,132 @@ def group_column(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class ItemScores:
-    """One task and metric. R runs, N items, K test sets.
+class Panel:
+    """What the runs were asked and answered, by one measure. R runs, N items, K test sets, L rows that have a score.
 
     Attributes:
         runs: (R,) positions in the table of runs.
-        values: (R, N) score, averaged over repetitions; 0 where the run was not asked the item.
         test_sets: (R,) index of the run's test set.
         asked: (K, N) which items a test set has.
         clusters: (N,) index of the item's cluster.
         groups: Per group column (N,) the item's value.
+        rows: L rows, of a mean one per run and item, else one per run, item and repetition.
+        items: (L,) the item of each row.
+        metric: How a run's value comes from its rows.
+        is_proportion: Whether the metric is a mean of zeros and ones.
     """
 
     runs: IntArray
-    values: FloatArray
     test_sets: IntArray
     asked: BoolArray
     clusters: IntArray
-    groups: dict[str, Anything]
+    groups: Mapping[str, Anything]
+    rows: Rows
+    items: IntArray
+    metric: Metric
+    is_proportion: bool = False
+
+    @cached_property
+    def gaps(self) -> BoolArray | None:
+        """(R, N) items that a run was asked and has no score of; None where there is none."""
+        shape = (len(self.runs), self.asked.shape[1])
+        has_score = np.bincount(self.rows.runs * shape[1] + self.items, minlength=shape[0] * shape[1]).reshape(shape) > 0
+        gaps = self.asked[self.test_sets] & ~has_score
+        return gaps if gaps.any() else None
 
 
 def check_scores(scores: pd.DataFrame, groups: Sequence[str]) -> None:
     """Refuse a table that cannot be scores.
 
     Raises:
-        UnusableTable: If a column is missing, or a run, task, metric, item or score is empty.
+        UnusableTable: If a column is missing.
     """
-    wanted = ["run", "task", "metric", "item", "cluster", "epoch", "score", *map(group_column, groups)]
-    missing = [name for name in wanted if name not in scores]
+    missing = [name for name in (*REQUIRED, *map(group_column, groups)) if name not in scores]
     if missing:
         raise UnusableTable(f"scores: {', '.join(missing)}: missing column. Give one row per run, item and repetition.")
 
 
-def item_scores(part: pd.DataFrame, positions: dict[str, int], arms: dict[int, Any], groups: Sequence[str]) -> ItemScores:
-    """The matrix of one task and metric.
+def panels(
+    parts: Sequence[tuple[pd.DataFrame, Metric]], positions: Mapping[str, int], arms: Mapping[int, Any], groups: Sequence[str]
+) -> list[Panel]:
+    """One panel per part; all count the same items and clusters, so that what parts have in common is paired.
 
     Args:
-        part: The rows of `scores` of one task and metric.
+        parts: The rows of `scores` of one task and metric, and the metric.
         positions: Per run id its position in the table of runs.
         arms: Per position the arm whose test set the run should have: runs of one arm must share their items.
         groups: Group columns.
 
     Raises:
-        UnusableTable: If a score is not a number, an item is there twice in one repetition, an item has two clusters or two
+        UnusableTable: If a value is not a number, an item is there twice in one repetition, an item has two clusters or two
             groups, or two runs of one arm were asked different items.
     """
+    together = pd.concat([part for part, _ in parts], ignore_index=True) if len(parts) > 1 else parts[0][0]
+    columns, items = pd.factorize(together["item"], sort=True)
+    clusters = _per_item(together, "cluster", columns, items)[0]
+    of_groups = _groups(together, groups, columns, items)
+    found, end = [], 0
+    for part, metric in parts:
+        begin, end = end, end + len(part)
+        found.append(_panel(part, metric, (columns[begin:end], items), (positions, arms), (clusters, of_groups)))
+    return found
+
+
+def _panel(
+    part: pd.DataFrame, metric: Metric, of_items: tuple[IntArray, Any], of_runs: tuple[Mapping[str, int], Mapping[int, Any]],
+    by_item: tuple[IntArray, Mapping[str, Anything]],
+) -> Panel:
+    """The panel of one part: `of_items` are the rows' items and all items, `by_item` their clusters and groups."""
+    columns, items = of_items
+    positions, arms = of_runs
     codes, names = pd.factorize(part["run"])
     order = np.argsort([positions[name] for name in names])
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     runs = np.array([positions[name] for name in names], dtype=np.int64)[order]
-    rows = rank[codes]
-    columns, items = pd.factorize(part["item"], sort=True)
-    values = part["score"].to_numpy(dtype=np.float64)
-    _check_values(part, values)
-    _check_repetitions(part, rows * len(items) + columns)
+    cells = rank[codes] * len(items) + columns
+    values, has_score = _values(part, metric)
+    _check_repetitions(part, cells)
     shape = (len(runs), len(items))
-    count = np.bincount(rows * len(items) + columns, minlength=shape[0] * shape[1]).reshape(shape)
-    total = np.bincount(rows * len(items) + columns, weights=values, minlength=shape[0] * shape[1]).reshape(shape)
-    names_in_order = [str(names[index]) for index in order]
-    test_sets, asked = _test_sets(count > 0, names_in_order, [arms[int(run)] for run in runs], items)
-    return ItemScores(
-        runs=runs, values=np.divide(total, count, out=np.zeros(shape), where=count > 0), test_sets=test_sets, asked=asked,
-        clusters=_per_item(part, "cluster", columns, items)[0], groups=_groups(part, groups, columns, items),
-    )
+    is_asked = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape) > 0
+    test_sets, asked = _test_sets(is_asked, [str(names[i]) for i in order], [arms[int(run)] for run in runs], items)
+    cells, values = cells[has_score], {name: column[has_score] for name, column in values.items()}
+    is_mean = isinstance(metric, Mean) and metric.columns == ("score",)
+    is_proportion = is_mean and metric.bounds == (0.0, 1.0) and bool(np.isin(values["score"], (0.0, 1.0)).all())
+    if is_mean:
+        cells, values = _averaged_over_repetitions(cells, values["score"], shape)
+    rows = Rows(cells // shape[1], len(runs), values)
+    return Panel(runs, test_sets, asked, *by_item, rows, cells % shape[1], metric, is_proportion)
 
 
-def _check_values(part: pd.DataFrame, values: FloatArray) -> None:
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if len(wrong):
-        row = part.iloc[int(wrong[0])]
-        raise UnusableTable(f"scores: score: run {row['run']}, item {row['item']}: must be a number, got {row['score']}.")
+def _values(part: pd.DataFrame, metric: Metric) -> tuple[dict[str, Anything], BoolArray]:
+    """The columns that the metric reads, and which rows have a value in all of them: an empty one is a gap.
+
+    Raises:
+        UnusableTable: If a column is missing, or a value is infinite.
+    """
+    missing = [name for name in metric.columns if name not in part]
+    if missing:
+        what = f"missing column, which {part['metric'].iloc[0]} needs"
+        raise UnusableTable(f"scores: {', '.join(missing)}: {what}. Give one value per run, item and repetition.")
+    values = {name: part[name].to_numpy(dtype=np.float64) for name in metric.columns}
+    for name, column in values.items():
+        wrong = np.flatnonzero(np.isinf(column))
+        if len(wrong):
+            row = part.iloc[int(wrong[0])]
+            what = f"run {row['run']}, item {row['item']}: must be a number, or empty where there is none, got {row[name]}"
+            raise UnusableTable(f"scores: {name}: {what}.")
+    return values, ~np.isnan(np.array(list(values.values()))).any(axis=0)
+
+
+def _averaged_over_repetitions(
+    cells: IntArray, scores: Anything, shape: tuple[int, int]
+) -> tuple[IntArray, dict[str, Anything]]:
+    """One row per run and item: the mean of its repetitions."""
+    count = np.bincount(cells, minlength=shape[0] * shape[1])
+    total = np.bincount(cells, weights=scores, minlength=shape[0] * shape[1])
+    found = np.flatnonzero(count)
+    return found, {"score": total[found] / count[found]}
 
 
 def _check_repetitions(part: pd.DataFrame, pairs: IntArray) -> None:
@@ -125,7 +184,7 @@ def _mismatch(one: str, other: str, items_of_one: BoolArray, items_of_other: Boo
     return (
         f"scores: item: runs {one} and {other} were asked different items ({len(only_one)} only of {one}, {len(only_other)} only "
         f"of {other}), for example {example}. Evaluate both on one test set, or name the factor whose levels have test sets of "
-        "their own."
+        "their own; an item that could not be scored has a row with an empty score."
     )
 
 
@@ -153,37 +212,33 @@ def _groups(part: pd.DataFrame, names: Sequence[str], columns: IntArray, items: 
     return groups
 
 
-def within(scores: ItemScores, is_used: BoolArray) -> ItemScores:
-    """The same for some items (N,) only, without runs that were asked none of them."""
-    is_left = (scores.asked[:, is_used].sum(axis=1) > 0)[scores.test_sets]
-    sets, test_sets = np.unique(scores.test_sets[is_left], return_inverse=True)
-    return ItemScores(
-        runs=scores.runs[is_left], values=scores.values[np.ix_(is_left, is_used)],
-        test_sets=np.asarray(test_sets, dtype=np.int64), asked=scores.asked[np.ix_(sets, is_used)],
-        clusters=scores.clusters[is_used], groups={},
+def within(panel: Panel, is_used: BoolArray, runs: IntArray | None = None) -> Panel:
+    """The same for some items (N,) only, and with the scores of some runs, by their positions in the table of runs."""
+    is_kept = is_used[panel.items]
+    if runs is not None:
+        is_kept &= np.isin(panel.runs, runs)[panel.rows.runs]
+    columns = {name: column[is_kept] for name, column in panel.rows.columns.items()}
+    return replace(
+        panel, asked=panel.asked[:, is_used], clusters=panel.clusters[is_used], groups={},
+        rows=Rows(panel.rows.runs[is_kept], panel.rows.n_runs, columns), items=(np.cumsum(is_used) - 1)[panel.items[is_kept]],
     )
 
 
-def measured(scores: ItemScores, bounds: tuple[float, float] | None) -> Measured:
-    """Means and clusters' deviations of all runs."""
-    clusters, codes = np.unique(scores.clusters, return_inverse=True)
-    n_items = scores.asked.sum(axis=1)
-    of_run = n_items[scores.test_sets]
-    means = scores.values.sum(axis=1) / of_run
-    deviations = (scores.values - means[:, None]) / of_run[:, None]
-    if len(n_items) > 1:
-        deviations *= scores.asked[scores.test_sets]
-    sizes = scores.asked.astype(np.float64)
-    if len(clusters) < len(codes):
-        deviations, sizes = _sums(deviations, codes), _sums(sizes, codes)
+def measured(panel: Panel) -> Measured:
+    """Values of the runs and their clusters' errors; without runs whose value is not defined."""
+    found = panel.metric.influences(panel.rows)
+    clusters, units = np.unique(panel.clusters, return_inverse=True)
+    shape = (panel.rows.n_runs, len(clusters))
+    places = panel.rows.runs * shape[1] + units[panel.items]
+    deviations, shares = (
+        np.bincount(places, weights=each, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
+        for each in (found.influences, found.shares)
+    )
+    runs = np.flatnonzero(np.isfinite(found.values))
+    sets, test_sets = np.unique(panel.test_sets[runs], return_inverse=True)
+    of_set = (test_sets == np.arange(len(sets))[:, None]).astype(np.float64)
     return Measured(
-        means=means, deviations=deviations, test_sets=scores.test_sets, sizes=sizes, n_items=n_items,
-        n_clusters=(sizes > 0).sum(axis=1), bounds=bounds,
+        means=found.values[runs], deviations=deviations[runs], test_sets=np.asarray(test_sets, dtype=np.int64),
+        leverages=of_set @ shares[runs] / of_set.sum(axis=1, keepdims=True), n_items=panel.asked.sum(axis=1)[sets],
+        bounds=panel.metric.bounds, is_proportion=panel.is_proportion, runs=panel.runs[runs],
     )
-
-
-def _sums(values: FloatArray, codes: IntArray) -> FloatArray:
-    """(R, N) values summed over the clusters (G) of their columns."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    return np.asarray(np.add.reduceat(values[:, order], starts, axis=1))

@@ -1,21 +1,30 @@
-"""Remarks on contrasts: how each was computed, what to beware of, and why a row is empty."""
+"""Remarks on contrasts: how each was computed, what to beware of, why a row is empty, and what one more seed would bring."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
+from ftexp.effects.analysis import Analysis
+from ftexp.effects.arrays import BoolArray, FloatArray
 from ftexp.effects.cells import Cells
 from ftexp.effects.contrasts import Contrast
-from ftexp.effects.estimates import Estimates
-from ftexp.effects.variances import Measured, involvement
+from ftexp.effects.item_variance import involvement
+from ftexp.effects.samples import Comparison
 
 CEILING = 0.05
+MANY_MISSING = 0.05
+# The bootstrap's standard error by the delta method's beyond which this is not trusted: five of the ratio's own standard errors.
+STRAIGHT = (0.75, 1.33)
+# As much wider than with known variances is an interval that too few seeds made wide.
+WIDE = 1.5
+LITTLE = 0.9  # what is left of an interval that hardly became narrower
 NAMED_RUNS = 3
 # With the strata that a contrast is averaged over, where the design lacks others.
 OVER = "averaged over {} only: the design excludes cells"
+CHOSEN = "{} was chosen by its score: the best of several is best partly by luck, so nothing is claimed of it"
 
 
 @dataclass(frozen=True)
@@ -25,35 +34,68 @@ class Facts:
     Attributes:
         cells: The planned cells.
         runs: The table of runs.
-        measured: The scores of the R measured runs.
-        weights: (M, R) weights of runs.
-        cell_of_run: (R,) each measured run's cell; -1 for a control.
+        comparison: The contrasts' weights and the runs' values.
+        found: One row per contrast, as `Comparison.found` gives it.
         is_measured: One entry per row of `runs`.
-        resamples: Bootstrap resamples asked for; 0 for a mean over items.
+        linearity: (M,) the bootstrap's standard error by the delta method's.
+        left_out: Resamples in which some run's metric is not defined.
+        is_chosen: (M,) contrasts between levels of which one was chosen by its score.
+        analysis: What is analysed.
     """
 
     cells: Cells
     runs: pd.DataFrame
-    measured: Measured
-    weights: FloatArray
-    cell_of_run: IntArray
+    comparison: Comparison
+    found: pd.DataFrame
     is_measured: BoolArray
-    resamples: int
+    linearity: FloatArray
+    left_out: int
+    is_chosen: BoolArray
+    analysis: Analysis
 
     def is_unpaired(self) -> BoolArray:
-        """(M,) contrasts across test sets."""
-        return np.asarray(involvement(self.weights, self.measured).sum(axis=1) > 1)
+        """(M,) contrasts across test sets: in some set the weights do not sum to 0."""
+        rows, weights = self.comparison.rows, self.comparison.weights
+        of_set = weights @ (rows.test_sets[:, None] == np.arange(len(rows.n_items)))
+        return np.asarray(self.is_across_sets() & (np.abs(of_set) > 1e-9).any(axis=1))
+
+    def is_across_sets(self) -> BoolArray:
+        """(M,) contrasts of runs of several test sets."""
+        return np.asarray(involvement(self.comparison.weights, self.comparison.rows).sum(axis=1) > 1)
 
     def is_at_ceiling(self) -> BoolArray:
-        """(M,) contrasts of which a cell's, or the control's, mean is in the outer 5 % of the range."""
-        if self.measured.bounds is None:
-            return np.zeros(len(self.weights), dtype=bool)
-        low, high = self.measured.bounds
-        codes = np.where(self.cell_of_run < 0, -1 - np.arange(len(self.cell_of_run)), self.cell_of_run)
-        _, code = np.unique(codes, return_inverse=True)
-        means = (np.bincount(code, weights=self.measured.means) / np.bincount(code) - low) / (high - low)
+        """(M,) contrasts of which a cell's, or the control's, value is in the outer 5 % of the range."""
+        rows = self.comparison.rows
+        if rows.bounds is None:
+            return np.zeros(len(self.comparison.weights), dtype=bool)
+        low, high = rows.bounds
+        cells = self.comparison.replication.cells
+        codes = np.where(cells < 0, -1 - rows.runs, cells)
+        code = pd.MultiIndex.from_arrays([codes, rows.sides_or_zeros]).factorize()[0]
+        means = (np.bincount(code, weights=rows.means) / np.bincount(code) - low) / (high - low)
         is_extreme = ((means < CEILING) | (means > 1 - CEILING))[code]
-        return np.asarray(((self.weights != 0) & is_extreme).any(axis=1))
+        return np.asarray(((self.comparison.weights != 0) & is_extreme).any(axis=1))
+
+    def largest(self) -> FloatArray:
+        """(M,) the largest difference that the metric's range allows; no interval reaches past it."""
+        bounds = self.comparison.rows.bounds
+        width = np.inf if bounds is None else bounds[1] - bounds[0]
+        positive = np.clip(self.comparison.weights, 0, None).sum(axis=1)
+        return np.where(positive > 0, positive, 1.0) * width
+
+    def is_curved(self) -> BoolArray:
+        """(M,) contrasts whose standard error the bootstrap does not bear out."""
+        return np.asarray((self.linearity < STRAIGHT[0]) | (self.linearity > STRAIGHT[1]))
+
+    def missing_share(self) -> FloatArray:
+        """(M,) share of the items asked that some run of the contrast has no score of."""
+        missing = self.found["n_missing"].to_numpy(dtype=np.float64)
+        return np.asarray(missing / np.maximum(missing + self.found["n_items"].to_numpy(dtype=np.float64), 1))
+
+    def borrowing(self, contrast: Contrast) -> list[int]:
+        """Cells of one seed in a contrast."""
+        counts = self.cells.counts(self.is_measured)
+        return [int(cell) for cell in np.flatnonzero((contrast.weights != 0) & (counts == 1))]
 
     def missing(self, contrast: Contrast) -> list[int]:
         """Positions in `runs` of the planned runs that the contrast does without."""
@@ -70,59 +112,115 @@ class Facts:
         return [rows[name] for name in names] + trained
 
 
-def methods(contrasts: Sequence[Contrast], result: Estimates, facts: Facts, *, is_recipe: bool) -> list[str]:
+@dataclass(frozen=True)
+class Scoped:
+    """One scope's rows (M,): whether it is `recipe`, which rows are empty, and which have an estimate without interval."""
+
+    is_recipe: bool
+    is_empty: BoolArray
+    is_flat: BoolArray
+
+
+def methods(facts: Facts, scope: Scoped) -> list[str]:
     """How the standard error came about, in words."""
-    is_unpaired = facts.is_unpaired()
-    units = "clusters" if facts.measured.n_clusters.sum() < facts.measured.n_items.sum() else "items"
+    is_unpaired, is_across = facts.is_unpaired(), facts.is_across_sets()
+    rows = facts.comparison.rows
+    units = "clusters" if rows.n_clusters.sum() < rows.n_items.sum() else "items"
     texts = []
-    for row in range(len(contrasts)):
-        words = ["unpaired" if is_unpaired[row] else "paired", f"bootstrap of {units}" if facts.resamples else units]
-        words += ["pseudo-items"] if result.items.is_adjusted[row] else []
-        if is_recipe:
-            words.append("per-seed means" if result.seeds.is_per_seed[row] else "seeds pooled within cells")
+    for row, (is_adjusted, is_per_seed) in enumerate(zip(facts.found["is_adjusted"], facts.found["is_per_seed"], strict=True)):
+        words = ["unpaired" if is_unpaired[row] else "paired within test sets" if is_across[row] else "paired", units]
+        words += ["pseudo-items"] if is_adjusted else []
+        if scope.is_recipe:
+            words.append("per-seed means" if is_per_seed else "seeds of each cell")
         texts.append("; ".join(words))
     return texts
 
 
 def flags(contrasts: Sequence[Contrast], facts: Facts) -> list[str]:
-    """`ceiling`, `scale-dependent`, `unpaired` and `incomplete`, joined by semicolons."""
-    is_at_ceiling, is_unpaired = facts.is_at_ceiling(), facts.is_unpaired()
+    """The words that `columns` explains, joined by semicolons."""
+    is_at_ceiling, is_unpaired, is_curved = facts.is_at_ceiling(), facts.is_unpaired(), facts.is_curved()
+    is_missing = facts.missing_share() > MANY_MISSING
     texts = []
     for row, contrast in enumerate(contrasts):
         found = {
             "ceiling": is_at_ceiling[row], "scale-dependent": is_at_ceiling[row] and contrast.kind == "interaction",
             "unpaired": is_unpaired[row],
             "incomplete": contrast.n_strata < contrast.n_strata_planned or bool(facts.missing(contrast)),
+            "missing scores": is_missing[row], "curved": is_curved[row], "chosen": facts.is_chosen[row],
         }
         texts.append("; ".join(name for name, is_found in found.items() if is_found))
     return texts
 
 
-def reasons(
-    contrasts: Sequence[Contrast], facts: Facts, *, is_recipe: bool, is_empty: BoolArray, is_flat: BoolArray
-) -> list[str]:
-    """Why numbers are empty, over what is averaged where the design lacks cells, which runs are missing; or nothing."""
+def reasons(contrasts: Sequence[Contrast], facts: Facts, scope: Scoped) -> list[str]:
+    """Why numbers are empty, over what is averaged where the design lacks cells, which runs or scores are missing; or nothing."""
     texts = []
     for row, contrast in enumerate(contrasts):
         found = [contrast.reason, OVER.format(contrast.over) if contrast.over else ""]
-        if is_empty[row] and not contrast.reason:
-            found.append(_why_empty(facts, row, is_recipe))
-        if is_flat[row]:
+        if scope.is_empty[row] and not contrast.reason:
+            found.append(_why_empty(facts, row, scope.is_recipe))
+        if scope.is_flat[row]:
             found.append("no interval: the scores do not vary, and nothing bounds what other items would show")
-        if 0 < facts.measured.resamples < facts.resamples:
-            undefined = facts.resamples - facts.measured.resamples
-            found.append(f"{undefined} of {facts.resamples} resamples left out: the metric is not defined in them")
-        texts.append("; ".join(filter(None, [*found, _missing_text(facts, contrast)])))
+        if facts.is_chosen[row]:
+            found.append(CHOSEN.format(", ".join(name for name in contrast.factors if name in facts.analysis.chosen)))
+        if facts.left_out:
+            found.append(f"{facts.left_out} of {facts.analysis.resamples} resamples left out: the metric is not defined in them")
+        texts.append("; ".join(filter(None, [*found, _missing_scores(facts, row), _missing_text(facts, contrast)])))
     return texts
 
 
 def _why_empty(facts: Facts, row: int, is_recipe: bool) -> str:
-    if facts.resamples and facts.measured.resamples < 2:
-        return "the metric is defined in fewer than two resamples"
-    involved = involvement(facts.weights[[row]], facts.measured)[0]
-    if facts.measured.n_clusters[involved].min(initial=2) < 2:
+    rows = facts.comparison.rows
+    involved = involvement(facts.comparison.weights[[row]], rows)[0]
+    if rows.n_clusters[involved].min(initial=2) < 2:
         return "one item, or one cluster, says nothing about others"
+    if np.isnan(facts.found["estimate"].iloc[row]):
+        return "no item has a score of every run"
     return "one seed says nothing about the next" if is_recipe else "not estimable"
+
+
+def _missing_scores(facts: Facts, row: int) -> str:
+    """How many items are left out because some run has no score of them; in words what that may mean where they are many."""
+    share = facts.missing_share()[row]
+    if not share:
+        return ""
+    missing = int(facts.found["n_missing"].iloc[row])
+    asked = missing + int(facts.found["n_items"].iloc[row])
+    text = f"{missing} of {asked} items left out: some run has no score of them"
+    return text + (f" ({share:.0%}), and those that cannot be scored may be the hard ones" if share > MANY_MISSING else "")
+
+
+def more_seeds_texts(contrasts: Sequence[Contrast], facts: Facts, scope: Scoped) -> list[str]:
+    """Where the seeds of a cell are too few to carry an interval over new seeds, what one more would bring; else nothing."""
+    if not scope.is_recipe:
+        return [""] * len(contrasts)
+    found, cells = facts.found, facts.comparison.replication.cells
+    measured_cells = np.unique(cells[cells >= 0])
+    most = facts.largest()
+    half = np.minimum(((found["recipe high"] - found["recipe low"]) / 2).to_numpy(), most)
+    is_wide = stats.t.ppf(1 - facts.analysis.alpha / 2, found["recipe df"]) > WIDE * stats.norm.ppf(1 - facts.analysis.alpha / 2)
+    texts = []
+    for row, contrast in enumerate(contrasts):
+        borrowing = facts.borrowing(contrast)
+        if scope.is_empty[row] or facts.is_chosen[row] or not (is_wide[row] or borrowing):
+            texts.append("")
+        elif borrowing:
+            named = facts.cells.label(facts.cells.keys[borrowing[0]])
+            texts.append(f"{named} has one seed, and borrows the spread of other cells; one more seed of it would show its own")
+        else:
+            widest = int(measured_cells[found["widest_cell"].iloc[row]])
+            texts.append(_one_more(facts, row, half[row], facts.cells.label(facts.cells.keys[widest])))
+    return texts
+
+
+def _one_more(facts: Facts, row: int, half: float, cell: str) -> str:
+    """What one more seed of the widest cell would bring; of every cell where that alone would bring less than half as much."""
+    of_cell, of_all = (min(float(facts.found[name].iloc[row]), half) for name in ("half_of_cell", "half_of_all"))
+    is_one = half - of_cell >= (half - of_all) / 2
+    where, after = (f"of {cell}", of_cell) if is_one else ("of each cell", of_all)
+    if after > LITTLE * half:
+        return f"the seeds of {cell} differ so much that one more would narrow the interval little"
+    return f"one more seed {where} would narrow the interval from ±{half:.2g} to about ±{after:.2g}, were the spread as seen"
 
 
 def _missing_text(facts: Facts, contrast: Contrast) -> str:

@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects.analysis import Analysis
-from ftexp.effects.arrays import FloatArray, IntArray
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.cells import Cells, seed_texts
-from ftexp.effects.contrasts import KINDS, Contrast, contrasts_of
-from ftexp.effects.estimates import Estimates, Scope, estimates
+from ftexp.effects.contrasts import KINDS, Contrast, contrasts_of, own_values
 from ftexp.effects.families import family
-from ftexp.effects.remarks import Facts, flags, methods, reasons
-from ftexp.effects.variances import NO_VARIANCE, Measured, Replication, involvement
+from ftexp.effects.item_variance import NO_VARIANCE
+from ftexp.effects.remarks import Facts, Scoped, flags, methods, more_seeds_texts, reasons
+from ftexp.effects.samples import SCOPES, Comparison, Sample, side
+from ftexp.effects.variances import Measured, Replication
 
 NUMBERS = ("estimate", "se_items", "se_seeds", "se", "df", "low", "high", "p", "p_holm")
-COUNTS = ("n_items", "n_clusters", "n_seeds", "n_strata")
+COUNTS = ("n_items", "n_clusters", "n_missing", "n_seeds", "n_strata")
 COLUMNS = (
     "family", "kind", "scope", "factor", "level", "reference", "task", "metric", *NUMBERS, *COUNTS, "method", "flags", "reason",
+    "more_seeds",
 )
 
 
@@ -29,6 +31,7 @@ class Part:
 
     task: str
     metric: str
+    is_primary: bool = False
     group: str = ""
     value: str = ""
 
@@ -43,97 +46,106 @@ class Part:
 
 @dataclass(frozen=True)
 class Block:
-    """The rows of one part. `of_runs` (R,) are the positions of the measured runs in the table of runs."""
+    """The rows of one part."""
 
     cells: Cells
     runs: pd.DataFrame
     analysis: Analysis
     part: Part
-    measured: Measured
-    of_runs: IntArray
+    sample: Sample
 
     def frame(self) -> pd.DataFrame:
         """Two rows per contrast, models and recipe, without `p_holm`."""
-        is_measured = np.zeros(len(self.runs), dtype=bool)
-        is_measured[self.of_runs] = True
-        counts = self.cells.counts(is_measured)
-        names = self.runs["run"].astype(str).to_numpy()[self.of_runs]
-        has_control = np.isin(np.array(self.cells.controls), names)
-        every = contrasts_of(self.cells, counts, has_control, self.analysis.design)
-        contrasts = [contrast for contrast in every if contrast.kind in (self.analysis.kinds or KINDS)]
+        rows = self.sample.measured()
+        contrasts = self._contrasts(rows)
         if not contrasts:
             return pd.DataFrame()
-        weights = run_weights(self.cells, contrasts, of_runs=self.of_runs, names=list(names))
-        replication = self._replication()
-        result = estimates(
-            weights, np.array([contrast.kind == "average" for contrast in contrasts]), measured=self.measured,
-            replication=replication, alpha=self.analysis.alpha,
+        replication = self._replication(rows)
+        is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts])
+        comparison = Comparison(self.sample, rows, self._weights(contrasts, rows), is_average, replication)
+        linearity, n_resamples = comparison.linearity(self.analysis.resamples)
+        facts = Facts(
+            self.cells, self.runs, comparison, found=comparison.found(self.analysis.alpha),
+            is_measured=self._is_measured(rows), linearity=linearity, left_out=self.analysis.resamples - n_resamples,
+            is_chosen=self._is_chosen(contrasts), analysis=self.analysis,
         )
-        facts = Facts(self.cells, self.runs, self.measured, weights, replication.cells, is_measured, self._resamples())
-        scopes = [self._rows(scope, contrasts, result, facts) for scope in ("models", "recipe")]
-        return pd.concat(scopes).sort_index(kind="stable")
+        return pd.concat([self._rows(scope, contrasts, facts) for scope in SCOPES]).sort_index(kind="stable")
 
-    def _replication(self) -> Replication:
-        seeds = pd.factorize(np.array(seed_texts(self.runs), dtype=object)[self.of_runs])[0]
-        cells = [self.cells.of_run.get(int(run), -1) for run in self.of_runs]
+    def _is_measured(self, rows: Measured) -> BoolArray:
+        """Per row of `runs` whether it has a value, of a difference both."""
+        found = np.zeros((len(self.runs), len(self.sample.panels)), dtype=bool)
+        for index in range(found.shape[1]):
+            found[rows.runs[side(rows, index)], index] = True
+        return np.asarray(found.all(axis=1))
+
+    def _contrasts(self, rows: Measured) -> list[Contrast]:
+        is_measured = self._is_measured(rows)
+        counts = self.cells.counts(is_measured)
+        has_control = np.isin(np.array(self.cells.controls), self.runs["run"].astype(str).to_numpy()[is_measured])
+        every = contrasts_of(self.cells, counts, has_control, self.analysis.design)
+        wanted = [contrast for contrast in every if contrast.kind in (self.analysis.kinds or KINDS)]
+        own = own_values(self.cells, counts) if len(self.sample.panels) > 1 and not self.analysis.kinds else []
+        return [*own, *wanted]
+
+    def _weights(self, contrasts: Sequence[Contrast], rows: Measured) -> FloatArray:
+        """(M, R); of a difference the runs that are subtracted have the opposite weight."""
+        weights = np.zeros((len(contrasts), len(rows.runs)))
+        names = self.runs["run"].astype(str).to_numpy()
+        is_measured = self._is_measured(rows)
+        for index, sign in zip(range(len(self.sample.panels)), (1.0, -1.0), strict=False):
+            here = np.flatnonzero(side(rows, index) & is_measured[rows.runs])
+            runs = rows.runs[here]
+            weights[:, here] = sign * run_weights(self.cells, contrasts, of_runs=runs, names=list(names[runs]))
+        return weights
+
+    def _replication(self, rows: Measured) -> Replication:
+        seeds = pd.factorize(np.array(seed_texts(self.runs), dtype=object)[rows.runs])[0]
+        cells = [self.cells.of_run.get(int(run), -1) for run in rows.runs]
         return Replication(np.array(cells, dtype=np.int64), seeds.astype(np.int64))
 
-    def _resamples(self) -> int:
-        return self.analysis.resamples if self.part.metric in self.analysis.custom else 0
+    def _is_chosen(self, contrasts: Sequence[Contrast]) -> BoolArray:
+        """(M,) contrasts between levels of which one was chosen by its score."""
+        chosen = set(self.analysis.chosen)
+        return np.array([not chosen.isdisjoint(contrast.factors) for contrast in contrasts])
 
-    def _rows(self, name: str, contrasts: Sequence[Contrast], result: Estimates, facts: Facts) -> pd.DataFrame:
+    def _rows(self, scope: str, contrasts: Sequence[Contrast], facts: Facts) -> pd.DataFrame:
         """The rows of one scope, in the order of the contrasts."""
-        is_recipe = name == "recipe"
-        scope = result.recipe if is_recipe else result.models
-        is_empty = np.array([bool(contrast.reason) for contrast in contrasts]) | np.isnan(scope.se)
-        is_flat = ~is_empty & (scope.se**2 <= NO_VARIANCE * np.abs(facts.weights).sum(axis=1) ** 2)
-        is_primary = self.part.metric == self.analysis.primary
+        found, is_recipe = facts.found, scope == "recipe"
+        se = found[f"{scope} se"].to_numpy()
+        is_empty = np.array([bool(contrast.reason) for contrast in contrasts]) | np.isnan(se)
+        is_flat = ~is_empty & (se**2 <= NO_VARIANCE * np.abs(facts.comparison.weights).sum(axis=1) ** 2)
+        here = Scoped(is_recipe, is_empty, is_flat)
         kinds = [self.part.kind(contrast.kind) for contrast in contrasts]
         table = pd.DataFrame({
-            "family": [family(self.part.task, self.part.metric, kind, is_primary=is_primary) for kind in kinds],
-            "kind": kinds, "scope": name, "factor": [contrast.factor for contrast in contrasts],
+            "family": [family(self.part.task, self.part.metric, kind, is_primary=self.part.is_primary) for kind in kinds],
+            "kind": kinds, "scope": scope, "factor": [contrast.factor for contrast in contrasts],
             "level": [self.part.name(contrast.level) for contrast in contrasts],
             "reference": [self.part.name(contrast.reference) for contrast in contrasts],
             "task": self.part.task, "metric": self.part.metric,
-            **_numbers(result, scope, is_recipe), **self._counts(contrasts, facts),
-            "method": methods(contrasts, result, facts, is_recipe=is_recipe), "flags": flags(contrasts, facts),
-            "reason": reasons(contrasts, facts, is_recipe=is_recipe, is_empty=is_empty, is_flat=is_flat),
+            "estimate": found["estimate"], "se_items": found["se_items"], "se_seeds": found["se_seeds"] if is_recipe else np.nan,
+            **{name: found[f"{scope} {name}"] for name in ("se", "df", "low", "high", "p")}, "p_holm": np.nan,
+            **self._counts(contrasts, facts),
+            "method": methods(facts, here), "flags": flags(contrasts, facts), "reason": reasons(contrasts, facts, here),
+            "more_seeds": more_seeds_texts(contrasts, facts, here),
         })
-        most = self._largest(facts)
+        most = facts.largest()
         table["low"], table["high"] = table["low"].clip(-most, most), table["high"].clip(-most, most)
         table.loc[is_empty, [*NUMBERS]] = np.nan
         table.loc[is_empty, "method"] = ""
-        table.loc[is_flat, ["df", "low", "high", "p"]] = np.nan
+        table.loc[is_flat | facts.is_chosen, ["df", "low", "high", "p"]] = np.nan
         return table
 
-    def _largest(self, facts: Facts) -> FloatArray:
-        """(M,) the largest difference that the metric's range allows; no interval reaches past it."""
-        bounds = self.measured.bounds
-        width = np.inf if bounds is None else bounds[1] - bounds[0]
-        positive = np.clip(facts.weights, 0, None).sum(axis=1)
-        return np.where(positive > 0, positive, 1.0) * width
-
     def _counts(self, contrasts: Sequence[Contrast], facts: Facts) -> dict[str, Any]:
-        """n_items, n_clusters, n_seeds, n_strata; the first three empty where the contrast is."""
+        """All counts; all but n_strata empty where the contrast is."""
         is_used = np.array([not contrast.reason for contrast in contrasts])
-        involved = involvement(facts.weights, self.measured)
         counts = self.cells.counts(facts.is_measured)
         weights = np.array([contrast.weights for contrast in contrasts])
         seeds = np.where(weights != 0, counts, counts.max(initial=0)).min(axis=1)
-        n_items, n_clusters = involved @ self.measured.n_items, involved @ self.measured.n_clusters
-        numbers = {"n_items": n_items, "n_clusters": n_clusters, "n_seeds": seeds}
+        numbers = {name: facts.found[name].to_numpy() for name in ("n_items", "n_clusters", "n_missing")} | {"n_seeds": seeds}
         return {
             **{name: pd.Series(values, dtype="Int64").where(is_used) for name, values in numbers.items()},
             "n_strata": pd.array([contrast.n_strata for contrast in contrasts], dtype="Int64"),
         }
-
-
-def _numbers(result: Estimates, scope: Scope, is_recipe: bool) -> dict[str, FloatArray | float]:
-    return {
-        "estimate": result.estimate, "se_items": np.sqrt(result.items.variance),
-        "se_seeds": np.sqrt(result.seeds.variance) if is_recipe else np.nan, "se": scope.se, "df": scope.df,
-        "low": scope.low, "high": scope.high, "p": scope.p, "p_holm": np.nan,
-    }
 
 
 def run_weights(cells: Cells, contrasts: Sequence[Contrast], *, of_runs: IntArray, names: list[str]) -> FloatArray:

@@ -1,20 +1,20 @@
 """The table of effects: every contrast of every task, metric and group, in both scopes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import Analysis
-from ftexp.effects.arrays import BoolArray, IntArray
-from ftexp.effects.bootstrap import answers, resampled
+from ftexp.effects.analysis import Analysis, Difference, Measure
+from ftexp.effects.arrays import BoolArray
 from ftexp.effects.cells import Cells, cells_of
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
-from ftexp.effects.measurements import check_scores, item_scores, measured, within
+from ftexp.effects.measurements import Panel, check_scores, panels
 from ftexp.effects.rows import COLUMNS, Block, Part
-from ftexp.effects.variances import Measured
+from ftexp.effects.samples import Sample
 
 
 def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
@@ -26,7 +26,8 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
         analysis: Factors, baselines, metrics.
 
     Raises:
-        UnusableTable: If the tables contradict each other: see `cells_of`, `check_scores` and `item_scores`.
+        UnusableTable: If the tables contradict each other: see `cells_of`, `check_scores` and `panels`; or a difference
+            is of measures that are not of one kind.
     """
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
@@ -35,16 +36,26 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
     if unknown:
         raise UnusableTable(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
     scores = scores[~scores["run"].isin(_not_done(runs))]
-    blocks = []
-    by_metric = {(str(task), str(metric)): rows for (task, metric), rows in scores.groupby(["task", "metric"])}
-    for task, metric in sorted(by_metric, key=lambda names: (names[1] != analysis.primary, names)):
-        rows = by_metric[task, metric]
-        for part, numbers, of_runs in _measurements(rows, Part(task, metric), positions, cells, analysis):
-            blocks.append(Block(cells, runs, analysis, part, numbers, of_runs).frame())
+    by_measure = {Measure(str(task), str(metric)): rows for (task, metric), rows in scores.groupby(["task", "metric"])}
+    blocks: list[pd.DataFrame] = []
+    arms = _arms(cells, positions, analysis)
+    for name, measures in _compared(by_measure, analysis):
+        parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
+        part = Part(*name, is_primary={measure.metric for measure in measures} == {analysis.primary})
+        blocks += _blocks(part, panels(parts, positions, arms, analysis.groups), (cells, runs, analysis))
     blocks = [block for block in blocks if len(block)]
     if not blocks:
         return pd.DataFrame(columns=list(COLUMNS))
     return with_holm(pd.concat(blocks, ignore_index=True))[list(COLUMNS)]
+
+
+def _compared(by_measure: Mapping[Measure, pd.DataFrame], analysis: Analysis) -> Iterator[tuple[Measure, tuple[Measure, ...]]]:
+    """What has blocks of its own, by name: each measure, those of the primary metric first, then the differences between two."""
+    for measure in sorted(by_measure, key=lambda measure: (measure.metric != analysis.primary, measure)):
+        yield measure, (measure,)
+    for difference in analysis.differences:
+        _check_difference(difference, by_measure, analysis)
+        yield difference.name, tuple(difference)
 
 
 def _not_done(runs: pd.DataFrame) -> list[str]:
@@ -54,28 +65,30 @@ def _not_done(runs: pd.DataFrame) -> list[str]:
     return list(runs["run"][runs["eval_status"].fillna("") != "done"])
 
 
-def _measurements(
-    rows: pd.DataFrame, part: Part, positions: dict[str, int], cells: Cells, analysis: Analysis
-) -> Iterator[tuple[Part, Measured, IntArray]]:
-    """All items, then each group of them: measured runs and their positions in the table of runs."""
-    arms = _arms(cells, positions, analysis)
-    bounds = analysis.bounds(part.metric)
-    custom = analysis.custom.get(part.metric)
-    if custom is None:
-        scores = item_scores(rows, positions, arms, analysis.groups)
-        yield part, measured(scores, bounds), scores.runs
-        for group, value, is_used in _groups(scores.groups):
-            few = within(scores, is_used)
-            yield Part(part.task, part.metric, group, value), measured(few, bounds), few.runs
-        return
-    given = answers(rows, positions, arms, analysis.groups)
-    everything = np.ones(len(given.items.clusters), dtype=bool)
-    for group, value, is_used in [("", "", everything), *_groups(given.items.groups)]:
-        numbers, of_runs = resampled(given, custom, is_used=is_used, resamples=analysis.resamples, bounds=bounds)
-        yield Part(part.task, part.metric, group, value), numbers, of_runs
+def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[pd.DataFrame]:
+    """The rows of all items, then of each group of them."""
+    sample = Sample(tuple(found))
+    yield Block(*of_all, part, sample).frame()
+    for group, value, is_used in _groups(found[0].groups):
+        yield Block(*of_all, replace(part, group=group, value=value), sample.within(is_used)).frame()
 
 
-def _groups(groups: dict[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
+def _check_difference(difference: Difference, known: Mapping[Measure, Any], analysis: Analysis) -> None:
+    """A difference is of two measures that are there and of one kind: of the same range, and better in the same direction."""
+    for measure in difference:
+        if measure not in known:
+            there = ", ".join(f"{task}/{metric}" for task, metric in known)
+            raise UnusableTable(f"differences: {measure.task}/{measure.metric}: has no scores. There are: {there or 'none'}.")
+    one, other = (analysis.metric(measure.metric) for measure in difference)
+    if (one.bounds, one.higher_is_better) != (other.bounds, other.higher_is_better):
+        names = " and ".join(measure.metric for measure in difference)
+        raise UnusableTable(
+            f"differences: {names}: not of one kind, as their ranges, or which of their ends is better, differ. Compare metrics "
+            "of one kind, or one metric on two tasks."
+        )
+
+
+def _groups(groups: Mapping[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
     for name, values in groups.items():
         texts = np.array([str(value) for value in values])
         for text in sorted(set(texts)):

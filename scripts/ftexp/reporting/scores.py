@@ -5,36 +5,20 @@ Nothing is read or written here.
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
-from ftexp.effects import Analysis
-from ftexp.effects.arrays import IntArray
+from ftexp.effects import Analysis, means
+from ftexp.effects.label_metrics import MacroF1
 from ftexp.effects.measurements import group_column
+from ftexp.effects.metrics import Metric
 from ftexp.evaluation.eval_file import task_name
 from ftexp.results.table import RunFacts, controls_by_run
 
-if TYPE_CHECKING:
-    from ftexp.effects.analysis import Metric
-
 TEST_SET_KEYS = ("data.source", "data.test", "data.split")
-
-
-def macro_f1(target: IntArray, prediction: IntArray) -> float:
-    """Mean over the labels in `target` of F1 = 2 TP / (2 TP + FP + FN), from codes as `label_codes` gives them.
-
-    An answer that is no label (-1) is a miss of its item's label, and a false alarm of none.
-    """
-    size = int(target.max()) + 1
-    given, claimed = np.bincount(target, minlength=size), np.bincount(prediction[prediction >= 0], minlength=size)[:size]
-    hits = np.bincount(target[target == prediction], minlength=size)
-    is_there = given > 0
-    return float((2 * hits[is_there] / (given + claimed)[is_there]).mean())
 
 
 def label_codes(items: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +30,7 @@ def label_codes(items: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"target": codes, "prediction": labels.get_indexer(pd.Index(items["completion"].str.strip()))})
 
 
-CUSTOM: dict[str, "Metric"] = {"macro_f1": macro_f1}
+METRICS: dict[str, Metric] = {"macro_f1": MacroF1()}
 
 
 def analysis_of(experiment: Experiment) -> Analysis:
@@ -56,7 +40,7 @@ def analysis_of(experiment: Experiment) -> Analysis:
         factors={name: [label_text(level.label) for level in levels] for name, levels in factors.items()},
         primary=experiment.analysis["primary"], baseline={n: label_text(v) for n, v in experiment.baseline.items()},
         design=experiment.design.kind,
-        groups=experiment.analysis["groups"], custom={name: CUSTOM[name] for name in experiment.analysis["metrics"]},
+        groups=experiment.analysis["groups"], metrics=METRICS,
         test_set_factors=[
             name for name, levels in factors.items() if any(key in level.sets for level in levels for key in TEST_SET_KEYS)
         ],
@@ -110,14 +94,10 @@ def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment:
     return pd.concat([coded, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
 
 
-def run_scores(items: pd.DataFrame, experiment: Experiment) -> dict[str, float]:
-    """The primary metric of every evaluated run."""
-    metric = CUSTOM.get(experiment.analysis["primary"])
-    if metric is None:
-        return {str(run): float(score) for run, score in items.groupby("run")["score"].mean().items()}
-    coded = label_codes(items).assign(run=items["run"])
-    by_run = coded.groupby("run")
-    return {str(run): metric(part["target"].to_numpy(), part["prediction"].to_numpy()) for run, part in by_run}
+def run_scores(scores: pd.DataFrame, experiment: Experiment) -> dict[str, float]:
+    """The primary metric of every evaluated run, from what `effects` reads."""
+    primary = means(scores[scores["metric"] == experiment.analysis["primary"]], METRICS)
+    return dict(zip(primary["run"], primary["value"], strict=True))
 
 
 def parquet_bytes(items: pd.DataFrame) -> bytes:

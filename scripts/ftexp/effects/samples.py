@@ -1,0 +1,171 @@
+"""Samples: one panel, or two whose difference is wanted, and contrasts computed on the items that all their runs have."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
+from ftexp.effects.estimates import Estimates, Scope, estimates, more_seeds
+from ftexp.effects.item_variance import involvement
+from ftexp.effects.measurements import Panel, measured, within
+from ftexp.effects.metrics import Mean
+from ftexp.effects.sums import draws
+from ftexp.effects.variances import Measured, Replication
+
+SCOPES = ("models", "recipe")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One panel; or two panels over the same items, of which the second is subtracted."""
+
+    panels: tuple[Panel, ...]
+
+    def within(self, is_used: BoolArray, runs: IntArray | None = None) -> "Sample":
+        """The same for some items (N,) only, and some runs, by their positions in the table of runs."""
+        return Sample(tuple(within(panel, is_used, runs) for panel in self.panels))
+
+    def measured(self) -> Measured:
+        """The values of all panels."""
+        first, *others = map(measured, self.panels)
+        return _stacked(first, others[0]) if others else first
+
+    def gaps(self, rows: Measured) -> BoolArray | None:
+        """(R, N) items that a measured run was asked and has no score of; None where there is none."""
+        if all(panel.gaps is None for panel in self.panels):
+            return None
+        found = np.zeros((len(rows.runs), len(self.panels[0].clusters)), dtype=bool)
+        for index, panel in enumerate(self.panels):
+            if panel.gaps is not None:
+                here = side(rows, index)
+                found[here] = panel.gaps[np.searchsorted(panel.runs, rows.runs[here])]
+        return found
+
+    def resampled(self, rows: Measured, resamples: int) -> FloatArray:
+        """(B, R) values in resamples of the clusters, drawn once for all runs; without those in which one is not defined."""
+        _, units = np.unique(self.panels[0].clusters, return_inverse=True)
+        counts = draws(int(units.max()) + 1, resamples)
+        drawn = np.hstack([
+            panel.metric.resampled(panel.rows, units[panel.items], counts)[:, np.isin(panel.runs, rows.runs[side(rows, index)])]
+            for index, panel in enumerate(self.panels)
+        ])
+        return np.asarray(drawn[np.isfinite(drawn).all(axis=1)])
+
+
+def side(rows: Measured, index: int) -> BoolArray:
+    """(R,) which rows are of a panel."""
+    return np.asarray(rows.sides_or_zeros == index)
+
+
+def _stacked(one: Measured, other: Measured) -> Measured:
+    """Both, over the same clusters; test sets that have the same items are one."""
+    same = [
+        next((k for k, shares in enumerate(one.leverages) if np.allclose(shares, own, rtol=0, atol=1e-12)), None)
+        for own in other.leverages
+    ]
+    new = [k for k, found in enumerate(same) if found is None]
+    index = np.array([len(one.n_items) + new.index(k) if found is None else found for k, found in enumerate(same)])
+    return Measured(
+        means=np.concatenate([one.means, other.means]), deviations=np.vstack([one.deviations, other.deviations]),
+        test_sets=np.concatenate([one.test_sets, index[other.test_sets]]),
+        leverages=np.vstack([one.leverages, other.leverages[new]]), n_items=np.concatenate([one.n_items, other.n_items[new]]),
+        bounds=one.bounds, is_proportion=one.is_proportion and other.is_proportion,
+        runs=np.concatenate([one.runs, other.runs]), sides=np.repeat([0, 1], [len(one.runs), len(other.runs)]),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """M contrasts of the runs of a sample.
+
+    Attributes:
+        sample: What is compared.
+        rows: It, measured on all items: R runs.
+        weights: (M, R) weight of each run.
+        is_average: (M,) averages over cells, which are no differences between cells.
+        replication: Cells and seeds of the R runs.
+    """
+
+    sample: Sample
+    rows: Measured
+    weights: FloatArray
+    is_average: BoolArray
+    replication: Replication
+
+    def found(self, alpha: float) -> pd.DataFrame:
+        """One row per contrast, with the columns that `_frame` lists; each on the items that all its runs have a score of."""
+        gaps = self.sample.gaps(self.rows)
+        if gaps is None:
+            every = estimates(
+                self.weights, self.is_average, measured=self.rows, replication=self.replication, alpha=alpha,
+            )
+            return _frame(every, involvement(self.weights, self.rows), self.rows, alpha)
+        without = (np.abs(self.weights) > 0).astype(np.float64) @ gaps > 0
+        patterns, of_pattern = np.unique(without, axis=0, return_inverse=True)
+        parts = []
+        for index, is_left_out in enumerate(patterns):
+            rows = np.flatnonzero(of_pattern.reshape(-1) == index)
+            parts.append(self._on(rows, ~is_left_out, alpha).set_axis(rows))
+        return pd.concat(parts).sort_index()
+
+    def _on(self, contrasts: IntArray, is_used: BoolArray, alpha: float) -> pd.DataFrame:
+        """Some contrasts on some items; nothing known of one whose runs are not all defined there."""
+        here = self.sample.within(is_used, self._needed(contrasts)).measured()
+        places = {key: place for place, key in enumerate(_keys(self.rows))}
+        columns = np.array([places[key] for key in _keys(here)], dtype=np.int64)
+        weights = self.weights[contrasts][:, columns]
+        replication = Replication(self.replication.cells[columns], self.replication.seeds[columns])
+        some = estimates(weights, self.is_average[contrasts], measured=here, replication=replication, alpha=alpha)
+        found = _frame(some, involvement(weights, here), here, alpha)
+        found["n_missing"] = involvement(weights, here) @ self._asked_items(here) - found["n_items"]
+        is_lost = (self.weights[contrasts] != 0).sum(axis=1) > (weights != 0).sum(axis=1)
+        found.loc[is_lost, [name for name in found if found[name].dtype == float]] = np.nan
+        return found
+
+    def _needed(self, contrasts: IntArray) -> IntArray:
+        """Runs of the contrasts; all where one has a cell of one seed, which borrows from the others."""
+        involved = (self.weights[contrasts] != 0).any(axis=0)
+        cells = self.replication.cells[involved & (self.rows.sides_or_zeros == 0)]
+        borrows = (np.unique(cells[cells >= 0], return_counts=True)[1] == 1).any()
+        return np.unique(self.rows.runs if borrows else self.rows.runs[involved])
+
+    def _asked_items(self, here: Measured) -> IntArray:
+        """(K,) items that the runs of each test set were asked, with or without a score."""
+        places = {key: place for place, key in enumerate(_keys(self.rows))}
+        first = [int(np.flatnonzero(here.test_sets == k)[0]) for k in range(len(here.n_items))]
+        keys = _keys(here)
+        return np.array([self.rows.n_items[self.rows.test_sets[places[keys[row]]]] for row in first], dtype=np.int64)
+
+    def linearity(self, resamples: int) -> tuple[FloatArray, int]:
+        """(M,) the bootstrap's standard error from items by the delta method's, and how many resamples were defined.
+
+        Nothing to check (ones) where every metric is a mean.
+        """
+        if all(isinstance(panel.metric, Mean) for panel in self.sample.panels):
+            return np.ones(len(self.weights)), resamples
+        drawn = self.sample.resampled(self.rows, resamples)
+        if len(drawn) < 2:
+            return np.full(len(self.weights), np.nan), len(drawn)
+        spread = (drawn @ self.weights.T).std(axis=0, ddof=1)
+        linear = np.sqrt(((self.weights @ self.rows.deviations) ** 2).sum(axis=1))
+        return np.divide(spread, linear, out=np.ones(len(spread)), where=linear > 0), len(drawn)
+
+
+def _keys(rows: Measured) -> list[tuple[int, int]]:
+    """Run and side of each row."""
+    return list(zip(rows.runs.tolist(), rows.sides_or_zeros.tolist(), strict=True))
+
+
+def _frame(found: Estimates, involved: BoolArray, rows: Measured, alpha: float) -> pd.DataFrame:
+    """What was found as a table of one row per contrast; of each scope se, df, low, high and p as `models se` and so on."""
+    more = more_seeds(found, alpha)
+    scopes: tuple[Scope, Scope] = (found.models, found.recipe)
+    return pd.DataFrame({
+        "estimate": found.estimate, "se_items": np.sqrt(found.items.variance), "is_adjusted": found.items.is_adjusted,
+        "se_seeds": found.se_seeds, "is_per_seed": found.is_per_seed, "n_items": involved @ rows.n_items,
+        "n_clusters": involved @ rows.n_clusters, "n_missing": 0,
+        **{f"{name} {part}": getattr(scope, part) for name, scope in zip(SCOPES, scopes, strict=True)
+           for part in ("se", "df", "low", "high", "p")},
+        "widest_cell": more.cell, "half_of_cell": more.half_of_cell, "half_of_all": more.half_of_all,
+    })
