@@ -1,12 +1,9 @@
 """Errors, degrees of freedom, intervals and p-values of effects: against statsmodels, definitions and simulations."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from conftest import REPOSITORY
 from ftexp.effects import Analysis, effects, means
 from helpers.effect_tables import TWO, UNBOUNDED, is_empty, pick, planned, scored, simulated
 from scipy import stats
@@ -169,29 +166,3 @@ def test_no_interval_reaches_past_what_the_range_allows() -> None:
     assert pick(table, "interaction")["high"] <= 2.0
     unbounded = pick(effects(scored(values), runs, Analysis(TWO, "match", metrics=UNBOUNDED)), "main", factor="a")
     assert unbounded["estimate"] == 1.0
-
-
-def test_the_simulations_fast_path_gives_the_numbers_of_effects() -> None:
-    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-    import simulate_effects as simulation
-
-    row = simulation.Row(items=60, seeds=2)
-    found = simulation.simulate(row, experiments=1, sizes=simulation.EFFECTS, seed=5)
-    setting = simulation.setting_of(row, simulation.EFFECTS)
-    values, _ = simulation.experiment(setting, np.random.default_rng(5))
-    runs = simulation.table_of_runs(row)
-    table = effects(scored(dict(zip(runs["run"], values, strict=True))), runs, Analysis({"a": [0, 1], "b": [0, 1]}, "match"))
-    for scope in ("models", "recipe"):
-        np.testing.assert_allclose(table.loc[table["scope"] == scope, "p"], found[f"{scope} p"][0])
-
-
-@pytest.mark.slow
-def test_intervals_of_both_scopes_cover_the_truth() -> None:
-    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-    import simulate_effects as simulation
-
-    for index, row in enumerate([simulation.Row(), simulation.Row(seeds=2, mean=0.2), simulation.Row(seeds=5, mean=0.8)]):
-        found = simulation.simulate(row, experiments=2000, sizes=simulation.EFFECTS, seed=index)
-        for scope in ("models", "recipe"):
-            assert 0.93 <= found[scope].mean() <= 0.97
-        assert found["z"].mean() < 0.93
