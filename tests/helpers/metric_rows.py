@@ -16,6 +16,7 @@ from scipy import special
 from sklearn import metrics as sklearn
 
 Columns = Mapping[str, Anything]
+Made = Callable[[np.random.Generator, FloatArray], Columns]
 LABELS, BINS = 4, 15
 
 
@@ -28,14 +29,14 @@ class Case:
 
     name: str
     metric: Metric
-    made: Callable[[np.random.Generator, FloatArray], Columns]
+    made: Made
     oracle: Callable[[Columns], float]
     scale: float = 1.0
 
 
-def rows_of(case: Case, rng: np.random.Generator, difficulty: FloatArray, runs: int) -> Rows:
+def rows_of(made: Made, rng: np.random.Generator, difficulty: FloatArray, runs: int) -> Rows:
     """Answers of several runs to the same items, each run a bit better than the one before."""
-    parts = [case.made(rng, difficulty - 0.3 * run) for run in range(runs)]
+    parts = [made(rng, difficulty - 0.3 * run) for run in range(runs)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Rows(np.repeat(np.arange(runs), len(difficulty)), runs, columns)
 

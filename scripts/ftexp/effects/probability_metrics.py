@@ -36,9 +36,10 @@ class Brier(Mean):
 class CalibrationError(SumMetric):
     """Expected calibration error (Guo et al. 2017), 0 to 1: mean over rows of |mean probability - accuracy| of the row's bin.
 
-    Less is better; without rows: nan. Bins are equally wide; each has its lower edge, the last both. It is biased upward, as
-    chance alone makes the two means of a bin differ, the more the fewer rows a bin has; where they are equal its slope is taken
-    as 0, so that a well calibrated run has too small a standard error.
+    Less is better; without rows: nan. Bins are equally wide; each has its lower edge, the last both. It is biased upward where a
+    run is calibrated, as chance alone makes the two means of a bin differ, the more the fewer rows a bin has; and there its slope
+    is a matter of chance too. A difference from such a run is not to be trusted, one between runs that are off in every bin
+    is: benchmarks/metric_coverage.md.
 
     Args:
         bins: Number of bins.
