@@ -14,9 +14,9 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 
 `table` does all of it, in the terms of `analysis`: `measurements` and `cells` from the two tables (`errors` where they contradict
 each other); `metrics` (`label_metrics`, `text_metrics`, `number_metrics`, `probability_metrics`, with `sums`) say what each row
-adds to a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all runs have,
-and checks them by a bootstrap; `rows` with `remarks`, corrected within `families`; `columns` explains them. `sensitivity` says
-which differences would be seen, `means` gives runs alone; `arrays` names the types of arrays.
+adds to a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all runs have, and
+checks them by a bootstrap; `rows` with `remarks` and `more_seeds`, corrected within `families`; `columns` explains them.
+`sensitivity` says which differences would be seen, `means` gives runs alone; `arrays` names the types of arrays.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.

@@ -1,14 +1,14 @@
-"""Remarks on contrasts: how each was computed, what to beware of, why a row is empty, and what one more seed would bring."""
+"""Remarks on contrasts: how each was computed, what to beware of, and why a row is empty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ftexp.effects.analysis import Analysis
-from ftexp.effects.arrays import BoolArray, FloatArray
+from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.cells import Cells
 from ftexp.effects.contrasts import Contrast
 from ftexp.effects.item_variance import involvement
@@ -18,9 +18,6 @@ CEILING = 0.05
 MANY_MISSING = 0.05
 # The bootstrap's standard error by the delta method's beyond which this is not trusted: five of the ratio's own standard errors.
 STRAIGHT = (0.75, 1.33)
-# As much wider than with known variances is an interval that too few seeds made wide.
-WIDE = 1.5
-LITTLE = 0.9  # what is left of an interval that hardly became narrower
 NAMED_RUNS = 3
 # With the strata that a contrast is averaged over, where the design lacks others.
 OVER = "averaged over {} only: the design excludes cells"
@@ -34,7 +31,8 @@ class Facts:
     Attributes:
         cells: The planned cells.
         runs: The table of runs.
-        comparison: The contrasts' weights and the runs' values.
+        contrasts: M contrasts of cells.
+        comparison: Their weights of runs, and the runs' values.
         found: One row per contrast, as `Comparison.found` gives it.
         is_measured: One entry per row of `runs`.
         linearity: (M,) the bootstrap's standard error by the delta method's.
@@ -45,6 +43,7 @@ class Facts:
 
     cells: Cells
     runs: pd.DataFrame
+    contrasts: Sequence[Contrast]
     comparison: Comparison
     found: pd.DataFrame
     is_measured: BoolArray
@@ -87,29 +86,32 @@ class Facts:
         """(M,) contrasts whose standard error the bootstrap does not bear out."""
         return np.asarray((self.linearity < STRAIGHT[0]) | (self.linearity > STRAIGHT[1]))
 
+    @cached_property
     def missing_share(self) -> FloatArray:
         """(M,) share of the items asked that some run of the contrast has no score of."""
         missing = self.found["n_missing"].to_numpy(dtype=np.float64)
         return np.asarray(missing / np.maximum(missing + self.found["n_items"].to_numpy(dtype=np.float64), 1))
 
-    def borrowing(self, contrast: Contrast) -> list[int]:
-        """Cells of one seed in a contrast."""
-        counts = self.cells.counts(self.is_measured)
-        return [int(cell) for cell in np.flatnonzero((contrast.weights != 0) & (counts == 1))]
+    @cached_property
+    def counts(self) -> IntArray:
+        """(C,) measured runs per cell."""
+        return self.cells.counts(self.is_measured)
 
-    def missing(self, contrast: Contrast) -> list[int]:
-        """Positions in `runs` of the planned runs that the contrast does without."""
-        return [run for run in self.planned(contrast) if not self.is_measured[run]]
+    @cached_property
+    def missing(self) -> list[list[int]]:
+        """Per contrast the positions in `runs` of the planned runs that it does without."""
+        return [[run for run in planned if not self.is_measured[run]] for planned in self.planned]
 
-    def planned(self, contrast: Contrast) -> list[int]:
-        """Positions in `runs` of all runs that the contrast would use, controls first."""
-        cells = np.flatnonzero(contrast.concerned)
-        trained = [run for cell in cells for run in self.cells.runs[cell]]
-        if not contrast.against_control:
-            return trained
-        names = dict.fromkeys(filter(None, (self.cells.controls[cell] for cell in cells)))
+    @cached_property
+    def planned(self) -> list[list[int]]:
+        """Per contrast the positions in `runs` of all runs that it would use, controls first."""
         rows = {str(name): row for row, name in enumerate(self.runs["run"])}
-        return [rows[name] for name in names] + trained
+        found = []
+        for contrast in self.contrasts:
+            cells = np.flatnonzero(contrast.concerned)
+            controls = dict.fromkeys(filter(None, (self.cells.controls[cell] for cell in cells if contrast.against_control)))
+            found.append([rows[name] for name in controls] + [run for cell in cells for run in self.cells.runs[cell]])
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,26 +138,26 @@ def methods(facts: Facts, scope: Scoped) -> list[str]:
     return texts
 
 
-def flags(contrasts: Sequence[Contrast], facts: Facts) -> list[str]:
+def flags(facts: Facts) -> list[str]:
     """The words that `columns` explains, joined by semicolons."""
     is_at_ceiling, is_unpaired, is_curved = facts.is_at_ceiling(), facts.is_unpaired(), facts.is_curved()
-    is_missing = facts.missing_share() > MANY_MISSING
+    is_missing = facts.missing_share > MANY_MISSING
     texts = []
-    for row, contrast in enumerate(contrasts):
+    for row, contrast in enumerate(facts.contrasts):
         found = {
             "ceiling": is_at_ceiling[row], "scale-dependent": is_at_ceiling[row] and contrast.kind == "interaction",
             "unpaired": is_unpaired[row],
-            "incomplete": contrast.n_strata < contrast.n_strata_planned or bool(facts.missing(contrast)),
+            "incomplete": contrast.n_strata < contrast.n_strata_planned or bool(facts.missing[row]),
             "missing scores": is_missing[row], "curved": is_curved[row], "chosen": facts.is_chosen[row],
         }
         texts.append("; ".join(name for name, is_found in found.items() if is_found))
     return texts
 
 
-def reasons(contrasts: Sequence[Contrast], facts: Facts, scope: Scoped) -> list[str]:
+def reasons(facts: Facts, scope: Scoped) -> list[str]:
     """Why numbers are empty, over what is averaged where the design lacks cells, which runs or scores are missing; or nothing."""
     texts = []
-    for row, contrast in enumerate(contrasts):
+    for row, contrast in enumerate(facts.contrasts):
         found = [contrast.reason, OVER.format(contrast.over) if contrast.over else ""]
         if scope.is_empty[row] and not contrast.reason:
             found.append(_why_empty(facts, row, scope.is_recipe))
@@ -165,7 +167,7 @@ def reasons(contrasts: Sequence[Contrast], facts: Facts, scope: Scoped) -> list[
             found.append(CHOSEN.format(", ".join(name for name in contrast.factors if name in facts.analysis.chosen)))
         if facts.left_out:
             found.append(f"{facts.left_out} of {facts.analysis.resamples} resamples left out: the metric is not defined in them")
-        texts.append("; ".join(filter(None, [*found, _missing_scores(facts, row), _missing_text(facts, contrast)])))
+        texts.append("; ".join(filter(None, [*found, _missing_scores(facts, row), _missing_text(facts, row)])))
     return texts
 
 
@@ -181,7 +183,7 @@ def _why_empty(facts: Facts, row: int, is_recipe: bool) -> str:
 
 def _missing_scores(facts: Facts, row: int) -> str:
     """How many items are left out because some run has no score of them; in words what that may mean where they are many."""
-    share = facts.missing_share()[row]
+    share = facts.missing_share[row]
     if not share:
         return ""
     missing = int(facts.found["n_missing"].iloc[row])
@@ -190,46 +192,12 @@ def _missing_scores(facts: Facts, row: int) -> str:
     return text + (f" ({share:.0%}), and those that cannot be scored may be the hard ones" if share > MANY_MISSING else "")
 
 
-def more_seeds_texts(contrasts: Sequence[Contrast], facts: Facts, scope: Scoped) -> list[str]:
-    """Where the seeds of a cell are too few to carry an interval over new seeds, what one more would bring; else nothing."""
-    if not scope.is_recipe:
-        return [""] * len(contrasts)
-    found, cells = facts.found, facts.comparison.replication.cells
-    measured_cells = np.unique(cells[cells >= 0])
-    most = facts.largest()
-    half = np.minimum(((found["recipe high"] - found["recipe low"]) / 2).to_numpy(), most)
-    is_wide = stats.t.ppf(1 - facts.analysis.alpha / 2, found["recipe df"]) > WIDE * stats.norm.ppf(1 - facts.analysis.alpha / 2)
-    texts = []
-    for row, contrast in enumerate(contrasts):
-        borrowing = facts.borrowing(contrast)
-        if scope.is_empty[row] or facts.is_chosen[row] or not (is_wide[row] or borrowing):
-            texts.append("")
-        elif borrowing:
-            named = facts.cells.label(facts.cells.keys[borrowing[0]])
-            texts.append(f"{named} has one seed, and borrows the spread of other cells; one more seed of it would show its own")
-        else:
-            widest = int(measured_cells[found["widest_cell"].iloc[row]])
-            texts.append(_one_more(facts, row, half[row], facts.cells.label(facts.cells.keys[widest])))
-    return texts
-
-
-def _one_more(facts: Facts, row: int, half: float, cell: str) -> str:
-    """What one more seed of the widest cell would bring; of every cell where that alone would bring less than half as much."""
-    of_cell, of_all = (min(float(facts.found[name].iloc[row]), half) for name in ("half_of_cell", "half_of_all"))
-    is_one = half - of_cell >= (half - of_all) / 2
-    where, after = (f"of {cell}", of_cell) if is_one else ("of each cell", of_all)
-    if after > LITTLE * half:
-        return f"the seeds of {cell} differ so much that one more would narrow the interval little"
-    return f"one more seed {where} would narrow the interval from ±{half:.2g} to about ±{after:.2g}, were the spread as seen"
-
-
-def _missing_text(facts: Facts, contrast: Contrast) -> str:
-    missing = facts.missing(contrast)
+def _missing_text(facts: Facts, row: int) -> str:
+    missing = facts.missing[row]
     if not missing:
         return ""
-    planned = len(facts.planned(contrast))
     named = ", ".join(_named(facts.runs, run) for run in missing[:NAMED_RUNS]) + (", ..." if len(missing) > NAMED_RUNS else "")
-    return f"{len(missing)} of {planned} runs are missing ({named}), and failures may depend on the factor"
+    return f"{len(missing)} of {len(facts.planned[row])} runs are missing ({named}), and failures may depend on the factor"
 
 
 def _named(runs: pd.DataFrame, row: int) -> str:

@@ -13,7 +13,8 @@ from ftexp.effects.cells import Cells, seed_texts
 from ftexp.effects.contrasts import KINDS, Contrast, contrasts_of, own_values
 from ftexp.effects.families import family
 from ftexp.effects.item_variance import NO_VARIANCE
-from ftexp.effects.remarks import Facts, Scoped, flags, methods, more_seeds_texts, reasons
+from ftexp.effects.more_seeds import more_seeds_texts
+from ftexp.effects.remarks import Facts, Scoped, flags, methods, reasons
 from ftexp.effects.samples import SCOPES, Comparison, Sample, side
 from ftexp.effects.variances import Measured, Replication
 
@@ -65,11 +66,11 @@ class Block:
         comparison = Comparison(self.sample, rows, self._weights(contrasts, rows), is_average, replication)
         linearity, n_resamples = comparison.linearity(self.analysis.resamples)
         facts = Facts(
-            self.cells, self.runs, comparison, found=comparison.found(self.analysis.alpha),
+            self.cells, self.runs, contrasts, comparison, found=comparison.found(self.analysis.alpha),
             is_measured=self._is_measured(rows), linearity=linearity, left_out=self.analysis.resamples - n_resamples,
             is_chosen=self._is_chosen(contrasts), analysis=self.analysis,
         )
-        return pd.concat([self._rows(scope, contrasts, facts) for scope in SCOPES]).sort_index(kind="stable")
+        return pd.concat([self._rows(scope, facts) for scope in SCOPES]).sort_index(kind="stable")
 
     def _is_measured(self, rows: Measured) -> BoolArray:
         """Per row of `runs` whether it has a value, of a difference both."""
@@ -108,9 +109,9 @@ class Block:
         chosen = set(self.analysis.chosen)
         return np.array([not chosen.isdisjoint(contrast.factors) for contrast in contrasts])
 
-    def _rows(self, scope: str, contrasts: Sequence[Contrast], facts: Facts) -> pd.DataFrame:
+    def _rows(self, scope: str, facts: Facts) -> pd.DataFrame:
         """The rows of one scope, in the order of the contrasts."""
-        found, is_recipe = facts.found, scope == "recipe"
+        contrasts, found, is_recipe = facts.contrasts, facts.found, scope == "recipe"
         se = found[f"{scope} se"].to_numpy()
         is_empty = np.array([bool(contrast.reason) for contrast in contrasts]) | np.isnan(se)
         is_flat = ~is_empty & (se**2 <= NO_VARIANCE * np.abs(facts.comparison.weights).sum(axis=1) ** 2)
@@ -124,9 +125,9 @@ class Block:
             "task": self.part.task, "metric": self.part.metric,
             "estimate": found["estimate"], "se_items": found["se_items"], "se_seeds": found["se_seeds"] if is_recipe else np.nan,
             **{name: found[f"{scope} {name}"] for name in ("se", "df", "low", "high", "p")}, "p_holm": np.nan,
-            **self._counts(contrasts, facts),
-            "method": methods(facts, here), "flags": flags(contrasts, facts), "reason": reasons(contrasts, facts, here),
-            "more_seeds": more_seeds_texts(contrasts, facts, here),
+            **_counts(facts),
+            "method": methods(facts, here), "flags": flags(facts), "reason": reasons(facts, here),
+            "more_seeds": more_seeds_texts(facts, here),
         })
         most = facts.largest()
         table["low"], table["high"] = table["low"].clip(-most, most), table["high"].clip(-most, most)
@@ -135,17 +136,17 @@ class Block:
         table.loc[is_flat | facts.is_chosen, ["df", "low", "high", "p"]] = np.nan
         return table
 
-    def _counts(self, contrasts: Sequence[Contrast], facts: Facts) -> dict[str, Any]:
-        """All counts; all but n_strata empty where the contrast is."""
-        is_used = np.array([not contrast.reason for contrast in contrasts])
-        counts = self.cells.counts(facts.is_measured)
-        weights = np.array([contrast.weights for contrast in contrasts])
-        seeds = np.where(weights != 0, counts, counts.max(initial=0)).min(axis=1)
-        numbers = {name: facts.found[name].to_numpy() for name in ("n_items", "n_clusters", "n_missing")} | {"n_seeds": seeds}
-        return {
-            **{name: pd.Series(values, dtype="Int64").where(is_used) for name, values in numbers.items()},
-            "n_strata": pd.array([contrast.n_strata for contrast in contrasts], dtype="Int64"),
-        }
+
+def _counts(facts: Facts) -> dict[str, Any]:
+    """All counts; all but n_strata empty where the contrast is."""
+    is_used = np.array([not contrast.reason for contrast in facts.contrasts])
+    weights = np.array([contrast.weights for contrast in facts.contrasts])
+    seeds = np.where(weights != 0, facts.counts, facts.counts.max(initial=0)).min(axis=1)
+    numbers = {name: facts.found[name].to_numpy() for name in ("n_items", "n_clusters", "n_missing")} | {"n_seeds": seeds}
+    return {
+        **{name: pd.Series(values, dtype="Int64").where(is_used) for name, values in numbers.items()},
+        "n_strata": pd.array([contrast.n_strata for contrast in facts.contrasts], dtype="Int64"),
+    }
 
 
 def run_weights(cells: Cells, contrasts: Sequence[Contrast], *, of_runs: IntArray, names: list[str]) -> FloatArray:

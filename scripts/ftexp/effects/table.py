@@ -35,8 +35,9 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
     unknown = set(scores["run"].unique()) - set(positions)
     if unknown:
         raise UnusableTable(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
-    scores = scores[~scores["run"].isin(_not_done(runs))]
-    by_measure = {Measure(str(task), str(metric)): rows for (task, metric), rows in scores.groupby(["task", "metric"])}
+    not_done = scores["run"].isin(_not_done(runs))
+    scores = scores[~not_done] if not_done.any() else scores
+    by_measure = _by_measure(scores)
     blocks: list[pd.DataFrame] = []
     arms = _arms(cells, positions, analysis)
     for name, measures in _compared(by_measure, analysis):
@@ -47,6 +48,20 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
     if not blocks:
         return pd.DataFrame(columns=list(COLUMNS))
     return with_holm(pd.concat(blocks, ignore_index=True))[list(COLUMNS)]
+
+
+def _by_measure(scores: pd.DataFrame) -> dict[Measure, pd.DataFrame]:
+    """The rows of each task and metric; without a copy where they follow each other, as millions may."""
+    (of_task, tasks), (of_metric, metrics) = pd.factorize(scores["task"]), pd.factorize(scores["metric"])
+    codes = of_task * max(len(metrics), 1) + of_metric
+    ends = np.append(np.flatnonzero(np.diff(codes)) + 1, len(codes))
+    are_together = len(ends) == len(np.unique(codes))
+    found = {}
+    for code in dict.fromkeys(codes[ends - 1].tolist()) if len(codes) else ():
+        rows = np.flatnonzero(codes == code)
+        measure = Measure(str(tasks[code // len(metrics)]), str(metrics[code % len(metrics)]))
+        found[measure] = scores.iloc[rows[0] : rows[-1] + 1] if are_together else scores.iloc[rows]
+    return found
 
 
 def _compared(by_measure: Mapping[Measure, pd.DataFrame], analysis: Analysis) -> Iterator[tuple[Measure, tuple[Measure, ...]]]:

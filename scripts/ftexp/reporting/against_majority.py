@@ -11,22 +11,21 @@ import pandas as pd
 from ftexp.data.answers import LEAST_TOLD, Answers
 from ftexp.effects import Analysis, effects
 from ftexp.ground.wording import first_of, listed
+from ftexp.reporting.beware import ceiling_notes, more_seeds_notes, scope_note
 from ftexp.reporting.claim_words import (
     ALPHA,
     best_scope,
-    ceiling_notes,
     claims,
     interval_in_words,
     not_after_holm,
-    scope_note,
     signed,
 )
-from ftexp.reporting.conclusions import MOST_NAMED, Conclusion
+from ftexp.reporting.conclusions import Conclusion
 from ftexp.reporting.number_words import shown
 from ftexp.results.table import RunFacts
 
-# An answer is shown up to so many characters.
-_SHOWN = 40
+# An answer is shown up to so many characters, and so many cells are named.
+_SHOWN, _MOST_NAMED = 40, 4
 
 
 def against_majority(
@@ -86,7 +85,7 @@ def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analy
     spread = shown(means[0]) if len(means) == 1 else f"{shown(min(means))} to {shown(max(means))}"
     parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
     parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
-    notes = (scope_note(known), *ceiling_notes(known))
+    notes = (scope_note(known), *more_seeds_notes(unsure), *ceiling_notes(known))
     return [Conclusion("majority", f"Scores ({metric}): {'; '.join(parts)}", len(above) > 0, notes)]
 
 
@@ -109,4 +108,4 @@ def _named(rows: pd.DataFrame) -> str:
     notes = [not_after_holm(row) if index in apart else "" for index, row in rows.iterrows()]
     sizes = [f"{signed(row['estimate'])}, {interval_in_words(row)}" for _, row in rows.iterrows()]
     cells = [f"{level} ({size}{note})" for level, size, note in zip(rows["level"], sizes, notes, strict=True)]
-    return first_of(cells, MOST_NAMED)
+    return first_of(cells, _MOST_NAMED)

@@ -50,6 +50,13 @@ def signed(value: float) -> str:
     return shown(value, is_signed=True)
 
 
+def better_or_worse(estimate: float, metric: str, analysis: Analysis) -> str:
+    """Of a metric of which less is better, what a difference means; of others nothing, as it goes without saying."""
+    if analysis.metric(metric).higher_is_better:
+        return ""
+    return f", which is {'worse' if estimate > 0 else 'better'}"
+
+
 def not_after_holm(row: "pd.Series[Any]") -> str:
     """What is to be said of an interval that leaves 0 out where Holm's correction does not bear it out."""
     return "" if row["p_holm"] < ALPHA else ", though not after Holm's correction"
@@ -70,19 +77,3 @@ def best_scope(rows: pd.DataFrame) -> pd.DataFrame:
 def claims(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose interval excludes 0."""
     return rows[(rows["low"] > 0) | (rows["high"] < 0)]
-
-
-def scope_note(known: pd.DataFrame) -> str:
-    """Over what the intervals of these rows are; empty where there is none."""
-    if known.empty:
-        return ""
-    scopes = set(known["scope"])
-    if scopes == {"recipe"}:
-        return "The intervals are over new items and new seeds"
-    return "The intervals are over new items only: one seed says nothing about the next"
-
-
-def ceiling_notes(known: pd.DataFrame) -> list[str]:
-    """A note where means of these rows lie near an end of the scale."""
-    is_near = known["flags"].fillna("").str.contains("ceiling").any()
-    return ["Some of the means lie within 5 % of an end of the scale, where differences are squeezed"] if is_near else []

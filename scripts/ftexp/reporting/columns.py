@@ -70,17 +70,16 @@ to load. Whether the intervals cover the truth is told in [benchmarks/effects.md
 
 ## How an effect is computed
 
-An effect is a weighted sum of run means: +1 for a level and -1 for the baseline, in equal shares over the cells
-(combinations of the other factors' levels) and over the seeds of a cell. Item by item the same weights give a
-difference; V_item is the variance of these differences over clusters, divided by their number (a cluster is an item,
-unless `evaluation.cluster` names a column). V_seed is the variance of run means from seed to seed within cells, pooled
-over the cells that have two seeds or more, times the sum of squared weights. In scope `models` the variance is V_item.
-In `recipe` it is V_item + V_seed - V_both, but never less than V_item or V_seed: V_both is the noise of items that
-differs from seed to seed, which both hold. Intervals are t, with clusters - 1 or Satterthwaite's degrees of freedom.
-Two pseudo-items, one of the largest difference that an item can show and one of its opposite, are added where V_item is
-0 or there are fewer than 200 items: they widen the interval and move its centre a little towards 0. For a metric that
-is no mean over items (macro_f1), V_item comes from a bootstrap over clusters. Formulas with their sources:
-`scripts/ftexp/effects/variances.py`.
+An effect is a weighted sum of run values: +1 for a level and -1 for the baseline, in equal shares over the cells
+(combinations of the other factors' levels) and over the seeds of a cell. What each item adds to a run's value, its influence,
+is known for every metric: of a mean it is (score - mean) / items, of others the derivative (report.md). Item by item the
+same weights give a difference; V_item is the variance of these differences over clusters (a cluster is an item, unless
+`evaluation.cluster` names a column). V_seed is the sum over cells of the variance of the cell's run values from seed to seed
+times their squared weights. In scope `models` the variance is V_item. In `recipe` it is V_item + V_seed - V_both, but never
+less than V_item or V_seed: V_both is the noise of items that differs from seed to seed, which both hold. Intervals are t.
+For shares of right answers two pseudo-items, one of the largest difference that an item can show and one of its opposite, are
+added where V_item is 0 or there are fewer than 200 items: they widen the interval and move its centre a little towards 0.
+Formulas with their sources: [report.md](report.md), `scripts/ftexp/effects/`.
 
 Where answers are sampled (`evaluation: {temperature: ...}`), an item's score is the mean over its epochs, and what is said here
 of items is said of these means: n counts items, not answers. The luck of the draw is noise within an item. It is part of V_item,

@@ -12,27 +12,26 @@ import numpy as np
 import pandas as pd
 
 from ftexp.design.fit_of_scores import rare_in_words
-from ftexp.effects import Analysis, detectable, leading_rows
+from ftexp.effects import Analysis, Measure, detectable, leading_rows
 from ftexp.ground.wording import listed
+from ftexp.reporting.beware import more_seeds_notes, notes_on, scope_note
 from ftexp.reporting.claim_words import (
     ALPHA,
     averaged_over,
     best_scope,
-    ceiling_notes,
+    better_or_worse,
     claims,
     interaction_in_words,
     interval_in_words,
-    missing_runs,
     not_after_holm,
     range_in_words,
-    scope_note,
     sentences,
     signed,
 )
 from ftexp.reporting.number_words import shown
 from ftexp.results.table import RunFacts
 
-MOST_NAMED = 4
+CHOSEN_TEXT = "chosen by its score, so nothing is claimed of it: the best of several levels is best partly by luck"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
         analysis: What it was given.
         first: What stands before these.
     """
-    primary = table[table["metric"] == analysis.primary]
+    differences = {difference.name.task for difference in analysis.differences}
+    primary = table[(table["metric"] == analysis.primary) & ~table["task"].isin(differences)]
     if primary.empty:
         return []
     sizes = detectable(primary)
@@ -64,6 +64,8 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
         said.append(_of_factor(name, rows, trends[trends["factor"] == name], sizes, analysis))
     said.append(_of_nothing(primary, analysis))
     said.append(_of_interactions(best_scope(primary[primary["kind"] == "interaction"]), analysis))
+    said += [_of_difference(best_scope(table[(table["task"] == name.task) & (table["metric"] == name.metric)]), name)
+             for name in (difference.name for difference in analysis.differences)]
     return _with_notes([conclusion for conclusion in said if conclusion])
 
 
@@ -116,13 +118,14 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
     if pd.isna(row["low"]):
         return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
     how = f"({interval_in_words(row)})"
-    notes = (scope_note(rows), *_notes(rows, "cells"))
+    notes = (scope_note(rows), *more_seeds_notes(rows), *notes_on(rows, "cells"))
     if claims(rows).empty:
         text = f"nothing to claim; the cells average {signed(row['estimate'])} against the untuned model {how}, which covers 0"
         return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
     size = shown(abs(row["estimate"]))
-    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}"
+    better = better_or_worse(row["estimate"], analysis.primary, analysis)
+    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}{better}"
     return Conclusion("fine-tuning", text, True, notes)
 
 
@@ -130,6 +133,8 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     """One sentence on all levels of a factor."""
     if rows.empty:
         return None
+    if name in analysis.chosen:
+        return Conclusion(name, f"{name}: {CHOSEN_TEXT}", False)
     known, unknown = rows[rows["low"].notna()], rows[rows["low"].isna()]
     claimed = claims(known)
     open_ = known.drop(claimed.index)
@@ -137,7 +142,7 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     parts += [_trend(trend.iloc[0])] if len(claimed) and len(claims(trend)) else []
     parts += [_nothing_to_claim(open_)] if len(open_) else []
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
-    notes = [scope_note(known), *_notes(known, "combinations of the other factors' levels")]
+    notes = [scope_note(known), *more_seeds_notes(known), *notes_on(known, "combinations of the other factors' levels")]
     notes += [_power_note(name, known, sizes)] if len(open_) else []
     text = f"{_setting(name, rows, analysis)}: {'; '.join(parts)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
@@ -168,10 +173,12 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
     if len(claimed) == 1:
         verb = "raises" if first["estimate"] > 0 else "lowers"
         size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{not_after_holm(first)})"
-        return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}"
+        better = better_or_worse(first["estimate"], analysis.primary, analysis)
+        return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}{better}"
     rows = [row for _, row in claimed.iterrows()]
     sizes = [f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{not_after_holm(row)})" for row in rows]
-    return f"against {first['reference']}, {analysis.primary} changes by {', '.join(sizes)} (95 % intervals)"
+    less = "" if analysis.metric(analysis.primary).higher_is_better else "; less is better"
+    return f"against {first['reference']}, {analysis.primary} changes by {', '.join(sizes)} (95 % intervals{less})"
 
 
 def _trend(row: "pd.Series[Any]") -> str:
@@ -186,37 +193,30 @@ def _nothing_to_claim(rows: pd.DataFrame) -> str:
     return f"nothing to claim for {listed} instead of {rows.iloc[0]['reference']}, whose {covers} 0"
 
 
-def _notes(known: pd.DataFrame, averaged_over: str) -> list[str]:
-    """What to beware of in these rows, which are averages over so many of what is named."""
-    notes = ceiling_notes(known)
-    if "incomplete" in " ".join(known["flags"].fillna("")):
-        shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
-        if shares:
-            lacking = f"{' and '.join(shares)}, and failures may depend on the factor"
-            count = int(known["n_strata"].min())
-            named = averaged_over if count != 1 else averaged_over.replace("combinations", "combination").replace("cells", "cell")
-            notes.append(f"{lacking}; what is left is averaged over {count} {named}")
-        notes.append(_over_what(known))
-    return notes
-
-
-def _over_what(known: pd.DataFrame) -> str:
-    """Over which cells the rows are averaged, where the design excludes some; nothing where it has all."""
-    over = [averaged_over(reason) for reason in known["reason"].fillna("")]
-    if not any(over):
-        return ""
-    if len(set(over)) == 1:
-        return f"The design excludes cells: all of this is averaged over {over[0]} only"
-    each = [f"{level} over {cells}" for level, cells in zip(known["level"], over, strict=True) if cells]
-    named = "; ".join(each) if len(each) <= MOST_NAMED else "see the table of effects for each"
-    return f"The design excludes cells, so that levels are not all averaged over the same ({named} only)"
-
-
 def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
     own = sizes[(sizes["factor"] == name) & (sizes["scope"] == known.iloc[0]["scope"])]
     if own.empty or pd.isna(own.iloc[0]["detectable"]):
         return ""
     return f"With 80 % power this many items and seeds show a difference of {shown(own.iloc[0]['detectable'])}"
+
+
+def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
+    """One sentence on a difference between two measures: its size over the cells, and on which factors it depends."""
+    own = rows[rows["kind"] == "cells"]
+    if own.empty or pd.isna(own.iloc[0]["low"]):
+        return None
+    row = own.iloc[0]
+    subject = f"{name.task}, {name.metric}"
+    size = f"the cells average {signed(row['estimate'])} ({interval_in_words(row)}{not_after_holm(row)})"
+    verdict = size if len(claims(own)) else f"nothing to claim; {size}, which covers 0"
+    depends = claims(rows[rows["kind"].isin(["main", "level"])].drop_duplicates(["factor", "level"]))
+    depends = depends[depends["p_holm"] < ALPHA]
+    parts = [
+        f"it differs by {signed(row['estimate'])} at {row['factor']} {row['level']} instead of {row['reference']} "
+        f"({interval_in_words(row)})" for _, row in depends.iterrows()
+    ]
+    text = f"{subject}: {'; '.join([verdict, *parts])}"
+    return Conclusion(subject, text, bool(len(claims(own))), (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
 
 
 def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
@@ -229,7 +229,10 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
     claimed = claimed[claimed["p_holm"] < ALPHA]
     unknown = len(rows) - len(known)
     lacking = f"Of {unknown} of {len(rows)} differences of differences nothing is known; the table of effects says why"
-    notes = (scope_note(known), *_notes(known, "combinations of the other factors' levels"), *([lacking] if unknown else []))
+    notes = (
+        scope_note(known), *more_seeds_notes(known), *notes_on(known, "combinations of the other factors' levels"),
+        *([lacking] if unknown else []),
+    )
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
         return Conclusion("interactions", f"Interactions: nothing to claim; {text}", False, notes)

@@ -83,15 +83,17 @@ def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
 
 def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     """What `effects` reads: the answers with metric and groups, once for the scorer and once per metric beside it."""
-    scored = items[["run", "task", "item", "epoch", "cluster", "score"]].assign(metric=experiment.evaluation["scorer"])
+    names = {name: items[name].astype("category") for name in ("run", "task", "item", "cluster")}
+    scored = items[["run", "task", "item", "epoch", "cluster", "score"]].assign(**names)
     for position, name in enumerate(experiment.analysis["groups"]):
         scored[group_column(name)] = [
             facts.items[answer.item].groups[position] for facts in all_facts for answer in facts.answers
         ]
-    if not experiment.analysis["metrics"]:
-        return scored
-    coded = pd.concat([scored, label_codes(items)], axis=1)
-    return pd.concat([coded, *(coded.assign(metric=name) for name in experiment.analysis["metrics"])], ignore_index=True)
+    metrics = [experiment.evaluation["scorer"], *experiment.analysis["metrics"]]
+    if len(metrics) > 1:
+        scored = pd.concat([scored, label_codes(items)], axis=1)
+    parts = [scored.assign(metric=pd.Categorical([name] * len(scored), categories=metrics)) for name in metrics]
+    return pd.concat(parts, ignore_index=True)
 
 
 def run_scores(scores: pd.DataFrame, experiment: Experiment) -> dict[str, float]:
