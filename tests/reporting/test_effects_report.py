@@ -1,4 +1,4 @@
-"""From a simulated experiment of three factors to effects.csv, items.parquet, figures, sentences, cite and power."""
+"""From a simulated experiment of three factors to effects.csv, items.parquet, figures, sentences and cite."""
 
 import html
 import re
@@ -9,7 +9,6 @@ from pathlib import Path
 import cite
 import numpy as np
 import pandas as pd
-import power
 import pytest
 import yaml
 from ftexp.design.spec import read_experiment
@@ -231,52 +230,6 @@ def test_cite_refuses_what_has_no_number(survey: Path, arguments: list[str], mes
     with pytest.raises(UserError) as refused:
         cite.main(arguments)
     assert message in str(refused.value)
-
-
-def test_power_of_a_finished_experiment_is_what_its_effects_say(
-    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEEDS", "3")
-    power.main([])
-    table = pd.read_csv(paths.EFFECTS_CSV)
-    sizes = detectable(table[table["metric"] == "exact"]).set_index(["factor", "scope"])
-    items = str(int(table["n_items"].max()))
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    shown = {line[0]: line[2:] for line in lines if len(line) == 4 and line[1] == items}
-    assert float(shown["loss"][0]) == pytest.approx(sizes.loc[("loss", "models"), "detectable"], abs=2e-3)
-    assert float(shown["loss"][1]) == pytest.approx(sizes.loc[("loss", "recipe"), "detectable"], rel=0.15)
-
-
-def test_power_beforehand_comes_from_what_is_expected(
-    survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths.EFFECTS_CSV.unlink()
-    with pytest.raises(UserError, match="make power MEANS="):
-        power.main([])
-    for name, value in {"MEANS": ".6,.7", "SEED_SD": ".02", "ITEMS": "300,3000", "SEEDS": "2,5"}.items():
-        monkeypatch.setenv(name, value)
-    power.main([])
-    out = capsys.readouterr().out
-    rows = [line.split()[1:] for line in out.splitlines() if line.startswith("loss ")]
-    assert [row[0] for row in rows] == ["300", "3000", "300", "3000"]
-    smallest, shares = ([list(map(float, row[1:])) for row in part] for part in (rows[:2], rows[2:]))
-    assert all(few > many for few, many in zip(*smallest, strict=True))
-    assert all(few < many for few, many in zip(*shares, strict=True))
-    assert smallest[0][1] > smallest[0][2] and 0 < shares[0][0] < 1
-
-
-@pytest.mark.parametrize(("name", "value", "message"), [
-    ("MEANS", ".6", "MEANS: must be two different scores"), ("MEANS", ".6,1.2", "MEANS: must be two different scores"),
-    ("SEEDS", "two", "SEEDS: must be whole numbers"), ("ITEMS", "0", "ITEMS: must be whole numbers above 1"),
-    ("SEED_SD", ".1", "SEED_SD: says what is expected, and so needs MEANS"),
-    ("DIFFERENCE", "nan", "DIFFERENCE: must be a number"),
-])
-def test_powers_options_are_checked(
-    survey: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
-) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=message):
-        power.main([])
 
 
 @pytest.mark.parametrize(("value", "text"), [

@@ -16,7 +16,8 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 each other); `metrics` (`label_metrics`, `text_metrics`, `number_metrics`, `probability_metrics`, with `sums`) say what each row
 adds to a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all runs have, and
 checks them by a bootstrap; `rows` with `remarks` and `more_seeds`, corrected within `families`; `columns` explains them.
-`sensitivity` says which differences would be seen, `means` gives runs alone; `arrays` names the types of arrays.
+`sensitivity` says which differences would be seen, by the `spreads` of a finished experiment or by expected ones; `means` gives
+runs alone; `arrays` names the types of arrays.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.
@@ -26,10 +27,11 @@ from ftexp.effects.analysis import Analysis, Difference, Measure
 from ftexp.effects.families import leading_rows
 from ftexp.effects.means import means
 from ftexp.effects.rows import COLUMNS
-from ftexp.effects.sensitivity import Spread, detectable, power, spread_from_effects, spread_from_means
+from ftexp.effects.sensitivity import Spread, detectable, power, spread_from_means
+from ftexp.effects.spreads import Seen, spreads
 from ftexp.effects.table import effects
 
 __all__ = [
-    "COLUMNS", "Analysis", "Difference", "Measure", "Spread", "detectable", "effects", "leading_rows", "means",
-    "power", "spread_from_effects", "spread_from_means",
+    "COLUMNS", "Analysis", "Difference", "Measure", "Seen", "Spread", "detectable", "effects", "leading_rows", "means",
+    "power", "spread_from_means", "spreads",
 ]

@@ -57,13 +57,10 @@ class Block:
 
     def frame(self) -> pd.DataFrame:
         """Two rows per contrast, models and recipe, without `p_holm`."""
-        rows = self.sample.measured()
-        contrasts = self._contrasts(rows)
+        contrasts, comparison = self.compared()
         if not contrasts:
             return pd.DataFrame()
-        replication = self._replication(rows)
-        is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts])
-        comparison = Comparison(self.sample, rows, self._weights(contrasts, rows), is_average, replication)
+        rows = comparison.rows
         linearity, n_resamples = comparison.linearity(self.analysis.resamples)
         facts = Facts(
             self.cells, self.runs, contrasts, comparison, found=comparison.found(self.analysis.alpha),
@@ -71,6 +68,14 @@ class Block:
             is_chosen=self._is_chosen(contrasts), analysis=self.analysis,
         )
         return pd.concat([self._rows(scope, facts) for scope in SCOPES]).sort_index(kind="stable")
+
+    def compared(self) -> tuple[list[Contrast], Comparison]:
+        """The contrasts of cells, and of the runs that were measured."""
+        rows = self.sample.measured()
+        contrasts = self._contrasts(rows)
+        is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts], dtype=bool)
+        weights = self._weights(contrasts, rows) if contrasts else np.zeros((0, len(rows.runs)))
+        return contrasts, Comparison(self.sample, rows, weights, is_average, self._replication(rows))
 
     def _is_measured(self, rows: Measured) -> BoolArray:
         """Per row of `runs` whether it has a value, of a difference both."""

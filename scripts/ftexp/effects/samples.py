@@ -1,5 +1,6 @@
 """Samples: one panel, or two whose difference is wanted, and contrasts computed on the items that all their runs have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,33 +96,43 @@ class Comparison:
 
     def found(self, alpha: float) -> pd.DataFrame:
         """One row per contrast, with the columns that `_frame` lists; each on the items that all its runs have a score of."""
-        gaps = self.sample.gaps(self.rows)
-        if gaps is None:
-            every = estimates(
-                self.weights, self.is_average, measured=self.rows, replication=self.replication, alpha=alpha,
-            )
-            return _frame(every, involvement(self.weights, self.rows), self.rows, alpha)
-        without = (np.abs(self.weights) > 0).astype(np.float64) @ gaps > 0
-        patterns, of_pattern = np.unique(without, axis=0, return_inverse=True)
         parts = []
-        for index, is_left_out in enumerate(patterns):
-            rows = np.flatnonzero(of_pattern.reshape(-1) == index)
-            parts.append(self._on(rows, ~is_left_out, alpha).set_axis(rows))
+        for contrasts, part in self.by_items():
+            here, weights = part.rows, part.weights
+            found = _frame(part.estimates(alpha), involvement(weights, here), here, alpha)
+            found["n_missing"] = involvement(weights, here) @ self._asked_items(here) - found["n_items"]
+            found.loc[part.is_lost(self, contrasts), [name for name in found if found[name].dtype == float]] = np.nan
+            parts.append(found.set_axis(contrasts))
         return pd.concat(parts).sort_index()
 
-    def _on(self, contrasts: IntArray, is_used: BoolArray, alpha: float) -> pd.DataFrame:
-        """Some contrasts on some items; nothing known of one whose runs are not all defined there."""
-        here = self.sample.within(is_used, self._needed(contrasts)).measured()
+    def estimates(self, alpha: float) -> Estimates:
+        """What the contrasts come to, on all items of the sample."""
+        return estimates(self.weights, self.is_average, measured=self.rows, replication=self.replication, alpha=alpha)
+
+    def by_items(self) -> Iterator[tuple[IntArray, "Comparison"]]:
+        """Contrasts whose runs all have a score of the same items, and what is compared on those items."""
+        gaps = self.sample.gaps(self.rows)
+        if gaps is None:
+            yield np.arange(len(self.weights)), self
+            return
+        without = (np.abs(self.weights) > 0).astype(np.float64) @ gaps > 0
+        patterns, of_pattern = np.unique(without, axis=0, return_inverse=True)
+        for index, is_left_out in enumerate(patterns):
+            contrasts = np.flatnonzero(of_pattern.reshape(-1) == index)
+            yield contrasts, self._on(contrasts, ~is_left_out)
+
+    def is_lost(self, whole: "Comparison", contrasts: IntArray) -> BoolArray:
+        """Which contrasts, of those by which this is a part of the whole, lack a run that is not defined on its items."""
+        return np.asarray((whole.weights[contrasts] != 0).sum(axis=1) > (self.weights != 0).sum(axis=1))
+
+    def _on(self, contrasts: IntArray, is_used: BoolArray) -> "Comparison":
+        """Some contrasts on some items, without runs that are not defined there."""
+        sample = self.sample.within(is_used, self._needed(contrasts))
+        here = sample.measured()
         places = {key: place for place, key in enumerate(_keys(self.rows))}
         columns = np.array([places[key] for key in _keys(here)], dtype=np.int64)
-        weights = self.weights[contrasts][:, columns]
         replication = Replication(self.replication.cells[columns], self.replication.seeds[columns])
-        some = estimates(weights, self.is_average[contrasts], measured=here, replication=replication, alpha=alpha)
-        found = _frame(some, involvement(weights, here), here, alpha)
-        found["n_missing"] = involvement(weights, here) @ self._asked_items(here) - found["n_items"]
-        is_lost = (self.weights[contrasts] != 0).sum(axis=1) > (weights != 0).sum(axis=1)
-        found.loc[is_lost, [name for name in found if found[name].dtype == float]] = np.nan
-        return found
+        return Comparison(sample, here, self.weights[contrasts][:, columns], self.is_average[contrasts], replication)
 
     def _needed(self, contrasts: IntArray) -> IntArray:
         """Runs of the contrasts; all where one has a cell of one seed, which borrows from the others."""

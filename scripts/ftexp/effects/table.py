@@ -29,6 +29,18 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
         UnusableTable: If the tables contradict each other: see `cells_of`, `check_scores` and `panels`; or a difference
             is of measures that are not of one kind.
     """
+    found = [frame for frame in (block.frame() for block in blocks(scores, runs, analysis)) if len(frame)]
+    if not found:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return with_holm(pd.concat(found, ignore_index=True))[list(COLUMNS)]
+
+
+def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iterator[Block]:
+    """What `effects` has rows of: per measure, then per difference of two, all items, then each group of them.
+
+    Raises:
+        UnusableTable: As `effects` does.
+    """
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
     positions = {str(run): position for position, run in enumerate(runs["run"])}
@@ -38,16 +50,11 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
     not_done = scores["run"].isin(_not_done(runs))
     scores = scores[~not_done] if not_done.any() else scores
     by_measure = _by_measure(scores)
-    blocks: list[pd.DataFrame] = []
     arms = _arms(cells, positions, analysis)
     for name, measures in _compared(by_measure, analysis):
         parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
         part = Part(*name, is_primary={measure.metric for measure in measures} == {analysis.primary})
-        blocks += _blocks(part, panels(parts, positions, arms, analysis.groups), (cells, runs, analysis))
-    blocks = [block for block in blocks if len(block)]
-    if not blocks:
-        return pd.DataFrame(columns=list(COLUMNS))
-    return with_holm(pd.concat(blocks, ignore_index=True))[list(COLUMNS)]
+        yield from _blocks(part, panels(parts, positions, arms, analysis.groups), (cells, runs, analysis))
 
 
 def _by_measure(scores: pd.DataFrame) -> dict[Measure, pd.DataFrame]:
@@ -80,12 +87,12 @@ def _not_done(runs: pd.DataFrame) -> list[str]:
     return list(runs["run"][runs["eval_status"].fillna("") != "done"])
 
 
-def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[pd.DataFrame]:
-    """The rows of all items, then of each group of them."""
+def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[Block]:
+    """All items, then each group of them."""
     sample = Sample(tuple(found))
-    yield Block(*of_all, part, sample).frame()
+    yield Block(*of_all, part, sample)
     for group, value, is_used in _groups(found[0].groups):
-        yield Block(*of_all, replace(part, group=group, value=value), sample.within(is_used)).frame()
+        yield Block(*of_all, replace(part, group=group, value=value), sample.within(is_used))
 
 
 def _check_difference(difference: Difference, known: Mapping[Measure, Any], analysis: Analysis) -> None:
