@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         items = options.items or [first.n_items, 2 * first.n_items, 4 * first.n_items]
         sizes = {count: max(2, round(count * first.n_clusters / first.n_items)) for count in items}
         print(f"as {paths.ITEMS_PARQUET} shows, of each factor the level that is hardest to tell from the baseline;")
-        print("each cell with the spread of its own seeds, which few seeds show roughly")
+        print("each cell with the spread of its own seeds, which few seeds show only roughly")
     wanted = options.difference or (abs(options.means[1] - options.means[0]) if options.means else None)
     print(f"\nsmallest true difference in {metric} that 80 % of such experiments show (95 % interval without 0, before Holm):")
     found = {(name, count): power(spread, wanted or 0.0, n_items=[size], n_seeds=options.seeds)
