@@ -165,7 +165,7 @@ def test_a_label_that_is_no_target_counts_for_none_and_an_answer_that_is_none_is
     rows = columns(target=[0, 0, 1, 1, 3], prediction=[0, 2, 1, -1, -1])
     assert MacroF1().influences(rows).values[0] == pytest.approx(macro_f1_oracle(rows.columns)) == pytest.approx(4 / 9)
     assert BalancedAccuracy().influences(rows).values[0] == pytest.approx(1 / 3)
-    np.testing.assert_allclose(BalancedAccuracy().influences(rows).shares, [1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 3])
+    np.testing.assert_allclose(BalancedAccuracy().influences(rows).shares, [1 / 4, 1 / 4, 1 / 4, 1 / 4, 0])
     drawn = MacroF1().resampled(rows, np.arange(5), np.array([[2.0, 1, 2, 0, 0]]))
     assert drawn[0, 0] == pytest.approx((4 / 5 + 1) / 2)
 

@@ -45,21 +45,23 @@ COLUMN_MEANINGS = (
     ("high", "upper end of the interval", "as estimate", "no interval"),
     ("p", "two-sided t test of 0; below .05 exactly where the interval excludes 0", "0 to 1", "no interval"),
     ("p_holm", "p after Holm's correction within family and scope", "0 to 1", "no interval"),
-    ("n_items", "items of the test set that all runs have a score of; summed over test sets", "count", "contrast impossible"),
+    ("n_items", "items of the test sets that all runs have a score of", "count", "contrast impossible"),
     ("n_clusters", "clusters of these items", "count", "contrast impossible"),
     ("n_missing", "items left out because some run has no score of them", "count", "contrast impossible"),
     ("n_seeds", "fewest finished seeds in a cell of the contrast", "count", "contrast impossible"),
     ("n_strata", "combinations of the other factors averaged over; of `average` the cells", "count", "never"),
     (
         "method",
-        "words joined by `; `: `paired`, `paired within test sets` or `unpaired`; `items` or `clusters`; `pseudo-items`; "
+        "words joined by `; `: `paired`, `paired within test sets`, `partly paired` (test sets that share items or clusters) or "
+        "`unpaired`; `items` or `clusters`; `pseudo-items`; "
         "`seeds of each cell` or `per-seed means`", "text", "row empty",
     ),
     (
         "flags",
         "words joined by `; `: `ceiling` (a value in the outer 5 % of the range), `scale-dependent` (an interaction so flagged), "
         "`unpaired`, `incomplete`, `missing scores` (of more than 5 % of the items), `curved` (a bootstrap's standard error from "
-        "items differs by a third), `chosen` (a factor whose level was chosen by its score: no interval)", "text",
+        "items differs by a third), `biased` (resamples shift the estimate by over a third of its standard error), "
+        "`chosen` (a factor whose level was chosen by its score: no interval)", "text",
         "nothing to beware",
     ),
     (

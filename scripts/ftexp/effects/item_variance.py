@@ -3,6 +3,8 @@
 R runs, U units (clusters of items), K test sets, M contrasts.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ftexp.effects.arrays import BoolArray, FloatArray
@@ -16,10 +18,11 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     """V_item of each contrast, for new items and these very runs.
 
     With one test set, e_g the sum of the runs' weighted deviations in cluster g, and q_g the cluster's share of the test set
-    (of a ratio, of its denominator), V_item is sum_g e_g^2 / (1 - q_g): CR2 of an intercept (Bell & McCaffrey 2002; Pustejovsky
-    & Tipton 2018) with independent items as the working model; with clusters of equal size G / (G - 1) * sum_g e_g^2, and s^2 / N
-    where each item is its own cluster. Degrees of freedom as `bell_mccaffrey` gives them. Test sets that share no item add
-    their variances (Welch); what they share enters with its covariance.
+    (of a ratio, of its denominator; the mean over the contrast's runs where they differ), V_item is sum_g e_g^2 / (1 - q_g):
+    CR2 of an intercept (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018) with independent items as the working model; with
+    clusters of equal size G / (G - 1) * sum_g e_g^2, and s^2 / N where each item is its own cluster. Degrees of freedom as
+    `bell_mccaffrey` gives them. Test sets that share no cluster add their variances (Welch); what they share enters with its
+    covariance, and the degrees of freedom are those of the clusters' shares in all of them, by the sets' variances.
 
     Of a proportion, where V_item is 0 or a test set has fewer than 200 items, two pseudo-items are added to each set, each a
     cluster of its own, at the largest and the least value that the contrast of an item can take: for paired proportions that
@@ -53,58 +56,71 @@ def involvement(weights: FloatArray, measured: Measured) -> BoolArray:
     return np.asarray((np.abs(weights) @ is_of_set) > 0)
 
 
-def bell_mccaffrey(shares: FloatArray) -> float:
-    """Degrees of freedom of CR2's variance of a mean over clusters with these shares (G,), which sum to 1.
+def bell_mccaffrey(shares: FloatArray) -> FloatArray:
+    """(M,) degrees of freedom of CR2's variance of a mean over clusters with these shares (M, U), which sum to 1 in each row.
 
     The trace of the variance's quadratic form, squared, by the trace of its square, if items are independent (Bell &
-    McCaffrey 2002): 1 / (sum q^2 + (sum u)^2 - sum u^2) with u = q^2 / (1 - q); G - 1 where all q are 1 / G.
+    McCaffrey 2002): 1 / (sum q^2 + (sum u)^2 - sum u^2) with u = q^2 / (1 - q); G - 1 where all G of them are 1 / G.
     """
-    u = shares**2 / (1 - shares)
-    return float(1 / ((shares**2).sum() + u.sum() ** 2 - (u**2).sum()))
+    u = shares**2 / np.where(shares < 1, 1 - shares, np.nan)
+    reciprocal = (shares**2).sum(axis=1) + u.sum(axis=1) ** 2 - (u**2).sum(axis=1)
+    return np.asarray(1 / np.where(reciprocal > 0, reciprocal, np.nan))
 
 
 def _sum_over_sets(weights: FloatArray, measured: Measured, *, is_adjusted: bool) -> ItemPart:
-    """Item parts of all test sets together; the degrees of freedom after Welch and Satterthwaite."""
-    count = len(weights)
-    centre, extra, spread, own_sum = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
-    least_df = np.full(count, np.inf)
-    errors = np.zeros((count, measured.deviations.shape[1]))
-    for index, shares in enumerate(measured.leverages):
+    """Item parts of all test sets together; the degrees of freedom after Welch and Satterthwaite where they share no cluster."""
+    count, units, sets = len(weights), measured.deviations.shape[1], len(measured.asked)
+    centre, extra, own_sum, reciprocal = (np.zeros(count) for _ in range(4))
+    errors, sharing = np.zeros((count, units)), np.zeros((count, units), dtype=np.int64)
+    mixed = np.zeros((count, units + 2 * sets))  # shares of the clusters, and of each set's pseudo-items
+    for index in range(sets):
         is_here = measured.test_sets == index
         part = weights[:, is_here]
-        estimate, error = part @ measured.means[is_here], part @ measured.deviations[is_here]
-        if is_adjusted:
-            estimate, error, pseudo, shares = _with_pseudo_items(part, measured, index, (estimate, error))
-        else:
-            error, pseudo = error * measured.corrections[index], np.zeros(count)
         is_in = (part != 0).any(axis=1)
-        df = bell_mccaffrey(shares[shares > 0]) if measured.n_clusters[index] > 1 else np.nan
-        own = np.where(is_in, (error**2).sum(axis=1) + pseudo, 0.0)
-        centre += np.where(is_in, estimate, 0.0)
-        extra += np.where(is_in, pseudo, 0.0)
-        errors += np.where(is_in[:, None], error, 0.0)
+        found = _in_set(part, measured, is_here, is_adjusted=is_adjusted)
+        own = np.where(is_in, (found.errors**2).sum(axis=1) + found.pseudo, 0.0)
+        centre += found.centre
+        extra += found.pseudo
+        errors += np.where(is_in[:, None], found.errors, 0.0)
+        sharing += found.shares[:, :units] > 0
+        mixed[:, :units] += own[:, None] * found.shares[:, :units]
+        mixed[:, units + 2 * index : units + 2 * index + 2] = own[:, None] * found.shares[:, units:]
         own_sum += own
-        spread += np.where(is_in, own**2 / df, 0.0)
-        least_df = np.where(is_in, np.fmin(least_df, df), least_df)
+        reciprocal += np.where(is_in, own**2 / bell_mccaffrey(found.shares), 0.0)
     variance = (errors**2).sum(axis=1) + extra
-    df = np.divide(own_sum**2, spread, out=least_df, where=spread > 0)
-    return ItemPart(centre, variance, df, np.full(count, is_adjusted))
+    known = np.where(own_sum > 0, own_sum, np.nan)
+    welch = known**2 / np.where(reciprocal > 0, reciprocal, np.nan)
+    df = np.where((sharing > 1).any(axis=1), bell_mccaffrey(mixed / known[:, None]), welch)
+    return ItemPart(centre, variance, np.where(own_sum == 0, np.inf, df), np.full(count, is_adjusted))
 
 
-def _with_pseudo_items(
-    part: FloatArray, measured: Measured, index: int, plain: tuple[FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Centre, clusters' errors, the pseudo-items' own variance and all shares, with a pseudo-item at each of the extremes."""
+@dataclass(frozen=True)
+class _InSet:
+    """Of M contrasts in one test set: centres, clusters' errors (M, U), the pseudo-items' variance, all shares (M, U + 2)."""
+
+    centre: FloatArray
+    errors: FloatArray
+    pseudo: FloatArray
+    shares: FloatArray
+
+
+def _in_set(part: FloatArray, measured: Measured, is_here: BoolArray, *, is_adjusted: bool) -> _InSet:
+    """One test set's part of contrasts, with a pseudo-item at each of the extremes or without; `part` (M, R) weights."""
+    size = np.abs(part).sum(axis=1, keepdims=True)
+    shares = np.abs(part) @ measured.shares[is_here] / np.where(size > 0, size, 1.0)
+    estimate, errors = part @ measured.means[is_here], part @ measured.deviations[is_here]
+    nothing = np.zeros((len(part), 2))
+    if not is_adjusted:
+        return _InSet(estimate, errors * corrections(shares), nothing[:, 0], np.hstack([shares, nothing]))
     assert measured.bounds is not None
-    estimate, error = plain
     low, high = measured.bounds
     positive, negative = np.maximum(part, 0).sum(axis=1), np.minimum(part, 0).sum(axis=1)
     most, least = high * positive + low * negative, low * positive + high * negative
-    items = measured.n_items[index]
-    sizes = measured.leverages[index] * items
+    items = int(measured.asked[measured.test_sets[is_here][0]].sum())
+    sizes = shares * items
     centre = (items * estimate + most + least) / (items + 2)
-    shares = np.append(sizes, [1.0, 1.0]) / (items + 2)
-    factors = corrections(shares[None])[0]
-    moved = (items * error + sizes * (estimate - centre)[:, None]) / (items + 2)
-    pseudo = ((most - centre) ** 2 + (least - centre) ** 2) * (factors[-1] / (items + 2)) ** 2
-    return centre, moved * factors[:-2], pseudo, shares
+    moved = (items * errors + sizes * (estimate - centre)[:, None]) / (items + 2)
+    every = np.where(size > 0, np.hstack([sizes, nothing + 1]) / (items + 2), 0.0)
+    factors = corrections(every)
+    pseudo = ((most - centre) ** 2 + (least - centre) ** 2) * (factors[:, -1] / (items + 2)) ** 2
+    return _InSet(centre, moved * factors[:, :-2], pseudo, every)

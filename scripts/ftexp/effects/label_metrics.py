@@ -7,7 +7,7 @@ labels take 3 K sums at most: how often each was the target, was claimed, and wa
 import numpy as np
 
 from ftexp.effects.arrays import FloatArray, IntArray
-from ftexp.effects.metrics import Rows, SumMetric
+from ftexp.effects.metrics import Influences, Rows, SumMetric
 from ftexp.effects.sums import Terms, summed
 
 
@@ -69,8 +69,9 @@ class MacroF1(_LabelMetric):
 class BalancedAccuracy(_LabelMetric):
     """Mean over the labels that are a target of their recall. Without rows: nan.
 
-    A row's share is 1 / (labels x items of its label). A label with one item adds nothing to the error, as one item says nothing
-    about others of its label: let labels be few, or their items many.
+    It is a mean of independent means, so a row's share is 1 / items of its label times the label's part of the summed squares: as
+    in Welch's degrees of freedom, a label of few items that makes most of the error is known as these few are. A label with one
+    item adds nothing to the error, as one item says nothing about others of its label.
     """
 
     def terms(self, rows: Rows) -> Terms:
@@ -93,11 +94,21 @@ class BalancedAccuracy(_LabelMetric):
         number = is_there.sum(axis=-1, keepdims=True)
         return np.concatenate([-hits / each**2 / number, 1 / each / number], axis=-1)
 
-    def shares(self, rows: Rows) -> FloatArray:
-        """(L,) 1 / (labels x items of the row's label)."""
-        given, _ = np.split(summed(self.terms(rows), rows.runs, rows.n_runs), 2, axis=-1)
-        number = (given > 0).sum(axis=-1)
-        return np.asarray(1 / (number[rows.runs] * given[rows.runs, _labels(rows)[0]]))
+    def influences(self, rows: Rows) -> Influences:
+        """As of any sum, with the shares that the class explains."""
+        found = super().influences(rows)
+        target, _, size = _labels(rows)
+        places = rows.runs * size + target
+        squares, items = (
+            np.bincount(places, weights=each, minlength=rows.n_runs * size).reshape(rows.n_runs, size)
+            for each in (found.influences**2, np.ones(len(places)))
+        )
+        total = squares.sum(axis=1, keepdims=True)
+        is_there = items > 0
+        equal = is_there / np.maximum(is_there.sum(axis=1, keepdims=True), 1)
+        of_label = np.where(total > 0, squares / np.where(total > 0, total, 1.0), equal)
+        shares = (of_label / np.maximum(items, 1.0))[rows.runs, target]
+        return Influences(found.values, found.influences, shares)
 
 
 class Mcc(_LabelMetric):

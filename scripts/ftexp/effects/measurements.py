@@ -236,9 +236,8 @@ def measured(panel: Panel) -> Measured:
     )
     runs = np.flatnonzero(np.isfinite(found.values))
     sets, test_sets = np.unique(panel.test_sets[runs], return_inverse=True)
-    of_set = (test_sets == np.arange(len(sets))[:, None]).astype(np.float64)
     return Measured(
         means=found.values[runs], deviations=deviations[runs], test_sets=np.asarray(test_sets, dtype=np.int64),
-        leverages=of_set @ shares[runs] / of_set.sum(axis=1, keepdims=True), n_items=panel.asked.sum(axis=1)[sets],
+        shares=shares[runs], asked=panel.asked[sets],
         bounds=panel.metric.bounds, is_proportion=panel.is_proportion, runs=panel.runs[runs],
     )

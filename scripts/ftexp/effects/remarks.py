@@ -12,12 +12,14 @@ from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.cells import Cells
 from ftexp.effects.contrasts import Contrast
 from ftexp.effects.item_variance import involvement
-from ftexp.effects.samples import Comparison
+from ftexp.effects.samples import Comparison, Linearity
 
 CEILING = 0.05
 MANY_MISSING = 0.05
 # The bootstrap's standard error by the delta method's beyond which this is not trusted: five of the ratio's own standard errors.
 STRAIGHT = (0.75, 1.33)
+# As many of the delta method's standard errors off the estimate is the resamples' mean where the metric is biased.
+MUCH_SHIFTED = 1 / 3
 NAMED_RUNS = 3
 # With the strata that a contrast is averaged over, where the design lacks others.
 OVER = "averaged over {} only: the design excludes cells"
@@ -35,8 +37,7 @@ class Facts:
         comparison: Their weights of runs, and the runs' values.
         found: One row per contrast, as `Comparison.found` gives it.
         is_measured: One entry per row of `runs`.
-        linearity: (M,) the bootstrap's standard error by the delta method's.
-        left_out: Resamples in which some run's metric is not defined.
+        linearity: What a bootstrap says of the delta method.
         is_chosen: (M,) contrasts between levels of which one was chosen by its score.
         analysis: What is analysed.
     """
@@ -47,16 +48,25 @@ class Facts:
     comparison: Comparison
     found: pd.DataFrame
     is_measured: BoolArray
-    linearity: FloatArray
-    left_out: int
+    linearity: Linearity
     is_chosen: BoolArray
     analysis: Analysis
 
     def is_unpaired(self) -> BoolArray:
+        """(M,) contrasts across test sets that share no cluster: in some set the weights do not sum to 0."""
+        return self.is_uneven() & ~self.is_sharing()
+
+    def is_uneven(self) -> BoolArray:
         """(M,) contrasts across test sets: in some set the weights do not sum to 0."""
         rows, weights = self.comparison.rows, self.comparison.weights
         of_set = weights @ (rows.test_sets[:, None] == np.arange(len(rows.n_items)))
-        return np.asarray(self.is_across_sets() & (np.abs(of_set) > 1e-9).any(axis=1))
+        return np.asarray((np.abs(of_set) > 1e-9).any(axis=1) & self.is_across_sets())
+
+    def is_sharing(self) -> BoolArray:
+        """(M,) contrasts of which several test sets have a cluster."""
+        rows = self.comparison.rows
+        involved = involvement(self.comparison.weights, rows).astype(np.int64)
+        return np.asarray((involved @ (rows.of_sets(rows.shares) > 0).astype(np.int64)).max(axis=1, initial=0) > 1)
 
     def is_across_sets(self) -> BoolArray:
         """(M,) contrasts of runs of several test sets."""
@@ -84,7 +94,11 @@ class Facts:
 
     def is_curved(self) -> BoolArray:
         """(M,) contrasts whose standard error the bootstrap does not bear out."""
-        return np.asarray((self.linearity < STRAIGHT[0]) | (self.linearity > STRAIGHT[1]))
+        return np.asarray((self.linearity.spread < STRAIGHT[0]) | (self.linearity.spread > STRAIGHT[1]))
+
+    def is_biased(self) -> BoolArray:
+        """(M,) contrasts that resamples shift by much of a standard error."""
+        return np.asarray(np.abs(self.linearity.shift) > MUCH_SHIFTED)
 
     @cached_property
     def missing_share(self) -> FloatArray:
@@ -125,12 +139,15 @@ class Scoped:
 
 def methods(facts: Facts, scope: Scoped) -> list[str]:
     """How the standard error came about, in words."""
-    is_unpaired, is_across = facts.is_unpaired(), facts.is_across_sets()
     rows = facts.comparison.rows
+    pairing = np.select(
+        [facts.is_unpaired(), facts.is_uneven(), facts.is_across_sets()],
+        ["unpaired", "partly paired", "paired within test sets"], "paired",
+    )
     units = "clusters" if rows.n_clusters.sum() < rows.n_items.sum() else "items"
     texts = []
     for row, (is_adjusted, is_per_seed) in enumerate(zip(facts.found["is_adjusted"], facts.found["is_per_seed"], strict=True)):
-        words = ["unpaired" if is_unpaired[row] else "paired within test sets" if is_across[row] else "paired", units]
+        words = [str(pairing[row]), units]
         words += ["pseudo-items"] if is_adjusted else []
         if scope.is_recipe:
             words.append("per-seed means" if is_per_seed else "seeds of each cell")
@@ -141,14 +158,15 @@ def methods(facts: Facts, scope: Scoped) -> list[str]:
 def flags(facts: Facts) -> list[str]:
     """The words that `columns` explains, joined by semicolons."""
     is_at_ceiling, is_unpaired, is_curved = facts.is_at_ceiling(), facts.is_unpaired(), facts.is_curved()
-    is_missing = facts.missing_share > MANY_MISSING
+    is_missing, is_biased = facts.missing_share > MANY_MISSING, facts.is_biased()
     texts = []
     for row, contrast in enumerate(facts.contrasts):
         found = {
             "ceiling": is_at_ceiling[row], "scale-dependent": is_at_ceiling[row] and contrast.kind == "interaction",
             "unpaired": is_unpaired[row],
             "incomplete": contrast.n_strata < contrast.n_strata_planned or bool(facts.missing[row]),
-            "missing scores": is_missing[row], "curved": is_curved[row], "chosen": facts.is_chosen[row],
+            "missing scores": is_missing[row], "curved": is_curved[row], "biased": is_biased[row],
+            "chosen": facts.is_chosen[row],
         }
         texts.append("; ".join(name for name, is_found in found.items() if is_found))
     return texts
@@ -165,8 +183,9 @@ def reasons(facts: Facts, scope: Scoped) -> list[str]:
             found.append("no interval: the scores do not vary, and nothing bounds what other items would show")
         if facts.is_chosen[row]:
             found.append(CHOSEN.format(", ".join(name for name in contrast.factors if name in facts.analysis.chosen)))
-        if facts.left_out:
-            found.append(f"{facts.left_out} of {facts.analysis.resamples} resamples left out: the metric is not defined in them")
+        if facts.linearity.left_out:
+            left_out = f"{facts.linearity.left_out} of {facts.analysis.resamples} resamples"
+            found.append(f"{left_out} left out: the metric is not defined in them")
         texts.append("; ".join(filter(None, [*found, _missing_scores(facts, row), _missing_text(facts, row)])))
     return texts
 

@@ -61,10 +61,9 @@ class Block:
         if not contrasts:
             return pd.DataFrame()
         rows = comparison.rows
-        linearity, n_resamples = comparison.linearity(self.analysis.resamples)
         facts = Facts(
             self.cells, self.runs, contrasts, comparison, found=comparison.found(self.analysis.alpha),
-            is_measured=self._is_measured(rows), linearity=linearity, left_out=self.analysis.resamples - n_resamples,
+            is_measured=self._is_measured(rows), linearity=comparison.linearity(self.analysis.resamples),
             is_chosen=self._is_chosen(contrasts), analysis=self.analysis,
         )
         return pd.concat([self._rows(scope, facts) for scope in SCOPES]).sort_index(kind="stable")

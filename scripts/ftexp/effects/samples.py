@@ -61,19 +61,31 @@ def side(rows: Measured, index: int) -> BoolArray:
 
 def _stacked(one: Measured, other: Measured) -> Measured:
     """Both, over the same clusters; test sets that have the same items are one."""
-    same = [
-        next((k for k, shares in enumerate(one.leverages) if np.allclose(shares, own, rtol=0, atol=1e-12)), None)
-        for own in other.leverages
-    ]
+    same = [next((k for k, asked in enumerate(one.asked) if np.array_equal(asked, own)), None) for own in other.asked]
     new = [k for k, found in enumerate(same) if found is None]
-    index = np.array([len(one.n_items) + new.index(k) if found is None else found for k, found in enumerate(same)])
+    index = np.array([len(one.asked) + new.index(k) if found is None else found for k, found in enumerate(same)])
     return Measured(
         means=np.concatenate([one.means, other.means]), deviations=np.vstack([one.deviations, other.deviations]),
         test_sets=np.concatenate([one.test_sets, index[other.test_sets]]),
-        leverages=np.vstack([one.leverages, other.leverages[new]]), n_items=np.concatenate([one.n_items, other.n_items[new]]),
+        shares=np.vstack([one.shares, other.shares]), asked=np.vstack([one.asked, other.asked[new]]),
         bounds=one.bounds, is_proportion=one.is_proportion and other.is_proportion,
         runs=np.concatenate([one.runs, other.runs]), sides=np.repeat([0, 1], [len(one.runs), len(other.runs)]),
     )
+
+
+@dataclass(frozen=True)
+class Linearity:
+    """What a bootstrap says of the delta method, of M contrasts; nan where nothing varies.
+
+    Attributes:
+        spread: (M,) the bootstrap's standard error from items, by the delta method's.
+        shift: (M,) by how much the resamples' mean is off the estimate, by the same: about the estimate's own bias.
+        left_out: Resamples in which some run's metric is not defined.
+    """
+
+    spread: FloatArray
+    shift: FloatArray
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -98,9 +110,8 @@ class Comparison:
         """One row per contrast, with the columns that `_frame` lists; each on the items that all its runs have a score of."""
         parts = []
         for contrasts, part in self.by_items():
-            here, weights = part.rows, part.weights
-            found = _frame(part.estimates(alpha), involvement(weights, here), here, alpha)
-            found["n_missing"] = involvement(weights, here) @ self._asked_items(here) - found["n_items"]
+            found = _frame(part.estimates(alpha), counts(part.weights, part.rows), alpha)
+            found["n_missing"] = counts(self.weights[contrasts], self.rows)[0] - found["n_items"]
             found.loc[part.is_lost(self, contrasts), [name for name in found if found[name].dtype == float]] = np.nan
             parts.append(found.set_axis(contrasts))
         return pd.concat(parts).sort_index()
@@ -141,26 +152,18 @@ class Comparison:
         borrows = (np.unique(cells[cells >= 0], return_counts=True)[1] == 1).any()
         return np.unique(self.rows.runs if borrows else self.rows.runs[involved])
 
-    def _asked_items(self, here: Measured) -> IntArray:
-        """(K,) items that the runs of each test set were asked, with or without a score."""
-        places = {key: place for place, key in enumerate(_keys(self.rows))}
-        first = [int(np.flatnonzero(here.test_sets == k)[0]) for k in range(len(here.n_items))]
-        keys = _keys(here)
-        return np.array([self.rows.n_items[self.rows.test_sets[places[keys[row]]]] for row in first], dtype=np.int64)
-
-    def linearity(self, resamples: int) -> tuple[FloatArray, int]:
-        """(M,) the bootstrap's standard error from items by the delta method's, and how many resamples were defined.
-
-        Nothing to check (ones) where every metric is a mean.
-        """
+    def linearity(self, resamples: int) -> Linearity:
+        """What a bootstrap over clusters says of the delta method; nothing to check where every metric is a mean."""
+        count = len(self.weights)
         if all(isinstance(panel.metric, Mean) for panel in self.sample.panels):
-            return np.ones(len(self.weights)), resamples
+            return Linearity(np.ones(count), np.zeros(count), 0)
         drawn = self.sample.resampled(self.rows, resamples)
         if len(drawn) < 2:
-            return np.full(len(self.weights), np.nan), len(drawn)
-        spread = (drawn @ self.weights.T).std(axis=0, ddof=1)
+            return Linearity(np.full(count, np.nan), np.full(count, np.nan), resamples - len(drawn))
+        values, estimate = drawn @ self.weights.T, self.weights @ self.rows.means
         linear = np.sqrt(((self.weights @ self.rows.deviations) ** 2).sum(axis=1))
-        return np.divide(spread, linear, out=np.ones(len(spread)), where=linear > 0), len(drawn)
+        known = np.where(linear > 1e-12 * np.abs(self.weights).sum(axis=1), linear, np.nan)
+        return Linearity(values.std(axis=0, ddof=1) / known, (values.mean(axis=0) - estimate) / known, resamples - len(drawn))
 
 
 def _keys(rows: Measured) -> list[tuple[int, int]]:
@@ -168,14 +171,21 @@ def _keys(rows: Measured) -> list[tuple[int, int]]:
     return list(zip(rows.runs.tolist(), rows.sides_or_zeros.tolist(), strict=True))
 
 
-def _frame(found: Estimates, involved: BoolArray, rows: Measured, alpha: float) -> pd.DataFrame:
+def counts(weights: FloatArray, rows: Measured) -> tuple[IntArray, IntArray]:
+    """Items and clusters (M,) of the test sets of each contrast's runs."""
+    involved = involvement(weights, rows)
+    items, clusters = ((involved @ of_set > 0).sum(axis=1) for of_set in (rows.asked, rows.of_sets(rows.shares) > 0))
+    return items, clusters
+
+
+def _frame(found: Estimates, n_of: tuple[IntArray, IntArray], alpha: float) -> pd.DataFrame:
     """What was found as a table of one row per contrast; of each scope se, df, low, high and p as `models se` and so on."""
     more = more_seeds(found, alpha)
     scopes: tuple[Scope, Scope] = (found.models, found.recipe)
     return pd.DataFrame({
         "estimate": found.estimate, "se_items": np.sqrt(found.items.variance), "is_adjusted": found.items.is_adjusted,
-        "se_seeds": found.se_seeds, "is_per_seed": found.is_per_seed, "n_items": involved @ rows.n_items,
-        "n_clusters": involved @ rows.n_clusters, "n_missing": 0,
+        "se_seeds": found.se_seeds, "is_per_seed": found.is_per_seed, "n_items": n_of[0], "n_clusters": n_of[1],
+        "n_missing": 0,
         **{f"{name} {part}": getattr(scope, part) for name, scope in zip(SCOPES, scopes, strict=True)
            for part in ("se", "df", "low", "high", "p")},
         "widest_cell": more.cell, "half_of_cell": more.half_of_cell, "half_of_all": more.half_of_all,

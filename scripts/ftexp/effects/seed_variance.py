@@ -46,7 +46,10 @@ def seed_part(weights: FloatArray, measured: Measured, replication: Replication)
     df = np.minimum.reduce([product.df for product in products])
     by_cell = np.add.reduce([product.weights * _borrowed(product.seeds, df) for product in products])
     noise = np.add.reduce([product.weights * _borrowed(product.noise, df) for product in products])
-    return SeedPart(np.maximum(by_cell, 0.0), np.maximum(noise, 0.0), np.where(df > 0, df, df.sum() or np.nan), seeds)
+    lent = np.where(df > 0, df, df.sum() or np.nan)
+    is_borrowed = (df == 0) & (df.sum() > 0)
+    by_cell, noise = np.maximum(by_cell, 0.0), np.maximum(noise, 0.0)
+    return SeedPart(by_cell, noise, lent, seeds, is_borrowed if is_borrowed.any() else None)
 
 
 def _borrowed(variances: FloatArray, df: FloatArray) -> FloatArray:
@@ -80,7 +83,7 @@ def _products(
 
 def _corrected(measured: Measured, rows: IntArray | BoolArray) -> FloatArray:
     """(R, U) deviations of some runs with CR2's factors; 0 in a test set of one cluster, of which no noise is known."""
-    return np.asarray(measured.deviations[rows] * np.nan_to_num(measured.corrections)[measured.test_sets[rows]])
+    return np.nan_to_num(measured.corrected)[rows]
 
 
 def _within(values: FloatArray, is_of: FloatArray, count: FloatArray) -> FloatArray:
@@ -121,4 +124,5 @@ def with_one_more_seed(part: SeedPart, is_chosen: BoolArray) -> SeedPart:
     """What V_seed would be with the same variances and one more seed in the cells that are chosen (M, C)."""
     factor = np.where(is_chosen, part.seeds / (part.seeds + 1), 1.0)
     own = np.where(part.seeds > 1, part.df, 0.0)
-    return SeedPart(part.by_cell * factor, part.residuals * factor, np.where(is_chosen, own + 1, part.df), part.seeds)
+    df = np.where(is_chosen, own + 1, part.df)
+    return SeedPart(part.by_cell * factor, part.residuals * factor, df, part.seeds)

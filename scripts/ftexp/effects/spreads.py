@@ -9,9 +9,8 @@ import pandas as pd
 from ftexp.effects.analysis import Analysis
 from ftexp.effects.contrasts import Contrast
 from ftexp.effects.estimates import Estimates
-from ftexp.effects.item_variance import involvement
 from ftexp.effects.rows import Block
-from ftexp.effects.samples import Comparison
+from ftexp.effects.samples import Comparison, counts
 from ftexp.effects.sensitivity import Spread
 from ftexp.effects.table import blocks
 
@@ -78,8 +77,8 @@ def _leading(block: Block) -> Iterator[tuple[str, Seen]]:
 
 
 def _seen(contrast: Contrast, part: Comparison, found: Estimates, row: int) -> Seen:
-    is_of_sets = involvement(part.weights, part.rows)[row]
-    n_items, n_clusters = (int(counts[is_of_sets].sum()) for counts in (part.rows.n_items, part.rows.n_clusters))
+
+    n_items, n_clusters = (int(number[0]) for number in counts(part.weights[[row]], part.rows))
     se_of_all = float(found.recipe.se[row])
     is_over_seeds = bool(np.isfinite(se_of_all))
     return Seen(
@@ -96,15 +95,15 @@ def _spread(part: Comparison, found: Estimates, row: int, n_clusters: int) -> Sp
     """
     cells, seeds = part.replication.cells, found.seeds
     is_in = np.isin(np.unique(cells[cells >= 0]), cells[part.weights[row] != 0])
-    of_cells, noise, counts = seeds.by_cell[row, is_in], seeds.residuals[row, is_in], seeds.seeds[is_in]
+    of_cells, noise, n_seeds = seeds.by_cell[row, is_in], seeds.residuals[row, is_in], seeds.seeds[is_in]
     beyond = np.maximum(of_cells - noise, 0.0)
     whole = max(float((of_cells - noise).sum()), 0.0)
     beyond *= whole / beyond.sum() if beyond.sum() > 0 else 1.0
     is_known = bool(np.isfinite(of_cells).all())
     return Spread(
         item_sd=float(np.sqrt(found.items.variance[row] * n_clusters)),
-        seed_sds=tuple(np.sqrt(beyond * counts).tolist()) if is_known else (np.nan,) * int(is_in.sum()),
-        noise_sds=tuple(np.sqrt(noise * counts * n_clusters).tolist()) if is_known else (),
+        seed_sds=tuple(np.sqrt(beyond * n_seeds).tolist()) if is_known else (np.nan,) * int(is_in.sum()),
+        noise_sds=tuple(np.sqrt(noise * n_seeds * n_clusters).tolist()) if is_known else (),
         noise_sd=float(np.sqrt(noise.sum() * n_clusters)) if is_known else 0.0,
         evenness=float(found.items.df[row]) / max(n_clusters - 1, 1),
     )

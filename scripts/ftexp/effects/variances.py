@@ -26,8 +26,9 @@ class Measured:
         deviations: (R, U) what each cluster adds to the error of the run's value: the sum of its items' influences; 0
             where the run was not asked them.
         test_sets: (R,) index of the run's test set.
-        leverages: (K, U) each cluster's share of the test set; sums to 1.
-        n_items: (K,) items per test set.
+        shares: (R, U) each cluster's share of what the run's value is divided by: of its test set, or of a denominator; sums
+            to 1.
+        asked: (K, N) which items a test set has.
         bounds: Least and largest possible value, or None.
         is_proportion: Whether every item is right or wrong, and the value the share of right ones.
         runs: (R,) positions in the table of runs.
@@ -37,8 +38,8 @@ class Measured:
     means: FloatArray
     deviations: FloatArray
     test_sets: IntArray
-    leverages: FloatArray
-    n_items: IntArray
+    shares: FloatArray
+    asked: BoolArray
     bounds: tuple[float, float] | None
     is_proportion: bool
     runs: IntArray
@@ -49,21 +50,29 @@ class Measured:
         """(R,) `sides`, 0 where there is no difference."""
         return np.zeros(len(self.runs), dtype=np.int64) if self.sides is None else self.sides
 
-    @property
-    def n_clusters(self) -> IntArray:
-        """(K,) clusters per test set."""
-        return np.asarray((self.leverages > 0).sum(axis=1))
+    @cached_property
+    def n_items(self) -> IntArray:
+        """(K,) items per test set."""
+        return np.asarray(self.asked.sum(axis=1))
 
     @cached_property
-    def corrections(self) -> FloatArray:
-        """(K, U) CR2 factor of each cluster, see `item_variance`; nan in a test set of one cluster."""
-        return corrections(self.leverages)
+    def n_clusters(self) -> IntArray:
+        """(K,) clusters per test set."""
+        return np.asarray((self.of_sets(self.shares) > 0).sum(axis=1))
+
+    def of_sets(self, by_run: FloatArray) -> FloatArray:
+        """(K, U) numbers of the runs (R, U) summed over the runs of each test set."""
+        return np.asarray((self.test_sets == np.arange(len(self.asked))[:, None]) @ by_run)
+
+    @cached_property
+    def corrected(self) -> FloatArray:
+        """(R, U) deviations of each run with CR2's factors, see `item_variance`; nan in a test set of one cluster."""
+        return self.deviations * corrections(self.shares)
 
 
-def corrections(leverages: FloatArray) -> FloatArray:
-    """(K, U) 1 / sqrt(1 - q) of clusters with shares q; nan in a test set of one cluster."""
-    one_left = (leverages > 0).sum(axis=1, keepdims=True) < 2
-    return np.where(one_left, np.nan, 1 / np.sqrt(np.where(one_left, 1.0, 1 - leverages)))
+def corrections(shares: FloatArray) -> FloatArray:
+    """(M, U) 1 / sqrt(1 - q) of clusters with shares q, of which rows sum to 1; nan where one cluster has all."""
+    return np.asarray(1 / np.sqrt(np.where(shares < 1 - 1e-12, 1 - shares, np.nan)))
 
 
 @dataclass(frozen=True)
@@ -93,12 +102,14 @@ class SeedPart:
         residuals: (M, C) of it item-by-seed noise, which V_item holds too.
         df: (C,) or (M, C) degrees of freedom of the cell's variance; nan where nothing is known of it.
         seeds: (C,) measured seeds of the cell.
+        is_borrowed: (C,) cells of one seed, whose variance is the others'; None where there is none.
     """
 
     by_cell: FloatArray
     residuals: FloatArray
     df: FloatArray
     seeds: IntArray
+    is_borrowed: BoolArray | None = None
 
     @property
     def variance(self) -> FloatArray:
@@ -123,9 +134,23 @@ def combined(items: ItemPart, seeds: SeedPart) -> tuple[FloatArray, FloatArray]:
 
 
 def degrees_of_freedom(items: ItemPart, seeds: SeedPart) -> FloatArray:
-    """(M,) degrees of freedom of V, see `combined`; nan where nothing varies, or nothing is known."""
+    """(M,) degrees of freedom of V, see `combined`; nan where nothing varies, or nothing is known.
+
+    What a cell borrows is no independent part: where a contrast has such a cell, all its cells are taken as one part with the
+    degrees of freedom of those that lend, if that gives less.
+    """
     of_cells, of_items = reciprocals(items, seeds)
-    return np.asarray(1 / (of_cells.sum(axis=1) + of_items))
+    df = 1 / (of_cells.sum(axis=1) + of_items)
+    if seeds.is_borrowed is None:
+        return np.asarray(df)
+    lent = np.where(seeds.is_borrowed, seeds.df, np.nan)
+    borrows = (seeds.by_cell[:, seeds.is_borrowed] != 0).any(axis=1)
+    one = SeedPart(
+        seeds.by_cell.sum(axis=1, keepdims=True), seeds.residuals.sum(axis=1, keepdims=True), np.nanmax(lent, keepdims=True),
+        seeds.seeds[:1],
+    )
+    of_one, of_items = reciprocals(items, one)
+    return np.asarray(np.where(borrows, np.fmin(df, 1 / (of_one[:, 0] + of_items)), df))
 
 
 def reciprocals(items: ItemPart, seeds: SeedPart) -> tuple[FloatArray, FloatArray]:

@@ -34,10 +34,15 @@ def missing_scores_notes(known: pd.DataFrame) -> list[str]:
     return [f"Compared are items that all runs have a score of: up to {int(row['n_missing'])} of {asked} are left out{many}"]
 
 
-def curved_notes(known: pd.DataFrame, metric: str) -> list[str]:
-    """A note where a bootstrap does not bear out the standard errors."""
-    is_curved = known["flags"].fillna("").str.contains("curved").any()
-    return [f"The intervals are rough: a bootstrap of {metric} has standard errors that differ by a third"] if is_curved else []
+def bootstrap_notes(known: pd.DataFrame, metric: str) -> list[str]:
+    """Notes where a bootstrap does not bear out the standard errors, or the estimates."""
+    flags = known["flags"].fillna("")
+    notes = {
+        "curved": f"The intervals are rough: a bootstrap of {metric} has standard errors that differ by a third",
+        "biased": f"With so few items {metric} is off in one direction (resamples shift it by over a third of a standard error), "
+        "so the interval may miss what many items would show",
+    }
+    return [note for flag, note in notes.items() if flags.str.contains(flag).any()]
 
 
 def more_seeds_notes(known: pd.DataFrame) -> list[str]:
@@ -55,7 +60,7 @@ def more_seeds_notes(known: pd.DataFrame) -> list[str]:
 def notes_on(known: pd.DataFrame, averaged_over: str) -> list[str]:
     """What to beware of in these rows, which are averages over so many of what is named."""
     notes = [*ceiling_notes(known), *missing_scores_notes(known)]
-    notes += curved_notes(known, str(known["metric"].iloc[0])) if len(known) else []
+    notes += bootstrap_notes(known, str(known["metric"].iloc[0])) if len(known) else []
     if "incomplete" in " ".join(known["flags"].fillna("")):
         shares = dict.fromkeys(filter(None, (missing_runs(reason) for reason in known["reason"].fillna(""))))
         if shares:
