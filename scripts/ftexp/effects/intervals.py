@@ -1,7 +1,7 @@
 """Intervals and tests: t with given degrees of freedom, and Wilson's for a single proportion."""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from statsmodels.stats.proportion import proportion_confint
 
 from ftexp.effects.arrays import FloatArray
@@ -13,8 +13,8 @@ def t_interval(centre: FloatArray, se: FloatArray, df: FloatArray, alpha: float)
     p is below alpha exactly where the interval excludes 0.
     """
     known = np.where(se > 0, se, np.nan)
-    half = stats.t.ppf(1 - alpha / 2, df) * known
-    p = 2 * stats.t.sf(np.abs(centre / known), df)
+    half = special.stdtrit(df, 1 - alpha / 2) * known
+    p = 2 * special.stdtr(df, -np.abs(centre / known))
     return centre - half, centre + half, p
 
 

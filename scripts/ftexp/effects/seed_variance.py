@@ -22,14 +22,14 @@ class _Products:
     weights: FloatArray
 
 
-def seed_part(weights: FloatArray, measured: Measured, replication: Replication) -> SeedPart:
+def seed_part(weights: FloatArray, measured: Measured, replication: Replication, *, lends: bool = True) -> SeedPart:
     """V_seed of each contrast, for new seeds, cell by cell.
 
     s_c^2 is the variance of the values of cell c's runs, with S_c - 1 degrees of freedom; the cell's part of V_seed is s_c^2
     times the sum of its runs' squared weights. A control has no seed variance. As run values carry item-by-seed noise, which
     V_item holds too, the same sums over the clusters' deviations give the residual part. Nothing is pooled over cells: near a
     floor or ceiling seeds move little, elsewhere much (benchmarks/effects.md). Only a cell of one seed, which says nothing
-    itself, borrows the pooled variance of the others, with all their degrees of freedom.
+    itself, borrows the pooled variance of the others.
 
     Of a difference, s_c^2 is that of the runs' differences: variances of both sides, less twice their covariance.
 
@@ -37,6 +37,7 @@ def seed_part(weights: FloatArray, measured: Measured, replication: Replication)
         weights: (M, R).
         measured: The values.
         replication: Cells and seeds of the runs.
+        lends: Whether what a cell borrows counts as a part of those that lend, as it is no independent one, or of its own.
     """
     cells = np.unique(replication.cells[replication.cells >= 0])
     sides = measured.sides_or_zeros
@@ -44,19 +45,26 @@ def seed_part(weights: FloatArray, measured: Measured, replication: Replication)
     products = [_products(pair, weights, measured, (replication.cells, cells)) for pair in itertools.product(rows, rows)]
     seeds = np.rint(products[0].df + 1).astype(np.int64)
     df = np.minimum.reduce([product.df for product in products])
-    by_cell = np.add.reduce([product.weights * _borrowed(product.seeds, df) for product in products])
-    noise = np.add.reduce([product.weights * _borrowed(product.noise, df) for product in products])
-    lent = np.where(df > 0, df, df.sum() or np.nan)
-    is_borrowed = (df == 0) & (df.sum() > 0)
-    by_cell, noise = np.maximum(by_cell, 0.0), np.maximum(noise, 0.0)
-    return SeedPart(by_cell, noise, lent, seeds, is_borrowed if is_borrowed.any() else None)
+    give = _lent if lends else _borrowed
+    by_cell = np.add.reduce([give(product.weights, product.seeds, df) for product in products])
+    noise = np.add.reduce([give(product.weights, product.noise, df) for product in products])
+    known = np.where(df > 0, df, df.sum() or np.nan)
+    return SeedPart(np.maximum(by_cell, 0.0), np.maximum(noise, 0.0), known, seeds)
 
 
-def _borrowed(variances: FloatArray, df: FloatArray) -> FloatArray:
-    """(C,) of a cell without degrees of freedom the pooled variance of the others; nan where no cell has any."""
+def _lent(weights: FloatArray, variances: FloatArray, df: FloatArray) -> FloatArray:
+    """(M, C) parts of the variance where the weights of cells without degrees of freedom go to the others, by theirs."""
+    alone, total = df == 0, df.sum()
+    if not total:
+        return np.full(weights.shape, np.nan)
+    return np.asarray(np.where(alone, 0.0, weights + weights[:, alone].sum(axis=1, keepdims=True) * df / total) * variances)
+
+
+def _borrowed(weights: FloatArray, variances: FloatArray, df: FloatArray) -> FloatArray:
+    """(M, C) the same sum, where such cells have the pooled variance of the others."""
     total = df.sum()
     pooled = float((variances * df).sum() / total) if total else np.nan
-    return np.where(df > 0, variances, pooled)
+    return np.asarray(weights * np.where(df > 0, variances, pooled))
 
 
 def _products(

@@ -11,6 +11,7 @@ from ftexp.effects.contrasts import Contrast
 from ftexp.effects.estimates import Estimates
 from ftexp.effects.rows import Block
 from ftexp.effects.samples import Comparison, counts
+from ftexp.effects.seed_variance import seed_part
 from ftexp.effects.sensitivity import Spread
 from ftexp.effects.table import blocks
 
@@ -69,6 +70,7 @@ def _leading(block: Block) -> Iterator[tuple[str, Seen]]:
     chosen = set(block.analysis.chosen)
     for rows, part in whole.by_items():
         found, is_lost = part.estimates(block.analysis.alpha), part.is_lost(whole, rows)
+        found = replace(found, seeds=seed_part(part.weights, part.rows, part.replication, lends=False))
         for row, contrast in enumerate(contrasts[position] for position in rows):
             is_leading = contrast.kind == "main" or not is_averaged
             is_known = not contrast.reason and not is_lost[row] and np.isfinite(found.models.se[row])

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 
 # Of a cell's seed variance at so low a quantile its upper limit decides how much the cell counts in the degrees of freedom, by
 # shares to such a power: the least widening with which every design of benchmarks/effects.md covers .93 (Satterthwaite: 2, none).
-LOW_QUANTILE, POWER_OF_SHARES = 0.2, 1.5
+LOW_QUANTILE, POWER_OF_SHARES = 0.2, 1.3
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,16 @@ class SeedPart:
     """What seeds add to the variance of M contrasts, by cell.
 
     Attributes:
-        by_cell: (M, C) each cell's part of V_seed.
+        by_cell: (M, C) each cell's part of V_seed; what a cell of one seed borrows is a part of those that lend.
         residuals: (M, C) of it item-by-seed noise, which V_item holds too.
         df: (C,) or (M, C) degrees of freedom of the cell's variance; nan where nothing is known of it.
         seeds: (C,) measured seeds of the cell.
-        is_borrowed: (C,) cells of one seed, whose variance is the others'; None where there is none.
     """
 
     by_cell: FloatArray
     residuals: FloatArray
     df: FloatArray
     seeds: IntArray
-    is_borrowed: BoolArray | None = None
 
     @property
     def variance(self) -> FloatArray:
@@ -124,7 +122,7 @@ def combined(items: ItemPart, seeds: SeedPart) -> tuple[FloatArray, FloatArray]:
     independent parts j. Where a part has one or two degrees of freedom, its estimate is often small by chance just where V is
     too small, and that rule then gives it no weight: intervals cover down to .84. So a cell counts with what its
     variance may be, s_c^2 * max(df_c / (chi-squared quantile of .2 with df_c), 1), less the residual; and with q_j each part's
-    share of the sum of these, the degrees of freedom are 1 / sum of (q_j^1.5 / df_j): more than Satterthwaite's cautious, equal
+    share of the sum of these, the degrees of freedom are 1 / sum of (q_j^1.3 / df_j): more than Satterthwaite's cautious, equal
     to it where one part has all (benchmarks/effects.md has both beside each other).
     """
     variance = np.maximum(
@@ -134,28 +132,14 @@ def combined(items: ItemPart, seeds: SeedPart) -> tuple[FloatArray, FloatArray]:
 
 
 def degrees_of_freedom(items: ItemPart, seeds: SeedPart) -> FloatArray:
-    """(M,) degrees of freedom of V, see `combined`; nan where nothing varies, or nothing is known.
-
-    What a cell borrows is no independent part: where a contrast has such a cell, all its cells are taken as one part with the
-    degrees of freedom of those that lend, if that gives less.
-    """
+    """(M,) degrees of freedom of V, see `combined`; nan where nothing varies, or nothing is known."""
     of_cells, of_items = reciprocals(items, seeds)
-    df = 1 / (of_cells.sum(axis=1) + of_items)
-    if seeds.is_borrowed is None:
-        return np.asarray(df)
-    lent = np.where(seeds.is_borrowed, seeds.df, np.nan)
-    borrows = (seeds.by_cell[:, seeds.is_borrowed] != 0).any(axis=1)
-    one = SeedPart(
-        seeds.by_cell.sum(axis=1, keepdims=True), seeds.residuals.sum(axis=1, keepdims=True), np.nanmax(lent, keepdims=True),
-        seeds.seeds[:1],
-    )
-    of_one, of_items = reciprocals(items, one)
-    return np.asarray(np.where(borrows, np.fmin(df, 1 / (of_one[:, 0] + of_items)), df))
+    return np.asarray(1 / (of_cells.sum(axis=1) + of_items))
 
 
 def reciprocals(items: ItemPart, seeds: SeedPart) -> tuple[FloatArray, FloatArray]:
     """What each cell (M, C), and the items (M,), add to 1 / the degrees of freedom."""
-    at_most = np.maximum(seeds.df / stats.chi2.ppf(LOW_QUANTILE, seeds.df), 1.0)
+    at_most = np.maximum(seeds.df / special.chdtri(seeds.df, 1 - LOW_QUANTILE), 1.0)
     is_part = seeds.by_cell != 0
     large = np.maximum(np.where(is_part, seeds.by_cell * at_most, 0.0) - seeds.residuals, 0.0)
     total = large.sum(axis=1) + items.variance
