@@ -113,7 +113,7 @@ def test_one_level_of_unstable_seeds_needs_a_larger_difference_than_two_of_the_s
     both, one = (0.05 / np.sqrt(2),) * 2, (0.05, 0.0)
     equal, unequal = (of_recipe(spread_from_means((0.5, 0.6), sds), 0.1, items=3000, seeds=3) for sds in (both, one))
     assert equal["se"] == pytest.approx(unequal["se"])
-    assert unequal["detectable"] > 1.1 * equal["detectable"] and unequal["power"] < equal["power"] - 0.05
+    assert unequal["detectable"] > 1.1 * equal["detectable"] and unequal["power"] < equal["power"]
 
 
 @pytest.mark.parametrize("metric", ["match", "macro_f1"])
