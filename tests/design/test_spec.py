@@ -146,7 +146,7 @@ WRONG_VALUES = [
     ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy"),
     ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
     ("max_tokens: 16", "primary: f1", "evaluation.primary: must be the scorer or one of evaluation.metrics (exact), got 'f1'"),
-    ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, got 'bleu'"),
+    ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, balanced_accuracy, got 'bleu'"),
     ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
     ("max_tokens: 16", "groups: [a, a]", "evaluation.groups: names one twice"),
     ("max_tokens: 16", "groups: [1]", "evaluation.groups: must be a list of names"),

@@ -86,3 +86,12 @@ def test_of_another_metric_it_is_that_metrics_value() -> None:
     page = html.unescape(paths.REPORT_HTML.read_text())
     assert "Scores (macro_f1): both cells are above always saying 'female', 0.375; the means are 0.500 to 0.97" in page
     assert "Dotted: always giving the commonest answer, 0.375." in page
+
+
+def test_metrics_over_classes_have_the_majoritys_own_value_each() -> None:
+    metrics = "metrics: [macro_f1, balanced_accuracy], primary: balanced_accuracy"
+    paths.EXPERIMENT_YAML.write_text(EXPERIMENT.replace("metrics: [macro_f1]", metrics))
+    make_report()
+    page = html.unescape(paths.REPORT_HTML.read_text())
+    assert "Scores (balanced_accuracy): 1 of 2 cells is above always saying 'female', 0.500; the means are 0.500 to 0.95" in page
+    assert "Few test rows" not in page

@@ -5,7 +5,7 @@ from typing import Any
 
 from ftexp.data.answers import ROWS_PER_CHOICE, Answers
 from ftexp.design.run import Run
-from ftexp.ground.wording import first_of
+from ftexp.ground.wording import first_of, listed
 
 # Classes that a line names, and characters of an answer that it shows.
 _NAMED, _SHOWN = 6, 40
@@ -58,9 +58,10 @@ def rare_in_words(test: Answers, metrics: Sequence[str]) -> str:
         return ""
     named = first_of([f"{_short(text)} {rows}" for text, rows in rare.items()], _NAMED)
     classes = len(test.counts) + len(test.untested)
+    count = f"{listed(list(metrics))} {'counts' if len(metrics) == 1 else 'count'}"
     return (
-        f"{', '.join(metrics)} counts each of the {classes} classes alike, and these have fewer than {ROWS_PER_CHOICE} of the "
-        f"{test.rows} test rows: {named}"
+        f"{count} each of the {classes} classes alike, and these have fewer than {ROWS_PER_CHOICE} of the {test.rows} test rows: "
+        f"{named}"
     )
 
 

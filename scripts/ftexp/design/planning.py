@@ -173,13 +173,14 @@ def _check_analysis_columns(experiment: Experiment, rows_of: _RowsOfRuns) -> Non
 
 
 def _check_labels(experiment: Experiment, answers: dict[str, Answers]) -> None:
-    """macro_f1 is over labels: answers that come again and again, or its intervals would be too narrow."""
+    """The metrics are over labels: answers that come again and again, or their intervals would be too narrow."""
     found = Findings("experiment.yaml")
-    tests = answers.values() if "macro_f1" in experiment.analysis["metrics"] else ()
+    metrics = experiment.analysis["metrics"]
+    tests = answers.values() if metrics else ()
     few = next((test for test in tests if len(test.counts) * ROWS_PER_CHOICE > test.rows), None)
     if few:
-        what = f"macro_f1 needs {ROWS_PER_CHOICE} test rows a label, got {few.rows} rows with {len(few.counts)} labels"
-        found.add("evaluation.metrics", what, "Leave macro_f1 out, or give more test rows.")
+        what = f"{metrics[0]} needs {ROWS_PER_CHOICE} test rows a label, got {few.rows} rows with {len(few.counts)} labels"
+        found.add("evaluation.metrics", what, f"Leave {metrics[0]} out, or give more test rows.")
     found.raise_if_any()
 
 

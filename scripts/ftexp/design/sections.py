@@ -22,7 +22,7 @@ SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
 ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
 # Per scorer what it says of an answer; the function of that name is in evaluation/scorer.py.
 SCORERS = {"exact": "string equality after stripping outer white space, case-sensitive"}
-METRICS = ("macro_f1",)
+METRICS = ("macro_f1", "balanced_accuracy")
 
 
 def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[str, Any]:

@@ -102,8 +102,8 @@ _KEYS: dict[str, tuple[str, str]] = {
     ),
     "evaluation.metrics": (
         f"a list out of {', '.join(sections.METRICS)}",
-        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1 over the labels in the output column, "
-        "of which each needs several test rows",
+        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1, balanced_accuracy: mean recall, each "
+        "over the labels in the output column, of which each needs several test rows",
     ),
     "evaluation.cluster": (
         "a column",

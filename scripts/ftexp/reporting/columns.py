@@ -87,7 +87,8 @@ so that an interval covers it without a term of its own: it is over new items, e
 More epochs make this part smaller (in proportion to 1 / epochs), and leave what differs between items as it is; only more items
 reduce that. All runs draw an item's answers with the same random numbers, by seed, item and epoch. Their shares of luck are
 thus not independent, which item-wise differences allow for, as they do for the items being the same. Another
-`evaluation.seed` gives other answers, and another set of tables that is as good. macro_f1 is over all answers together.
+`evaluation.seed` gives other answers, and another set of tables that is as good. Metrics that are no mean (macro_f1) are over all
+answers together.
 """
 
 

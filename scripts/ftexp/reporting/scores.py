@@ -12,7 +12,7 @@ from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis, means
-from ftexp.effects.label_metrics import MacroF1
+from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1
 from ftexp.effects.measurements import group_column
 from ftexp.effects.metrics import Metric
 from ftexp.evaluation.eval_file import task_name
@@ -30,7 +30,7 @@ def label_codes(items: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"target": codes, "prediction": labels.get_indexer(pd.Index(items["completion"].str.strip()))})
 
 
-METRICS: dict[str, Metric] = {"macro_f1": MacroF1()}
+METRICS: dict[str, Metric] = {"macro_f1": MacroF1(), "balanced_accuracy": BalancedAccuracy()}
 
 
 def analysis_of(experiment: Experiment) -> Analysis:
