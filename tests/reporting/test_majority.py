@@ -93,5 +93,6 @@ def test_metrics_over_classes_have_the_majoritys_own_value_each() -> None:
     paths.EXPERIMENT_YAML.write_text(EXPERIMENT.replace("metrics: [macro_f1]", metrics))
     make_report()
     page = html.unescape(paths.REPORT_HTML.read_text())
-    assert "Scores (balanced_accuracy): 1 of 2 cells is above always saying 'female', 0.500; the means are 0.500 to 0.95" in page
+    assert "Scores (balanced_accuracy): 1 of 2 cells is above always saying 'female', 0.500; the means are 0.500 to 0.946" in page
+    assert "not told from it: lora_rank=2 (0, no interval)" in page
     assert "Few test rows" not in page

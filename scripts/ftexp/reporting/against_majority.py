@@ -54,7 +54,7 @@ def against_majority(
         replace(analysis, kinds=("control",), groups=()),
     )
     known = best_scope(table) if len(table) else table
-    return _sentence(known[known["low"].notna()], tests, analysis)
+    return _sentence(known[known["estimate"].notna()], tests, analysis)
 
 
 def _name(split: str) -> str:
@@ -85,7 +85,7 @@ def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analy
     spread = shown(means[0]) if len(means) == 1 else f"{shown(min(means))} to {shown(max(means))}"
     parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
     parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
-    notes = (scope_note(known), *more_seeds_notes(unsure), *ceiling_notes(known))
+    notes = (scope_note(known[known["low"].notna()]), *more_seeds_notes(unsure), *ceiling_notes(known))
     return [Conclusion("majority", f"Scores ({metric}): {'; '.join(parts)}", len(above) > 0, notes)]
 
 
@@ -106,6 +106,7 @@ def _named(rows: pd.DataFrame) -> str:
     """The first cells with their distance, and where only Holm's correction keeps one from being told apart."""
     apart = claims(rows).index
     notes = [not_after_holm(row) if index in apart else "" for index, row in rows.iterrows()]
-    sizes = [f"{signed(row['estimate'])}, {interval_in_words(row)}" for _, row in rows.iterrows()]
+    intervals = ["no interval" if pd.isna(row["low"]) else interval_in_words(row) for _, row in rows.iterrows()]
+    sizes = [f"{signed(size)}, {interval}" for size, interval in zip(rows["estimate"], intervals, strict=True)]
     cells = [f"{level} ({size}{note})" for level, size, note in zip(rows["level"], sizes, notes, strict=True)]
     return first_of(cells, _MOST_NAMED)
