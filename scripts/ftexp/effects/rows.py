@@ -118,7 +118,7 @@ class Block:
         contrasts, found, is_recipe = facts.contrasts, facts.found, scope == "recipe"
         se = found[f"{scope} se"].to_numpy()
         is_empty = np.array([bool(contrast.reason) for contrast in contrasts]) | np.isnan(se)
-        is_flat = ~is_empty & (se**2 <= NO_VARIANCE * np.abs(facts.comparison.weights).sum(axis=1) ** 2)
+        is_flat = ~is_empty & (se**2 <= NO_VARIANCE * facts.comparison.scale() ** 2)
         here = Scoped(is_recipe, is_empty, is_flat)
         kinds = [self.part.kind(contrast.kind) for contrast in contrasts]
         table = pd.DataFrame({

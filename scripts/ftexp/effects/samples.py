@@ -152,6 +152,10 @@ class Comparison:
         borrows = (np.unique(cells[cells >= 0], return_counts=True)[1] == 1).any()
         return np.unique(self.rows.runs if borrows else self.rows.runs[involved])
 
+    def scale(self) -> FloatArray:
+        """(M,) what rounding errors of a contrast are relative to."""
+        return np.asarray(np.abs(self.weights) @ np.maximum(np.abs(self.rows.means), 1.0))
+
     def linearity(self, resamples: int) -> Linearity:
         """What a bootstrap over clusters says of the delta method; nothing to check where every metric is a mean."""
         count = len(self.weights)
@@ -162,7 +166,7 @@ class Comparison:
             return Linearity(np.full(count, np.nan), np.full(count, np.nan), resamples - len(drawn))
         values, estimate = drawn @ self.weights.T, self.weights @ self.rows.means
         linear = np.sqrt(((self.weights @ self.rows.deviations) ** 2).sum(axis=1))
-        known = np.where(linear > 1e-12 * np.abs(self.weights).sum(axis=1), linear, np.nan)
+        known = np.where(linear > 1e-10 * self.scale(), linear, np.nan)
         return Linearity(values.std(axis=0, ddof=1) / known, (values.mean(axis=0) - estimate) / known, resamples - len(drawn))
 
 
