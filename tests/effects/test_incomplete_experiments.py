@@ -23,6 +23,7 @@ def test_items_that_differ_unexpectedly_are_refused_naming_both_runs() -> None:
 
 
 @pytest.mark.parametrize(("change", "message"), [
+    (lambda s, r: (s.assign(score="good"), r), "run x_s1, item i0000: must be a number .*, got 'good'"),
     (lambda s, r: (s.assign(score=np.inf), r), "run x_s1, item i0000: must be a number, or empty where there is none, got inf"),
     (lambda s, r: (pd.concat([s, s]), r), "is there twice in epoch 1"),
     (lambda s, r: (s.assign(run="who"), r), "not in the table of runs, got who"),

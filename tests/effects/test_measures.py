@@ -153,3 +153,12 @@ def test_a_metric_that_the_delta_method_does_not_follow_is_flagged_curved() -> N
     scores = scores.assign(target=np.tile(even, 2), prediction=np.concatenate(list(answers.values())))
     table = effects(scores, runs, Analysis(PAIR, "macro_f1", metrics={"macro_f1": MacroF1()}))
     assert not table["flags"].str.contains("curved").any()
+
+
+def test_scores_outside_0_to_1_have_no_bounds_unless_the_analysis_says_which() -> None:
+    runs = planned(PAIR, has_control=False)
+    scores = scored({"x_s1": np.arange(40.0), "y_s1": np.arange(40.0) * 3})
+    row = pick(effects(scores, runs, Analysis(PAIR, "match")), "level")
+    assert row["estimate"] == 39 and row["high"] > 39 and "pseudo-items" not in row["method"] and row["flags"] == ""
+    with pytest.raises(UnusableTable, match="run x_s1, item i0011: must be from 0 to 10, as the analysis says of match, got 11"):
+        effects(scores, runs, Analysis(PAIR, "match", metrics={"match": Mean((0, 10))}))

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ftexp.effects.metrics import Mean, Metric
+from ftexp.effects.metrics import UNNAMED, Metric
 
 
 class Measure(NamedTuple):
@@ -39,7 +39,8 @@ class Analysis:
         design: `factorial`, `one_at_a_time` or `list`. The last two have contrasts with the baseline cell, and of each
             cell with its control, only.
         groups: Names of groups, columns `group:<name>` of `scores`, constant per item; within their values all is repeated.
-        metrics: How a metric comes from its items, by name; one that is not named is the mean of `score`, from 0 to 1.
+        metrics: How a metric comes from its items, by name; one that is not named is the mean of `score`, from 0 to 1
+            or, where a score lies outside, without bounds.
         differences: Pairs of measures whose difference, run by run, is compared like one more measure.
         test_set_factors: Factors whose levels have test sets of their own by design; across them nothing is paired.
         chosen: Factors whose level was chosen by its score. The best of several is best partly by luck, so that differences
@@ -64,7 +65,7 @@ class Analysis:
 
     def metric(self, name: str) -> Metric:
         """The metric of a name."""
-        return self.metrics.get(name, Mean())
+        return self.metrics.get(name, UNNAMED)
 
 
 def canonical(level: Any) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from ftexp.effects.arrays import Anything, BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.metrics import Mean, Metric, Rows
+from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
 REQUIRED = ("run", "task", "metric", "item", "cluster", "epoch")
@@ -106,7 +107,7 @@ def _panel(
     rank[order] = np.arange(len(order))
     runs = np.array([positions[name] for name in names], dtype=np.int64)[order]
     cells = rank[codes] * len(items) + columns
-    values, has_score = _values(part, metric)
+    metric, values, has_score = values_of(part, metric)
     _check_repetitions(part, cells)
     shape = (len(runs), len(items))
     is_asked = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape) > 0
@@ -118,26 +119,6 @@ def _panel(
         cells, values = _averaged_over_repetitions(cells, values["score"], shape)
     rows = Rows(cells // shape[1], len(runs), values)
     return Panel(runs, test_sets, asked, *by_item, rows, cells % shape[1], metric, is_proportion)
-
-
-def _values(part: pd.DataFrame, metric: Metric) -> tuple[dict[str, Anything], BoolArray]:
-    """The columns that the metric reads, and which rows have a value in all of them: an empty one is a gap.
-
-    Raises:
-        UnusableTable: If a column is missing, or a value is infinite.
-    """
-    missing = [name for name in metric.columns if name not in part]
-    if missing:
-        what = f"missing column, which {part['metric'].iloc[0]} needs"
-        raise UnusableTable(f"scores: {', '.join(missing)}: {what}. Give one value per run, item and repetition.")
-    values = {name: part[name].to_numpy(dtype=np.float64) for name in metric.columns}
-    for name, column in values.items():
-        wrong = np.flatnonzero(np.isinf(column))
-        if len(wrong):
-            row = part.iloc[int(wrong[0])]
-            what = f"run {row['run']}, item {row['item']}: must be a number, or empty where there is none, got {row[name]}"
-            raise UnusableTable(f"scores: {name}: {what}.")
-    return values, ~np.isnan(np.array(list(values.values()))).any(axis=0)
 
 
 def _averaged_over_repetitions(

@@ -193,6 +193,10 @@ class Mean(SumMetric):
         return Influences(values, (scores - values[rows.runs]) * shares, shares)
 
 
+# Of a metric that an analysis does not name: a mean, from 0 to 1 as long as its scores are, else without bounds.
+UNNAMED = Mean()
+
+
 class Ratio(SumMetric):
     """Sum of one column / sum of another: the mean log-likelihood of a token from sums of nll and of tokens, for instance.
 
