@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ question: How long does everything but training and evaluating take?
 data: {{source: words.json, split: {{train: {train}, test: {test}, seed: 0}}, input: input, output: output}}
 factors: {factors}
 constants: {{model: tiny-instruct, epochs: 2, batch_size: 10, dtype: fp32}}
-evaluation: {{scorer: exact, max_tokens: 16}}
+evaluation: {{scorer: exact, max_tokens: 16, metrics: {metrics}}}
 """
+LABELS = ("noun", "verb", "adjective", "other")
 
 
 @contextmanager
@@ -40,12 +41,18 @@ def experiments_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def bake_experiment(root: Path, runs: int, *, items: int = 250) -> Path:
-    """The folder of an experiment of 10, 100 or 1,000 runs and a control with so many test items, as cookiecutter leaves it."""
+def bake_experiment(root: Path, runs: int, *, items: int = 250, metrics: Sequence[str] = ()) -> Path:
+    """The folder of an experiment of 10, 100 or 1,000 runs and a control with so many test items, as cookiecutter leaves it.
+
+    With metrics beside the scorer's the answers are labels.
+    """
     words = json.loads((TEMPLATE / "data/words.json").read_text(encoding="utf-8"))
     words = words[: max(2 * items, 1000)]
+    if metrics:
+        words = [{**word, "output": LABELS[index % len(LABELS)]} for index, word in enumerate(words)]
     factors = {name: levels[:count] for (name, levels), count in zip(_LEVELS.items(), _COUNTS[runs], strict=True)}
-    design = _DESIGN.format(factors=json.dumps(factors), test=items / len(words), train=1 - items / len(words))
+    parts = {"test": items / len(words), "train": 1 - items / len(words)}
+    design = _DESIGN.format(factors=json.dumps(factors), metrics=json.dumps(list(metrics)), **parts)
     root.mkdir(parents=True, exist_ok=True)
     (root / "words.json").write_text(json.dumps(words), encoding="utf-8")
     (root / "design.yaml").write_text(design, encoding="utf-8")
@@ -57,9 +64,9 @@ def bake_experiment(root: Path, runs: int, *, items: int = 250) -> Path:
     return folder
 
 
-def make_experiment(root: Path, runs: int, *, items: int = 250) -> Path:
+def make_experiment(root: Path, runs: int, *, items: int = 250, metrics: Sequence[str] = ()) -> Path:
     """The same, stamped and split, nothing trained."""
-    folder = bake_experiment(root, runs, items=items)
+    folder = bake_experiment(root, runs, items=items, metrics=metrics)
     for verb in ("stamp.py", "split.py"):
         call(folder, [sys.executable, f"scripts/{verb}"])
     return folder

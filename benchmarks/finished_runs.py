@@ -25,6 +25,7 @@ UNTUNED, TUNED = -1.5, 1.0
 EFFECTS = {"lora_rank": 0.6, "lr": 0.8, "optimizer.weight_decay": 0.0}
 RANK_BY_LR = -0.4
 ITEM_SD, ITEM_BY_RUN_SD, RUN_SD = 1.5, 1.0, 0.2
+MOST_LABELS = 10
 RUN_MEMBERS = ("reductions.json", "header.json")
 
 
@@ -128,10 +129,16 @@ def write_log(run: "Run", trunk: bytes, header: dict[str, Any], reduced: list[di
 
 
 def reductions(questions: Sequence[Question], is_right: Sequence[bool], mistakes: Sequence[int]) -> list[dict[str, Any]]:
-    """What reductions.json says: per item the score and the answer, which is the target or one of three mistakes."""
-    samples = []
+    """What reductions.json says: per item the score and the answer, which is the target or one of three mistakes.
+
+    A mistake is another label where targets are labels, else the target written otherwise.
+    """
+    samples, labels = [], sorted({question.target for question in questions})
     for question, right, mistake in zip(questions, is_right, mistakes, strict=True):
-        answer = question.target if right else (question.word, question.target[:-1], question.target.title())[mistake]
+        others = [label for label in labels if label != question.target] if len(labels) < MOST_LABELS else [
+            question.word, question.target[:-1], question.target.title(),
+        ]
+        answer = question.target if right else others[mistake]
         samples.append({"value": float(right), "answer": answer, "history": [], "sample_id": question.item})
     return [{"scorer": "exact", "samples": samples}]
 

@@ -2,7 +2,7 @@
 
 Reads the template. Writes nothing outside a temporary folder, which KEEP=<new folder> replaces and keeps; prints one line per
 figure. Logs are made by finished_runs.py. DVC_ROOT is set, as DVC does, so that DVC records nothing.
-Command: .venv/bin/python benchmarks/report.py
+Command: .venv/bin/python benchmarks/report.py [metrics: two metrics over labels beside the scorer]
 """
 
 import os
@@ -16,14 +16,15 @@ from experiments import call, environment, experiments_folder, finish_runs, make
 
 REPEATS = 2
 ITEMS = 1_000
+METRICS = ("macro_f1", "balanced_accuracy")
 OUTPUTS = ("report.html", "results.csv", "effects.csv", "items.parquet", "timings.csv", "figures/*")
 MEMORIES = ".scratch/*.json"
 
 
-def main() -> None:
+def main(metrics: Sequence[str]) -> None:
     """Print every figure. What a child's peak memory counts begins with its parent's, so logs are made in another process."""
     with experiments_folder() as root:
-        folder = make_experiment(root, 1000, items=ITEMS)
+        folder = make_experiment(root, 1000, items=ITEMS, metrics=metrics)
         began = time.perf_counter()
         finish_runs(folder)
         seconds, logs = time.perf_counter() - began, list(folder.glob("runs/*/eval/*.eval"))
@@ -91,4 +92,4 @@ if __name__ == "__main__":
         sys.path.insert(0, "scripts")  # the experiment's own
         time_effects()
     else:
-        main()
+        main(METRICS if sys.argv[1:] == ["metrics"] else ())
