@@ -84,3 +84,5 @@ def test_intervals_cover_where_seeds_or_clusters_are_unequal(simulation: ModuleT
         found = simulation.simulate(row, experiments=600, sizes=simulation.EFFECTS, seed=index)
         assert found["recipe"].mean(axis=0).min() >= 0.9 and found["models"].mean() >= 0.92
         assert found["pooled"].mean(axis=0).min() < 0.9
+        null = simulation.simulate(row, experiments=600, sizes=simulation.NOTHING, seed=10 + index)
+        assert (null["recipe p"] < 0.05).mean(axis=0).max() <= 0.09 < null["pooled error"].mean(axis=0).max()
