@@ -65,7 +65,12 @@ def _at_a_limit() -> list[Row]:
     ]
     of_chance = [replace(row, name=f"{row.name}, not of items", item_spread=0.0) for row in (shapes[0], shapes[2], shapes[3])]
     all_high = Row("2 x 2, all at .98, sds .05/.05/.05/.6", 1000, mean=0.98, cell_sds=ONE_UNSTABLE)
-    return [replace(row, seeds=s) for row in (*shapes, *of_chance, all_high) for s in TWO_OR_THREE]
+    certain = [
+        Row(f"2 x 2, all and the control at {mean:g}, no seed spread, not of items", items, s, mean, run_sd=0.0,
+            cell_means=(mean,) * 4, item_spread=0.0)
+        for mean, items, s in ((0.98, 300, 3), (0.98, 300, 5), (0.99, 300, 3), (0.995, 300, 5), (0.995, 1000, 5), (0.005, 300, 3))
+    ]
+    return [*(replace(row, seeds=s) for row in (*shapes, *of_chance, all_high) for s in TWO_OR_THREE), *certain]
 
 
 def _unstable() -> list[Row]:

@@ -66,8 +66,8 @@ def test_a_cell_counts_in_the_degrees_of_freedom_by_its_share_of_the_variance() 
         ("control", {"level": "a=y, b=2"}), ("control", {"level": "a=x, b=1"})))
     assert with_it["df"] == pytest.approx(2, rel=0.05) and with_it["high"] - with_it["low"] > 1
     assert without["high"] - without["low"] < 0.15
-    assert with_it["more_seeds"].startswith("3 seeds of a=y, b=2 tell little of how far seeds differ there, so the interval")
-    assert "one more seed of a=y, b=2 would narrow it from ±1 to about ±0.6" in with_it["more_seeds"]
+    assert with_it["more_seeds"].startswith("3 seeds of a=y, b=2 tell little of how far seeds differ there; the interval spans 4")
+    assert "and one more seed of a=y, b=2 would narrow it from ±1 to about ±0.6" in with_it["more_seeds"]
     assert without["more_seeds"] == ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ftexp.effects.arrays import BoolArray, FloatArray
 from ftexp.effects.variances import ItemPart, Measured, corrections
 
-FEW_ITEMS = 200
+FEW_EVENTS = 8
 NO_VARIANCE = 1e-20  # of rounding alone, relative to the squared range
 
 
@@ -24,10 +24,10 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     `bell_mccaffrey` gives them. Test sets that share no cluster add their variances (Welch); what they share enters with its
     covariance, and the degrees of freedom are those of the clusters' shares in all of them, by the sets' variances.
 
-    Of a proportion, where V_item is 0 or a test set has fewer than 200 items, two pseudo-items are added to each set, each a
-    cluster of its own, at the largest and the least value that the contrast of an item can take: for paired proportions that
-    is Bonett & Price 2012 (Agresti & Min 2005: one in each discordant cell), for two independent ones Agresti & Caffo 2000.
-    They move the interval's centre towards 0, not the estimate.
+    Of a proportion that fewer than 8 events speak for, see `events`, two pseudo-items are added to each set, each a cluster of
+    its own, at the largest and the least value that the contrast of an item can take: for paired proportions that is Bonett &
+    Price 2012 (Agresti & Min 2005: one in each discordant cell), for two independent ones Agresti & Caffo 2000. They move the
+    interval's centre towards 0, not the estimate.
 
     Args:
         weights: (M, R) weight of each run in each contrast.
@@ -36,11 +36,9 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     plain = _sum_over_sets(weights, measured, is_adjusted=False)
     if measured.bounds is None or not measured.is_proportion:
         return plain
-    involved = involvement(weights, measured)
-    has_few = (involved & (measured.n_items < FEW_ITEMS)).any(axis=1)
     scale = (measured.bounds[1] - measured.bounds[0]) ** 2 * np.abs(weights).sum(axis=1) ** 2
-    needs = has_few | (plain.variance <= NO_VARIANCE * scale)
-    needs &= ~(involved & (measured.n_clusters < 2)).any(axis=1)
+    needs = (events(weights, measured) < FEW_EVENTS) | (plain.variance <= NO_VARIANCE * scale)
+    needs &= ~(involvement(weights, measured) & (measured.n_clusters < 2)).any(axis=1)
     if not needs.any():
         return plain
     adjusted = _sum_over_sets(weights, measured, is_adjusted=True)
@@ -48,6 +46,24 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
         np.where(needs, adjusted.centre, plain.centre), np.where(needs, adjusted.variance, plain.variance),
         np.where(needs, adjusted.df, plain.df), needs,
     )
+
+
+def events(weights: FloatArray, measured: Measured) -> FloatArray:
+    """(M,) how many events the variance of each contrast of proportions is known from, at most.
+
+    A run near a floor or ceiling shows few answers of the rarer kind: with none of them it shows no variance, and any number
+    of runs on the other side do not make up for it. So the least counts of three: the rarer answers of the runs that are
+    added (as many times their weighted mean as there are runs, or would be of equal weight), the same of those that are
+    subtracted, and the clusters that make V_item ((sum e^2)^2 / sum e^4): two runs that differ in three items differ in three.
+    """
+    rarer = np.minimum(measured.means, 1 - measured.means) * measured.n_items[measured.test_sets]
+    squares = (weights @ measured.deviations) ** 2
+    found = squares.sum(axis=1) ** 2 / np.where(squares.any(axis=1), (squares**2).sum(axis=1), np.inf)
+    for one_side in (np.maximum(weights, 0.0), np.maximum(-weights, 0.0)):
+        total = one_side.sum(axis=1)
+        runs = total**2 / np.where(total > 0, (one_side**2).sum(axis=1), 1.0)
+        found = np.where(total > 0, np.minimum(found, runs * (one_side @ rarer) / np.where(total > 0, total, 1.0)), found)
+    return np.asarray(found)
 
 
 def involvement(weights: FloatArray, measured: Measured) -> BoolArray:

@@ -39,13 +39,12 @@ def _one_more(facts: Facts, row: int, cell: int, interval: tuple[float, float]) 
     """What one more seed of the widest cell would bring; of every cell where that alone would bring less than half as much."""
     half, errors = interval
     name, seeds = facts.cells.label(facts.cells.keys[cell]), int(facts.counts[cell])
-    why = (
-        f"{seeds} seeds of {name} tell little of how far seeds differ there, so the interval spans {errors:.0f} standard errors "
-        "to each side instead of 2"
-    )
+    why = f"{seeds} seeds of {name} tell little of how far seeds differ there"
+    wide = f"the interval spans {errors:.0f} standard errors to each side instead of 2"
     of_cell, of_all = (min(float(facts.found[name].iloc[row]), half) for name in ("half_of_cell", "half_of_all"))
     is_one = half - of_cell >= (half - of_all) / 2
     where, after = (f"of {name}", of_cell) if is_one else ("of each cell", of_all)
     if after > LITTLE * half:
-        return f"{why}; even one more of each cell would narrow the interval little, if they differ as seen"
-    return f"{why}; one more seed {where} would narrow it from ±{half:.2g} to about ±{after:.2g}, if seeds differ as seen"
+        return f"{why}; {wide}, and even one more of each cell would narrow it little, if they differ as seen"
+    change = f"from ±{half:.2g} to about ±{after:.2g}"
+    return f"{why}; {wide}, and one more seed {where} would narrow it {change}, if seeds differ as seen"

@@ -53,7 +53,7 @@ def more_seeds_notes(known: pd.DataFrame) -> list[str]:
     row = told.iloc[int((told["high"] - told["low"]).to_numpy().argmax())]
     why, _, more = str(row["more_seeds"]).partition("; ")
     if len(known) > 1 and row["level"]:
-        more = more.replace("narrow it", f"narrow the interval for {row['level']}")
+        more = more.replace("the interval", f"the interval for {row['level']}", 1)
     return [why, more[:1].upper() + more[1:]]
 
 

@@ -78,7 +78,7 @@ same weights give a difference; V_item is the variance of these differences over
 times their squared weights. In scope `models` the variance is V_item. In `recipe` it is V_item + V_seed - V_both, but never
 less than V_item or V_seed: V_both is the noise of items that differs from seed to seed, which both hold. Intervals are t.
 For shares of right answers two pseudo-items, one of the largest difference that an item can show and one of its opposite, are
-added where V_item is 0 or there are fewer than 200 items: they widen the interval and move its centre a little towards 0.
+added where fewer than 8 answers of the rarer kind speak for it: they widen the interval and move its centre a little towards 0.
 Formulas with their sources: [report.md](report.md), `scripts/ftexp/effects/`.
 
 Where answers are sampled (`evaluation: {temperature: ...}`), an item's score is the mean over its epochs, and what is said here
