@@ -24,10 +24,10 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     `bell_mccaffrey` gives them. Test sets that share no cluster add their variances (Welch); what they share enters with its
     covariance, and the degrees of freedom are those of the clusters' shares in all of them, by the sets' variances.
 
-    Of a proportion that fewer than 8 events speak for, see `events`, two pseudo-items are added to each set, each a cluster of
-    its own, at the largest and the least value that the contrast of an item can take: for paired proportions that is Bonett &
-    Price 2012 (Agresti & Min 2005: one in each discordant cell), for two independent ones Agresti & Caffo 2000. They move the
-    interval's centre towards 0, not the estimate.
+    Of a proportion that fewer than 8 events speak for, see `has_few_events`, two pseudo-items are added to each set, each a
+    cluster of its own, at the largest and the least value that the contrast of an item can take: for paired proportions that
+    is Bonett & Price 2012 (Agresti & Min 2005: one in each discordant cell), for two independent ones Agresti & Caffo 2000.
+    They move the interval's centre towards 0, not the estimate.
 
     Args:
         weights: (M, R) weight of each run in each contrast.
@@ -37,7 +37,7 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     if measured.bounds is None or not measured.is_proportion:
         return plain
     scale = (measured.bounds[1] - measured.bounds[0]) ** 2 * np.abs(weights).sum(axis=1) ** 2
-    needs = (events(weights, measured) < FEW_EVENTS) | (plain.variance <= NO_VARIANCE * scale)
+    needs = has_few_events(weights, measured) | (plain.variance <= NO_VARIANCE * scale)
     needs &= ~(involvement(weights, measured) & (measured.n_clusters < 2)).any(axis=1)
     if not needs.any():
         return plain
@@ -48,22 +48,25 @@ def item_part(weights: FloatArray, measured: Measured) -> ItemPart:
     )
 
 
-def events(weights: FloatArray, measured: Measured) -> FloatArray:
-    """(M,) how many events the variance of each contrast of proportions is known from, at most.
+def has_few_events(weights: FloatArray, measured: Measured) -> BoolArray:
+    """(M,) contrasts of proportions whose variance is known from fewer than 8 events.
 
-    A run near a floor or ceiling shows few answers of the rarer kind: with none of them it shows no variance, and any number
-    of runs on the other side do not make up for it. So the least counts of three: the rarer answers of the runs that are
-    added (as many times their weighted mean as there are runs, or would be of equal weight), the same of those that are
-    subtracted, and the clusters that make V_item ((sum e^2)^2 / sum e^4): two runs that differ in three items differ in three.
+    A run near a floor or ceiling shows few answers of the rarer kind; with none of them it shows no variance, and any number
+    of runs on the other side do not make up for it. So of the runs that are added, and of those that are subtracted, their
+    rarer answers count: the weighted mean, as many times as there are runs, or would be of equal weight. And runs that hardly
+    differ are known by the few items in which they do: (sum e^2)^2 / sum e^4 counts them, of G clusters against G / 4 at most,
+    as even normal errors count for a third each only.
     """
     rarer = np.minimum(measured.means, 1 - measured.means) * measured.n_items[measured.test_sets]
     squares = (weights @ measured.deviations) ** 2
-    found = squares.sum(axis=1) ** 2 / np.where(squares.any(axis=1), (squares**2).sum(axis=1), np.inf)
+    of_clusters = squares.sum(axis=1) ** 2 / np.where(squares.any(axis=1), (squares**2).sum(axis=1), np.inf)
+    is_few = of_clusters < np.minimum(FEW_EVENTS, (squares > 0).sum(axis=1) / 4)
     for one_side in (np.maximum(weights, 0.0), np.maximum(-weights, 0.0)):
         total = one_side.sum(axis=1)
-        runs = total**2 / np.where(total > 0, (one_side**2).sum(axis=1), 1.0)
-        found = np.where(total > 0, np.minimum(found, runs * (one_side @ rarer) / np.where(total > 0, total, 1.0)), found)
-    return np.asarray(found)
+        known = np.where(total > 0, total, 1.0)
+        runs = known**2 / np.where(total > 0, (one_side**2).sum(axis=1), 1.0)
+        is_few |= (total > 0) & (runs * (one_side @ rarer) / known < FEW_EVENTS)
+    return np.asarray(is_few)
 
 
 def involvement(weights: FloatArray, measured: Measured) -> BoolArray:
