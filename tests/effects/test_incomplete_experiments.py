@@ -34,6 +34,10 @@ def test_items_that_differ_unexpectedly_are_refused_naming_both_runs() -> None:
     (lambda s, r: (s, r.assign(a="x")), "x_s1 and y_s1 have the same levels and the same seed"),
     (lambda s, r: (s, r.assign(run="x_s1")), "must be unique, got x_s1 twice"),
     (lambda s, r: (s, r.assign(control="gone")), "control: not in the table of runs, got gone"),
+    (lambda s, r: (s, r.assign(control="x_s1")), "control: run x_s1: must name a run of kind control, got x_s1"),
+    (lambda s, r: (s, r.assign(kind=["trainde", "trained"])), "kind: run x_s1: must be trained or control, got 'trainde'"),
+    (lambda s, r: (s, r.assign(kind=[None, "trained"])), "kind: run x_s1: must be trained or control, got ''"),
+    (lambda s, r: (s, r.assign(run=["x_s1", ""])), "runs: run: is empty in row 2 of 2"),
 ])
 def test_tables_that_contradict_each_other_are_refused(change: Any, message: str) -> None:
     scores, runs = change(scored({"x_s1": [0, 1], "y_s1": [1, 1]}), planned({"a": ["x", "y"]}, has_control=False))

@@ -12,12 +12,12 @@ and returns one row per contrast and scope, with the columns that `ftexp.effects
 at all) where the contrast is impossible, or, in `recipe`, where no cell has two seeds. Formulas and their sources: `metrics`,
 `item_variance`, `seed_variance`, `variances`, `intervals`. Coverage: `benchmarks/effects.md`.
 
-`table` does all of it, in the terms of `analysis`: `measurements` (of `values`) and `cells` from the two tables (`errors` where
-they contradict each other); `metrics` (`label_metrics`, `text_metrics`, `number_metrics`, `probability_metrics`, with `sums`) say
-what each row adds to a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all
-runs have, and checks them by a bootstrap; `rows` with `remarks` and `more_seeds`, corrected within `families`; `columns` explains
-them. `sensitivity` says which differences would be seen, by the `spreads` of a finished experiment or by expected ones; `means`
-gives runs alone; `arrays` names the types of arrays.
+`table` does all of it, in the terms of `analysis`: `measurements` (of `values` within `limits`) and `cells` from the two tables
+(`errors` where they contradict each other, or `checks` find names that stand for nothing); `metrics` (`label_metrics`,
+`text_metrics`, `number_metrics`, `probability_metrics`, with `sums`) say what each row adds to a run's value; `contrasts` of the
+cells; `samples` computes them, with `estimates` on the items that all runs have, and checks them by a bootstrap; `rows` with
+`remarks` and `more_seeds`, corrected within `families`; `columns` explains them. `sensitivity` says which differences would be
+seen, by the `spreads` of a finished experiment or by expected ones; `means` gives runs alone; `arrays` names the types of arrays.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.

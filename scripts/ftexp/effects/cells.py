@@ -11,6 +11,7 @@ from ftexp.effects.arrays import BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
 
 Key = tuple[int, ...]
+RUN_KINDS = ("trained", "control")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
     """The cells of the table `runs`.
 
     Raises:
-        UnusableTable: If a run's level is not declared, a column is missing, or two runs of a cell have one seed.
+        UnusableTable: If a run's level is not declared, its kind or control is none, a column is missing, or two runs of a
+            cell have one seed.
     """
     _check_columns(runs, analysis)
     factors = tuple(analysis.factors)
@@ -80,13 +82,14 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
     for position, row in enumerate(trained):
         members.setdefault(tuple(column[position] for column in columns), []).append(int(row))
     _check_seeds(runs, list(members.values()))
-    controls = runs["control"].fillna("").astype(str).to_numpy() if "control" in runs else np.full(len(runs), "")
+    controls = texts_of(runs, "control")
+    _check_controls(runs, controls, list(members.values()))
     return Cells(
         factors=factors,
         labels=tuple(tuple(str(level) for level in analysis.factors[name]) for name in factors),
         baseline=tuple(_baseline(analysis, name, known[axis]) for axis, name in enumerate(factors)),
         keys=tuple(members), runs=tuple(tuple(rows) for rows in members.values()),
-        controls=tuple(str(controls[rows[0]]) for rows in members.values()),
+        controls=tuple(controls[rows[0]] for rows in members.values()),
     )
 
 
@@ -97,6 +100,27 @@ def _check_columns(runs: pd.DataFrame, analysis: Analysis) -> None:
     twice = runs["run"][runs["run"].duplicated()]
     if len(twice):
         raise UnusableTable(f"runs: run: must be unique, got {twice.iloc[0]} twice. Remove one.")
+    if "" in (names := texts_of(runs, "run")):
+        raise UnusableTable(f"runs: run: is empty in row {names.index('') + 1} of {len(runs)}. Give each run an id.")
+    for name, kind in zip(names, texts_of(runs, "kind"), strict=True):
+        if kind not in RUN_KINDS:
+            raise UnusableTable(f"runs: kind: run {name}: must be {' or '.join(RUN_KINDS)}, got {kind!r}. Correct it.")
+
+
+def _check_controls(runs: pd.DataFrame, controls: list[str], members: list[list[int]]) -> None:
+    """The control of a trained run is a row of kind control; runs of one cell have the same."""
+    kinds = dict(zip(texts_of(runs, "run"), texts_of(runs, "kind"), strict=True))
+    for first, row in ((rows[0], row) for rows in members for row in rows):
+        control = controls[row]
+        if control != controls[first]:
+            what = f"{runs['run'].iloc[first]} and {runs['run'].iloc[row]} have the same levels and two controls"
+            given = f"got {controls[first] or 'none'} and {control or 'none'}"
+            raise UnusableTable(f"runs: control: {what}, {given}. Name one, or declare the factor they differ in.")
+        if control and control not in kinds:
+            raise UnusableTable(f"runs: control: not in the table of runs, got {control}. Add its row.")
+        if control and kinds[control] != "control":
+            what = f"must name a run of kind control, got {control}, which is of kind {kinds[control]}"
+            raise UnusableTable(f"runs: control: run {runs['run'].iloc[row]}: {what}. Name a control, or leave it empty.")
 
 
 def _level_indices(runs: pd.DataFrame, name: str, known: dict[str, int], rows: IntArray) -> list[int]:
@@ -132,6 +156,13 @@ def _check_seeds(runs: pd.DataFrame, members: list[list[int]]) -> None:
                 names = f"{runs['run'].iloc[first]} and {runs['run'].iloc[row]}"
                 what = f"{names} have the same levels and the same seed"
                 raise UnusableTable(f"runs: seed: {what}. Declare the factor they differ in.")
+
+
+def texts_of(runs: pd.DataFrame, name: str) -> list[str]:
+    """A column as texts; empty where it is, or where there is none."""
+    if name not in runs:
+        return [""] * len(runs)
+    return ["" if pd.isna(value) else str(value) for value in runs[name]]
 
 
 def seed_texts(runs: pd.DataFrame) -> list[str]:

@@ -4,9 +4,12 @@ Columns `target` and `prediction` hold labels as whole numbers from 0 up; a pred
 labels take 3 K sums at most: how often each was the target, was claimed, and was both.
 """
 
+from types import MappingProxyType
+
 import numpy as np
 
 from ftexp.effects.arrays import FloatArray, IntArray
+from ftexp.effects.limits import Limits
 from ftexp.effects.metrics import Influences, Rows, SumMetric
 from ftexp.effects.sums import Terms, summed
 
@@ -15,13 +18,19 @@ class _LabelMetric(SumMetric):
     columns = ("target", "prediction")
     bounds: tuple[float, float] | None = (0.0, 1.0)
     higher_is_better = True
+    limits = MappingProxyType({"target": Limits(0, 1e15, is_whole=True), "prediction": Limits(-1, 1e15, is_whole=True)})
 
 
 def _labels(rows: Rows) -> tuple[IntArray, IntArray, int]:
-    """Targets and predictions (L,), and K."""
+    """Targets and predictions (L,), and K; numbered anew where codes are so far apart that most would be of no label."""
     target = np.asarray(rows.columns["target"], dtype=np.int64)
     prediction = np.asarray(rows.columns["prediction"], dtype=np.int64)
-    return target, prediction, int(max(target.max(initial=-1), prediction.max(initial=-1))) + 1
+    size = int(max(target.max(initial=-1), prediction.max(initial=-1))) + 1
+    if size > 2 * len(target):
+        labels, codes = np.unique(np.concatenate([[-1], target, prediction]), return_inverse=True)
+        target, prediction = np.split(codes.reshape(-1)[1:] - 1, 2)
+        size = len(labels) - 1
+    return target, prediction, size
 
 
 class MacroF1(_LabelMetric):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ftexp.effects.analysis import Analysis
 from ftexp.effects.arrays import FloatArray
+from ftexp.effects.checks import check_scores
 from ftexp.effects.intervals import t_interval, wilson_interval
 from ftexp.effects.item_variance import item_part
 from ftexp.effects.measurements import Panel, measured, panels
@@ -31,6 +32,7 @@ def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float =
         One row per run, task and metric, runs in order of appearance: run, task, metric, value, low, high (on the metric's
         scale; empty where there is one cluster only), n_items (with a score), n_clusters, method.
     """
+    check_scores(scores, ())
     names = list(dict.fromkeys(scores["run"]))
     positions, analysis = {name: index for index, name in enumerate(names)}, Analysis({}, "", metrics=metrics)
     tables = []

@@ -14,8 +14,6 @@ from ftexp.effects.metrics import Mean, Metric, Rows
 from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
-REQUIRED = ("run", "task", "metric", "item", "cluster", "epoch")
-
 
 def group_column(name: str) -> str:
     """The column of `scores` that holds a group, apart from the other columns whatever the group is called."""
@@ -55,17 +53,6 @@ class Panel:
         has_score = np.bincount(self.rows.runs * shape[1] + self.items, minlength=shape[0] * shape[1]).reshape(shape) > 0
         gaps = self.asked[self.test_sets] & ~has_score
         return gaps if gaps.any() else None
-
-
-def check_scores(scores: pd.DataFrame, groups: Sequence[str]) -> None:
-    """Refuse a table that cannot be scores.
-
-    Raises:
-        UnusableTable: If a column is missing.
-    """
-    missing = [name for name in (*REQUIRED, *map(group_column, groups)) if name not in scores]
-    if missing:
-        raise UnusableTable(f"scores: {', '.join(missing)}: missing column. Give one row per run, item and repetition.")
 
 
 def panels(

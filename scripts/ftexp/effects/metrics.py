@@ -13,11 +13,13 @@ L rows, R runs, D sums, B resamples, U units (clusters).
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from ftexp.effects.arrays import Anything, FloatArray, IntArray
+from ftexp.effects.limits import Limits, known
 from ftexp.effects.sums import Terms, dense, resampled_sums, summed
 
 MOST_ROWS = 1 << 18  # at once
@@ -79,6 +81,7 @@ class Metric(Protocol):
         columns: Names of columns of `scores`.
         bounds: Least and largest value; None without bounds.
         higher_is_better: Whether more of it is better.
+        limits: Per column, where not every number will do, those that will.
     """
 
     @property
@@ -91,6 +94,10 @@ class Metric(Protocol):
 
     @property
     def higher_is_better(self) -> bool:
+        """See the class."""
+
+    @property
+    def limits(self) -> Mapping[str, Limits]:
         """See the class."""
 
     def influences(self, rows: Rows) -> Influences:
@@ -109,6 +116,7 @@ class SumMetric(ABC):
     columns: tuple[str, ...]
     bounds: tuple[float, float] | None
     higher_is_better: bool
+    limits: Mapping[str, Limits] = MappingProxyType({})
 
     @abstractmethod
     def terms(self, rows: Rows) -> Terms:
@@ -133,8 +141,8 @@ class SumMetric(ABC):
         for index, first, part in rows.parts():
             terms = self.terms(part)
             sums = summed(terms, part.runs, part.n_runs)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                values[first : first + part.n_runs] = np.where(part.counts() > 0, self.value(sums), np.nan)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                values[first : first + part.n_runs] = np.where(part.counts() > 0, known(self.value(sums)), np.nan)
                 slopes = self.gradient(sums).ravel()
                 influences[index] = (slopes[terms.places + (part.runs * terms.size)[:, None]] * terms.amounts).sum(axis=1)
                 shares[index] = self.shares(part)
@@ -150,8 +158,8 @@ class SumMetric(ABC):
         most_runs = max(MOST_NUMBERS // (max(counts.shape) * size), 1)
         for index, first, part in rows.parts(most_runs=most_runs):
             sums = resampled_sums(self.terms(part), part.runs, part.n_runs, units[index], counts)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                values[:, first : first + part.n_runs] = np.where(part.counts() > 0, self.value(sums), np.nan)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                values[:, first : first + part.n_runs] = np.where(part.counts() > 0, known(self.value(sums)), np.nan)
         return values
 
 
@@ -213,6 +221,7 @@ class Ratio(SumMetric):
         self, numerator: str, denominator: str, bounds: tuple[float, float] | None = None, higher_is_better: bool = True
     ) -> None:
         self.columns, self.bounds, self.higher_is_better = (numerator, denominator), bounds, higher_is_better
+        self.limits = {denominator: Limits(low=0.0)}
 
     def terms(self, rows: Rows) -> Terms:
         """Both columns."""

@@ -3,14 +3,19 @@
 Brier's score, the calibration error, and the area under the curve (ROC), by DeLong's method.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from scipy import sparse
 
 from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
+from ftexp.effects.limits import Limits
 from ftexp.effects.metrics import Influences, Mean, Rows, SumMetric
 from ftexp.effects.sums import Terms
 
 COLUMNS = ("probability", "correct")
+LIMITS: Mapping[str, Limits] = MappingProxyType({"probability": Limits(0, 1), "correct": Limits(0, 1, is_whole=True)})
 
 
 def _columns(rows: Rows) -> tuple[FloatArray, FloatArray]:
@@ -23,6 +28,7 @@ class Brier(Mean):
     """Mean of (probability - correct)^2 (Brier 1950), 0 to 1; less is better. Without rows: nan."""
 
     columns = COLUMNS
+    limits = LIMITS
 
     def __init__(self) -> None:
         super().__init__((0.0, 1.0), higher_is_better=False)
@@ -48,6 +54,7 @@ class CalibrationError(SumMetric):
     columns = COLUMNS
     bounds = (0.0, 1.0)
     higher_is_better = False
+    limits = LIMITS
 
     def __init__(self, bins: int = 15) -> None:
         self.bins = bins
@@ -84,6 +91,7 @@ class Auc:
     columns: tuple[str, ...] = COLUMNS
     bounds: tuple[float, float] | None = (0.0, 1.0)
     higher_is_better = True
+    limits = LIMITS
 
     def influences(self, rows: Rows) -> Influences:
         """The value of each run and the influence of each row."""

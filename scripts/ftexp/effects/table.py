@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ftexp.effects.analysis import Analysis, Difference, Measure
+from ftexp.effects.analysis import Analysis, Measure
 from ftexp.effects.arrays import BoolArray
-from ftexp.effects.cells import Cells, cells_of
+from ftexp.effects.cells import Cells, cells_of, texts_of
+from ftexp.effects.checks import check_analysis, check_differences, check_scores
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
-from ftexp.effects.measurements import Panel, check_scores, panels
+from ftexp.effects.measurements import Panel, panels
 from ftexp.effects.rows import COLUMNS, Block, Part
 from ftexp.effects.samples import Sample
 
@@ -26,8 +27,7 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
         analysis: Factors, baselines, metrics.
 
     Raises:
-        UnusableTable: If the tables contradict each other: see `cells_of`, `check_scores` and `panels`; or a difference
-            is of measures that are not of one kind.
+        UnusableTable: If the tables contradict each other: see `checks`, `cells_of` and `panels`.
     """
     found = [frame for frame in (block.frame() for block in blocks(scores, runs, analysis)) if len(frame)]
     if not found:
@@ -41,6 +41,7 @@ def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iter
     Raises:
         UnusableTable: As `effects` does.
     """
+    check_analysis(analysis)
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
     positions = {str(run): position for position, run in enumerate(runs["run"])}
@@ -50,6 +51,7 @@ def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iter
     not_done = scores["run"].isin(_not_done(runs))
     scores = scores[~not_done] if not_done.any() else scores
     by_measure = _by_measure(scores)
+    check_differences(by_measure, analysis)
     arms = _arms(cells, positions, analysis)
     for name, measures in _compared(by_measure, analysis):
         parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
@@ -76,7 +78,6 @@ def _compared(by_measure: Mapping[Measure, pd.DataFrame], analysis: Analysis) ->
     for measure in sorted(by_measure, key=lambda measure: (measure.metric != analysis.primary, measure)):
         yield measure, (measure,)
     for difference in analysis.differences:
-        _check_difference(difference, by_measure, analysis)
         yield difference.name, tuple(difference)
 
 
@@ -84,7 +85,7 @@ def _not_done(runs: pd.DataFrame) -> list[str]:
     """Runs whose evaluation is not done: what they scored before does not count."""
     if "eval_status" not in runs:
         return []
-    return list(runs["run"][runs["eval_status"].fillna("") != "done"])
+    return [run for run, status in zip(runs["run"], texts_of(runs, "eval_status"), strict=True) if status != "done"]
 
 
 def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[Block]:
@@ -93,21 +94,6 @@ def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, A
     yield Block(*of_all, part, sample)
     for group, value, is_used in _groups(found[0].groups):
         yield Block(*of_all, replace(part, group=group, value=value), sample.within(is_used))
-
-
-def _check_difference(difference: Difference, known: Mapping[Measure, Any], analysis: Analysis) -> None:
-    """A difference is of two measures that are there and of one kind: of the same range, and better in the same direction."""
-    for measure in difference:
-        if measure not in known:
-            there = ", ".join(f"{task}/{metric}" for task, metric in known)
-            raise UnusableTable(f"differences: {measure.task}/{measure.metric}: has no scores. There are: {there or 'none'}.")
-    one, other = (analysis.metric(measure.metric) for measure in difference)
-    if (one.bounds, one.higher_is_better) != (other.bounds, other.higher_is_better):
-        names = " and ".join(measure.metric for measure in difference)
-        raise UnusableTable(
-            f"differences: {names}: not of one kind, as their ranges, or which of their ends is better, differ. Compare metrics "
-            "of one kind, or one metric on two tasks."
-        )
 
 
 def _groups(groups: Mapping[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
@@ -128,11 +114,5 @@ def _arms(cells: Cells, positions: dict[str, int], analysis: Analysis) -> dict[i
     for runs, control, arm in zip(cells.runs, cells.controls, arm_of_cell, strict=True):
         arms |= dict.fromkeys(runs, arm)
         if control:
-            arms[_control_position(control, positions)] = arm
+            arms[positions[control]] = arm
     return arms
-
-
-def _control_position(control: str, positions: dict[str, int]) -> int:
-    if control not in positions:
-        raise UnusableTable(f"runs: control: not in the table of runs, got {control}. Add its row.")
-    return positions[control]

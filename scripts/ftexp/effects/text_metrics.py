@@ -1,12 +1,16 @@
 """Metrics of texts, from counts of n-grams per item: corpus BLEU and chrF, from 0 to 100, as sacrebleu has them."""
 
+from types import MappingProxyType
+
 import numpy as np
 
 from ftexp.effects.arrays import Anything, FloatArray
+from ftexp.effects.limits import Limits
 from ftexp.effects.metrics import Rows, SumMetric
 from ftexp.effects.sums import Terms, dense
 
 BLEU_ORDER = 4
+COUNT = Limits(low=0.0)
 
 
 class CorpusBleu(SumMetric):
@@ -25,6 +29,7 @@ class CorpusBleu(SumMetric):
     )
     bounds = (0.0, 100.0)
     higher_is_better = True
+    limits = MappingProxyType(dict.fromkeys(columns, COUNT))
 
     def terms(self, rows: Rows) -> Terms:
         """The columns."""
@@ -82,6 +87,7 @@ class Chrf(SumMetric):
         self.order, self.factor = order, beta**2
         names = ("answer", "reference", "match")
         self.columns = tuple(f"chrf_{name}_{n}" for name in names for n in range(1, order + 1))
+        self.limits = dict.fromkeys(self.columns, COUNT)
 
     def terms(self, rows: Rows) -> Terms:
         """The columns."""

@@ -5,6 +5,7 @@ import pandas as pd
 
 from ftexp.effects.arrays import Anything, BoolArray, FloatArray
 from ftexp.effects.errors import UnusableTable
+from ftexp.effects.limits import LARGEST, Limits
 from ftexp.effects.metrics import UNNAMED, Mean, Metric
 
 
@@ -14,7 +15,8 @@ def values_of(part: pd.DataFrame, metric: Metric) -> tuple[Metric, dict[str, Any
     The metric is the one given, but for one that nobody named and whose scores lie outside 0 to 1: it has no bounds.
 
     Raises:
-        UnusableTable: If a column is missing, or a value is no number, infinite, or outside the bounds that the analysis says.
+        UnusableTable: If a column is missing, or a value is no number, infinite, or outside the metric's limits or the
+            bounds that the analysis says.
     """
     missing = [name for name in metric.columns if name not in part]
     if missing:
@@ -22,11 +24,9 @@ def values_of(part: pd.DataFrame, metric: Metric) -> tuple[Metric, dict[str, Any
         raise UnusableTable(f"scores: {', '.join(missing)}: {what}. Give one value per run, item and repetition.")
     values = {name: _numbers(part, name) for name in metric.columns}
     for name, column in values.items():
-        wrong = np.flatnonzero(np.isinf(column))
-        if len(wrong):
-            row = part.iloc[int(wrong[0])]
-            what = f"run {row['run']}, item {row['item']}: must be a number, or empty where there is none, got {row[name]}"
-            raise UnusableTable(f"scores: {name}: {what}.")
+        _check_limits(part, name, column, Limits())
+        if name in metric.limits:
+            _check_limits(part, name, column, metric.limits[name])
     if isinstance(metric, Mean) and metric.columns == ("score",):
         metric = _within_bounds(part, metric, values["score"])
     return metric, values, ~np.isnan(np.array(list(values.values()))).any(axis=0)
@@ -41,6 +41,15 @@ def _numbers(part: pd.DataFrame, name: str) -> FloatArray:
         what = f"must be a number (of a label its code: 0, 1, ..., and -1 for an answer that is none), got {row[name]!r}"
         raise UnusableTable(f"scores: {name}: run {row['run']}, item {row['item']}: {what}.")
     return numbers.to_numpy(dtype=np.float64)
+
+
+def _check_limits(part: pd.DataFrame, name: str, column: FloatArray, limits: Limits) -> None:
+    wrong = np.flatnonzero(limits.excludes(column))
+    if len(wrong):
+        row = part.iloc[int(wrong[0])]
+        needs = limits if limits != Limits() else "a number" if np.isinf(column[wrong[0]]) else f"a number up to {LARGEST:g}"
+        what = f"must be {needs}, or empty where there is none, got {row[name]}"
+        raise UnusableTable(f"scores: {name}: run {row['run']}, item {row['item']}: {what}.")
 
 
 def _within_bounds(part: pd.DataFrame, metric: Mean, scores: FloatArray) -> Mean:
