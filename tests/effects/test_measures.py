@@ -97,6 +97,15 @@ def test_a_difference_between_tasks_of_other_items_is_unpaired_but_its_effects_a
     assert "the cells average " in said["italian minus words, match"] and "fine-tuning" in said
 
 
+def test_a_difference_has_bounds_where_both_of_its_measures_have_them() -> None:
+    runs = planned(PAIR)
+    marks = simulated(runs, 50, seed=1).assign(task="marks", score=lambda table: 10 * table["score"])
+    gap = Difference(Measure("words", "match"), Measure("marks", "match"))
+    table = effects(pd.concat([simulated(runs, 50), marks]), runs, Analysis(PAIR, "match", differences=[gap]))
+    row = pick(table[table["task"] == "words minus marks"], "cell", level="a=x")
+    assert row["low"] < -1 and row["high"] - row["low"] > 1.5
+
+
 def test_a_difference_is_of_measures_that_are_there_and_of_one_kind() -> None:
     runs = planned(PAIR)
     scores = pd.concat([simulated(runs, 20), simulated(runs, 20).assign(metric="nll")])

@@ -68,7 +68,7 @@ def _stacked(one: Measured, other: Measured) -> Measured:
         means=np.concatenate([one.means, other.means]), deviations=np.vstack([one.deviations, other.deviations]),
         test_sets=np.concatenate([one.test_sets, index[other.test_sets]]),
         shares=np.vstack([one.shares, other.shares]), asked=np.vstack([one.asked, other.asked[new]]),
-        bounds=one.bounds, is_proportion=one.is_proportion and other.is_proportion,
+        bounds=one.bounds if one.bounds == other.bounds else None, is_proportion=one.is_proportion and other.is_proportion,
         runs=np.concatenate([one.runs, other.runs]), sides=np.repeat([0, 1], [len(one.runs), len(other.runs)]),
     )
 
