@@ -95,6 +95,22 @@ def reported_survey(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def survey(reported_survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `reported_survey` for one test; the working folder."""
+    shutil.copytree(reported_survey, tmp_path / "survey")
+    monkeypatch.chdir(tmp_path / "survey")
+    return Path.cwd()
+
+
+@pytest.fixture(scope="module")
+def outside_of_dvc() -> Iterator[None]:
+    """No stage of DVC's around a module's reports, so that they record themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DVC_ROOT", raising=False)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first, so that no process has nothing left to do while the other is in the midst of one."""
     order = {name: place for place, name in enumerate(LONGEST)}

@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +17,7 @@ FEWER = EXPERIMENT.replace(", groups: [language], metrics: [macro_f1]", "").repl
 CELL = ["lr", "lora_rank", "loss"]
 BASE = {"lr": 3e-4, "lora_rank": 2, "loss": "completion"}
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _outside_of_dvc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DVC_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("outside_of_dvc")
 
 
 @pytest.fixture

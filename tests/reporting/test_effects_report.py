@@ -2,8 +2,6 @@
 
 import html
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cite
@@ -26,20 +24,7 @@ from helpers.simulated_survey import EMPTY_CELL, PASSAGES
 REPOSITORY = Path(__file__).resolve().parents[2]
 KINDS = {"level", "main", "interaction", "trend", "control", "average"}
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _outside_of_dvc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DVC_ROOT", raising=False)
-        yield
-
-
-@pytest.fixture
-def survey(reported_survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the reported experiment; the working folder."""
-    shutil.copytree(reported_survey, tmp_path / "survey")
-    monkeypatch.chdir(tmp_path / "survey")
-    return Path.cwd()
+pytestmark = pytest.mark.usefixtures("outside_of_dvc")
 
 
 def test_every_kind_of_row_appears_in_both_scopes_and_within_groups(survey: Path) -> None:

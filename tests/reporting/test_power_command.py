@@ -1,8 +1,6 @@
 """make power: from a finished experiment, from what is expected, and what it refuses."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,20 +13,7 @@ from ftexp.reporting.power_options import read_power_options
 
 PROPORTION = (0.0, 1.0)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _outside_of_dvc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DVC_ROOT", raising=False)
-        yield
-
-
-@pytest.fixture
-def survey(reported_survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the reported experiment; the working folder."""
-    shutil.copytree(reported_survey, tmp_path / "survey")
-    monkeypatch.chdir(tmp_path / "survey")
-    return Path.cwd()
+pytestmark = pytest.mark.usefixtures("outside_of_dvc")
 
 
 def rows_of(out: str, factor: str) -> list[list[str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ftexp.effects.arrays import Anything, BoolArray, IntArray
 from ftexp.effects.errors import UnusableTable
-from ftexp.effects.metrics import Mean, Metric, Rows
+from ftexp.effects.metrics import Metric, Rows, is_mean_of_scores
 from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
@@ -100,7 +100,7 @@ def _panel(
     is_asked = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape) > 0
     test_sets, asked = _test_sets(is_asked, [str(names[i]) for i in order], [arms[int(run)] for run in runs], items)
     cells, values = cells[has_score], {name: column[has_score] for name, column in values.items()}
-    is_mean = isinstance(metric, Mean) and metric.columns == ("score",)
+    is_mean = is_mean_of_scores(metric)
     is_proportion = is_mean and metric.bounds == (0.0, 1.0) and bool(np.isin(values["score"], (0.0, 1.0)).all())
     if is_mean:
         cells, values = _averaged_over_repetitions(cells, values["score"], shape)

@@ -14,13 +14,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
 from ftexp.effects.arrays import Anything, FloatArray, IntArray
 from ftexp.effects.limits import Limits, known
-from ftexp.effects.sums import Terms, dense, resampled_sums, summed
+from ftexp.effects.sums import Terms, dense, resampled_sums, shares_of, summed
 
 MOST_ROWS = 1 << 18  # at once
 MOST_NUMBERS = 1 << 22  # at once, in the sums of resamples
@@ -163,6 +163,11 @@ class SumMetric(ABC):
         return values
 
 
+def _slopes_of_ratio(sums: FloatArray) -> FloatArray:
+    """(..., 2) derivative of the first of two sums / the second."""
+    return np.asarray(np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1))
+
+
 class Mean(SumMetric):
     """The mean of a score. Without rows: nan.
 
@@ -190,7 +195,7 @@ class Mean(SumMetric):
 
     def gradient(self, sums: FloatArray) -> FloatArray:
         """(1, -value) / rows."""
-        return np.asarray(np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1))
+        return _slopes_of_ratio(sums)
 
     def influences(self, rows: Rows) -> Influences:
         """(score - mean) / rows, at once."""
@@ -199,6 +204,11 @@ class Mean(SumMetric):
             values = np.bincount(rows.runs, weights=scores, minlength=rows.n_runs) / counts
             shares = (1 / counts)[rows.runs]
         return Influences(values, (scores - values[rows.runs]) * shares, shares)
+
+
+def is_mean_of_scores(metric: Metric) -> TypeGuard[Mean]:
+    """Whether a metric is the mean of `score` itself, not of what it makes of other columns."""
+    return isinstance(metric, Mean) and metric.columns == ("score",)
 
 
 # Of a metric that an analysis does not name: a mean, from 0 to 1 as long as its scores are, else without bounds.
@@ -233,12 +243,11 @@ class Ratio(SumMetric):
 
     def gradient(self, sums: FloatArray) -> FloatArray:
         """(1, -ratio) / denominator."""
-        return np.asarray(np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1))
+        return _slopes_of_ratio(sums)
 
     def shares(self, rows: Rows) -> FloatArray:
         """(L,) share of each row in its run's denominator."""
-        parts = np.asarray(rows.columns[self.columns[1]], dtype=np.float64)
-        return np.asarray(parts / np.bincount(rows.runs, weights=parts, minlength=rows.n_runs)[rows.runs])
+        return shares_of(rows.columns[self.columns[1]], rows.runs, rows.n_runs)
 
 
 class TokenPerplexity(Ratio):

@@ -23,6 +23,8 @@ MUCH_SHIFTED = 1 / 3
 NAMED_RUNS = 3
 # With the strata that a contrast is averaged over, where the design lacks others.
 OVER = "averaged over {} only: the design excludes cells"
+# What may be wrong with leaving out items that some run has no score of.
+HARD_ONES = "those that cannot be scored may be the hard ones"
 CHOSEN = "{} was chosen by its score: the best of several is best partly by luck, so nothing is claimed of it"
 
 
@@ -52,22 +54,26 @@ class Facts:
     is_chosen: BoolArray
     analysis: Analysis
 
+    @cached_property
     def is_unpaired(self) -> BoolArray:
         """(M,) contrasts across test sets that share no cluster: in some set the weights do not sum to 0."""
-        return self.is_uneven() & ~self.is_sharing()
+        return self.is_uneven & ~self.is_sharing
 
+    @cached_property
     def is_uneven(self) -> BoolArray:
         """(M,) contrasts across test sets: in some set the weights do not sum to 0."""
         rows, weights = self.comparison.rows, self.comparison.weights
         of_set = weights @ (rows.test_sets[:, None] == np.arange(len(rows.n_items)))
-        return np.asarray((np.abs(of_set) > 1e-9).any(axis=1) & self.is_across_sets())
+        return np.asarray((np.abs(of_set) > 1e-9).any(axis=1) & self.is_across_sets)
 
+    @cached_property
     def is_sharing(self) -> BoolArray:
         """(M,) contrasts of which several test sets have a cluster."""
         rows = self.comparison.rows
         involved = involvement(self.comparison.weights, rows).astype(np.int64)
-        return np.asarray((involved @ (rows.of_sets(rows.shares) > 0).astype(np.int64)).max(axis=1, initial=0) > 1)
+        return np.asarray((involved @ rows.has_cluster.astype(np.int64)).max(axis=1, initial=0) > 1)
 
+    @cached_property
     def is_across_sets(self) -> BoolArray:
         """(M,) contrasts of runs of several test sets."""
         return np.asarray(involvement(self.comparison.weights, self.comparison.rows).sum(axis=1) > 1)
@@ -141,7 +147,7 @@ def methods(facts: Facts, scope: Scoped) -> list[str]:
     """How the standard error came about, in words."""
     rows = facts.comparison.rows
     pairing = np.select(
-        [facts.is_unpaired(), facts.is_uneven(), facts.is_across_sets()],
+        [facts.is_unpaired, facts.is_uneven, facts.is_across_sets],
         ["unpaired", "partly paired", "paired within test sets"], "paired",
     )
     units = "clusters" if rows.n_clusters.sum() < rows.n_items.sum() else "items"
@@ -157,7 +163,7 @@ def methods(facts: Facts, scope: Scoped) -> list[str]:
 
 def flags(facts: Facts) -> list[str]:
     """The words that `columns` explains, joined by semicolons."""
-    is_at_ceiling, is_unpaired, is_curved = facts.is_at_ceiling(), facts.is_unpaired(), facts.is_curved()
+    is_at_ceiling, is_unpaired, is_curved = facts.is_at_ceiling(), facts.is_unpaired, facts.is_curved()
     is_missing, is_biased = facts.missing_share > MANY_MISSING, facts.is_biased()
     texts = []
     for row, contrast in enumerate(facts.contrasts):
@@ -208,7 +214,7 @@ def _missing_scores(facts: Facts, row: int) -> str:
     missing = int(facts.found["n_missing"].iloc[row])
     asked = missing + int(facts.found["n_items"].iloc[row])
     text = f"{missing} of {asked} items left out: some run has no score of them"
-    return text + (f" ({share:.0%}), and those that cannot be scored may be the hard ones" if share > MANY_MISSING else "")
+    return text + (f" ({share:.0%}), and {HARD_ONES}" if share > MANY_MISSING else "")
 
 
 def _missing_text(facts: Facts, row: int) -> str:

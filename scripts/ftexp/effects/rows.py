@@ -66,14 +66,16 @@ class Block:
             is_measured=self._is_measured(rows), linearity=comparison.linearity(self.analysis.resamples),
             is_chosen=self._is_chosen(contrasts), analysis=self.analysis,
         )
-        return pd.concat([self._rows(scope, facts) for scope in SCOPES]).sort_index(kind="stable")
+        flagged = flags(facts)
+        return pd.concat([self._rows(scope, facts).assign(flags=flagged) for scope in SCOPES]).sort_index(kind="stable")
 
     def compared(self) -> tuple[list[Contrast], Comparison]:
         """The contrasts of cells, and of the runs that were measured."""
         rows = self.sample.measured()
-        contrasts = self._contrasts(rows)
+        is_measured = self._is_measured(rows)
+        contrasts = self._contrasts(is_measured)
         is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts], dtype=bool)
-        weights = self._weights(contrasts, rows) if contrasts else np.zeros((0, len(rows.runs)))
+        weights = self._weights(contrasts, rows, is_measured) if contrasts else np.zeros((0, len(rows.runs)))
         return contrasts, Comparison(self.sample, rows, weights, is_average, self._replication(rows))
 
     def _is_measured(self, rows: Measured) -> BoolArray:
@@ -83,8 +85,7 @@ class Block:
             found[rows.runs[side(rows, index)], index] = True
         return np.asarray(found.all(axis=1))
 
-    def _contrasts(self, rows: Measured) -> list[Contrast]:
-        is_measured = self._is_measured(rows)
+    def _contrasts(self, is_measured: BoolArray) -> list[Contrast]:
         counts = self.cells.counts(is_measured)
         has_control = np.isin(np.array(self.cells.controls), self.runs["run"].astype(str).to_numpy()[is_measured])
         every = contrasts_of(self.cells, counts, has_control, self.analysis.design)
@@ -92,11 +93,10 @@ class Block:
         own = own_values(self.cells, counts) if len(self.sample.panels) > 1 and not self.analysis.kinds else []
         return [*own, *wanted]
 
-    def _weights(self, contrasts: Sequence[Contrast], rows: Measured) -> FloatArray:
+    def _weights(self, contrasts: Sequence[Contrast], rows: Measured, is_measured: BoolArray) -> FloatArray:
         """(M, R); of a difference the runs that are subtracted have the opposite weight."""
         weights = np.zeros((len(contrasts), len(rows.runs)))
         names = self.runs["run"].astype(str).to_numpy()
-        is_measured = self._is_measured(rows)
         for index, sign in zip(range(len(self.sample.panels)), (1.0, -1.0), strict=False):
             here = np.flatnonzero(side(rows, index) & is_measured[rows.runs])
             runs = rows.runs[here]
@@ -130,7 +130,7 @@ class Block:
             "estimate": found["estimate"], "se_items": found["se_items"], "se_seeds": found["se_seeds"] if is_recipe else np.nan,
             **{name: found[f"{scope} {name}"] for name in ("se", "df", "low", "high", "p")}, "p_holm": np.nan,
             **_counts(facts),
-            "method": methods(facts, here), "flags": flags(facts), "reason": reasons(facts, here),
+            "method": methods(facts, here), "reason": reasons(facts, here),
             "more_seeds": more_seeds_texts(facts, here),
         })
         most = facts.largest()

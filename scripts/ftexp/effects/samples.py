@@ -178,7 +178,7 @@ def _keys(rows: Measured) -> list[tuple[int, int]]:
 def counts(weights: FloatArray, rows: Measured) -> tuple[IntArray, IntArray]:
     """Items and clusters (M,) of the test sets of each contrast's runs."""
     involved = involvement(weights, rows)
-    items, clusters = ((involved @ of_set > 0).sum(axis=1) for of_set in (rows.asked, rows.of_sets(rows.shares) > 0))
+    items, clusters = ((involved @ of_set > 0).sum(axis=1) for of_set in (rows.asked, rows.has_cluster))
     return items, clusters
 
 

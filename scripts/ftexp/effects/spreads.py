@@ -79,7 +79,6 @@ def _leading(block: Block) -> Iterator[tuple[str, Seen]]:
 
 
 def _seen(contrast: Contrast, part: Comparison, found: Estimates, row: int) -> Seen:
-
     n_items, n_clusters = (int(number[0]) for number in counts(part.weights[[row]], part.rows))
     se_of_all = float(found.recipe.se[row])
     is_over_seeds = bool(np.isfinite(se_of_all))

@@ -42,6 +42,13 @@ def summed(terms: Terms, runs: IntArray, n_runs: int) -> FloatArray:
     return np.asarray(flat, dtype=np.float64).reshape(n_runs, terms.size)
 
 
+def shares_of(amounts: Anything, runs: IntArray, n_runs: int) -> FloatArray:
+    """(L,) share of each row's amount in its run's; all the same where the run has none; `runs` (L,)."""
+    amounts = np.asarray(amounts, dtype=np.float64)
+    total = np.bincount(runs, weights=amounts, minlength=n_runs)[runs]
+    return np.where(total > 0, amounts / np.where(total > 0, total, 1.0), 1 / np.bincount(runs, minlength=n_runs)[runs])
+
+
 def draws(n_units: int, resamples: int, seed: int = SEED) -> FloatArray:
     """(B, U) how often each unit stands in each resample of as many units, drawn with replacement (Efron 1979)."""
     counts = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)

@@ -4,10 +4,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ftexp.effects.arrays import Anything, FloatArray
+from ftexp.effects.arrays import FloatArray
 from ftexp.effects.limits import Limits
 from ftexp.effects.metrics import Rows, SumMetric
-from ftexp.effects.sums import Terms, dense
+from ftexp.effects.sums import Terms, dense, shares_of
 
 BLEU_ORDER = 4
 COUNT = Limits(low=0.0)
@@ -60,7 +60,7 @@ class CorpusBleu(SumMetric):
 
     def shares(self, rows: Rows) -> FloatArray:
         """(L,) share in the length of the references."""
-        return shares_of(rows, rows.columns["bleu_reference_length"])
+        return shares_of(rows.columns["bleu_reference_length"], rows.runs, rows.n_runs)
 
 
 def _bleu_parts(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -120,11 +120,4 @@ class Chrf(SumMetric):
 
     def shares(self, rows: Rows) -> FloatArray:
         """(L,) share in the characters of the references."""
-        return shares_of(rows, rows.columns["chrf_reference_1"])
-
-
-def shares_of(rows: Rows, amounts: Anything) -> FloatArray:
-    """(L,) share of each row's amount in its run's; all the same where the run has none."""
-    amounts = np.asarray(amounts, dtype=np.float64)
-    total = np.bincount(rows.runs, weights=amounts, minlength=rows.n_runs)[rows.runs]
-    return np.where(total > 0, amounts / np.where(total > 0, total, 1.0), 1 / rows.counts()[rows.runs])
+        return shares_of(rows.columns["chrf_reference_1"], rows.runs, rows.n_runs)

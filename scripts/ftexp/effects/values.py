@@ -6,7 +6,7 @@ import pandas as pd
 from ftexp.effects.arrays import Anything, BoolArray, FloatArray
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.limits import LARGEST, Limits
-from ftexp.effects.metrics import UNNAMED, Mean, Metric
+from ftexp.effects.metrics import UNNAMED, Mean, Metric, is_mean_of_scores
 
 
 def values_of(part: pd.DataFrame, metric: Metric) -> tuple[Metric, dict[str, Anything], BoolArray]:
@@ -27,7 +27,7 @@ def values_of(part: pd.DataFrame, metric: Metric) -> tuple[Metric, dict[str, Any
         _check_limits(part, name, column, Limits())
         if name in metric.limits:
             _check_limits(part, name, column, metric.limits[name])
-    if isinstance(metric, Mean) and metric.columns == ("score",):
+    if is_mean_of_scores(metric):
         metric = _within_bounds(part, metric, values["score"])
     return metric, values, ~np.isnan(np.array(list(values.values()))).any(axis=0)
 

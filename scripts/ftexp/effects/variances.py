@@ -58,11 +58,12 @@ class Measured:
     @cached_property
     def n_clusters(self) -> IntArray:
         """(K,) clusters per test set."""
-        return np.asarray((self.of_sets(self.shares) > 0).sum(axis=1))
+        return np.asarray(self.has_cluster.sum(axis=1))
 
-    def of_sets(self, by_run: FloatArray) -> FloatArray:
-        """(K, U) numbers of the runs (R, U) summed over the runs of each test set."""
-        return np.asarray((self.test_sets == np.arange(len(self.asked))[:, None]) @ by_run)
+    @cached_property
+    def has_cluster(self) -> BoolArray:
+        """(K, U) which clusters a test set has."""
+        return np.asarray((self.test_sets == np.arange(len(self.asked))[:, None]) @ self.shares > 0)
 
     @cached_property
     def corrected(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ftexp.effects.remarks import HARD_ONES
 from ftexp.reporting.claim_words import averaged_over, missing_runs
 
 _MOST_NAMED = 4
@@ -30,7 +31,7 @@ def missing_scores_notes(known: pd.DataFrame) -> list[str]:
         return []
     row = known.iloc[int(missing.to_numpy().argmax())]
     asked = int(row["n_items"]) + int(row["n_missing"])
-    many = ", and those that cannot be scored may be the hard ones" if "missing scores" in str(row["flags"]) else ""
+    many = f", and {HARD_ONES}" if "missing scores" in str(row["flags"]) else ""
     return [f"Compared are items that all runs have a score of: up to {int(row['n_missing'])} of {asked} are left out{many}"]
 
 
