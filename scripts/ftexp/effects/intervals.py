@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 from statsmodels.stats.proportion import proportion_confint
 
-from ftexp.effects.arrays import FloatArray
+from ftexp.effects.arrays import FloatArray, IntArray
 
 
 def t_interval(centre: FloatArray, se: FloatArray, df: FloatArray, alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -18,7 +18,7 @@ def t_interval(centre: FloatArray, se: FloatArray, df: FloatArray, alpha: float)
     return centre - half, centre + half, p
 
 
-def wilson_interval(successes: float, count: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Wilson's interval of a proportion (Wilson 1927), by statsmodels' `proportion_confint`; both ends in [0, 1]."""
-    low, high = proportion_confint(successes, count, alpha=alpha, method="wilson")
-    return float(low), float(high)
+def wilson_interval(successes: FloatArray, counts: IntArray, alpha: float = 0.05) -> tuple[FloatArray, FloatArray]:
+    """Wilson's intervals of proportions (Wilson 1927), by statsmodels' `proportion_confint`; both ends (R,) in [0, 1]."""
+    low, high = proportion_confint(successes, counts, alpha=alpha, method="wilson")
+    return np.asarray(low), np.asarray(high)

@@ -30,7 +30,7 @@ def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float =
 
     Returns:
         One row per run, task and metric, runs in order of appearance: run, task, metric, value, low, high (on the metric's
-        scale; empty where there is one cluster only), n_items (with a score), n_clusters, method.
+        scale; empty where there is one cluster only), n_items (asked), n_clusters, method.
     """
     check_scores(scores, ())
     names = list(dict.fromkeys(scores["run"]))
@@ -50,14 +50,11 @@ def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float =
 
 def _intervals(panel: Panel, found: Measured, alpha: float) -> tuple[FloatArray, FloatArray, list[str]]:
     """Both ends (R,) and the methods."""
-    weights = np.eye(len(found.runs))
-    items = item_part(weights, found)
-    low, high, _ = t_interval(found.means, np.sqrt(items.variance), items.df, alpha)
     units = "items" if found.n_clusters.sum() == found.n_items.sum() else "clusters"
-    methods = [f"t over {units}"] * len(found.runs)
-    successes = found.means * found.n_items[found.test_sets]
+    n_items = found.n_items[found.test_sets]
+    successes = found.means * n_items
     if panel.is_proportion and units == "items" and np.allclose(successes, np.rint(successes), atol=1e-9):
-        for run, count in enumerate(found.n_items[found.test_sets]):
-            low[run], high[run] = wilson_interval(float(np.rint(successes[run])), int(count), alpha)
-        methods = ["Wilson"] * len(found.runs)
-    return low, high, methods
+        return *wilson_interval(np.rint(successes), n_items, alpha), ["Wilson"] * len(found.runs)
+    items = item_part(np.eye(len(found.runs)), found)
+    low, high, _ = t_interval(found.means, np.sqrt(items.variance), items.df, alpha)
+    return low, high, [f"t over {units}"] * len(found.runs)
