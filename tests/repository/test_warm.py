@@ -17,7 +17,9 @@ BOTH = pytest.mark.parametrize("environment", [lambda: REAL_ENVIRONMENT, warm_en
 Environment = Callable[[], Path]
 TRACEBACK = 'Traceback (most recent call last):\n  File "HERE/script.py"'
 # Of a process that is told to begin and to end by files.
-HELD = "import os, time\nopen('begun', 'w').write(str(os.getpid()))\nwhile not os.path.exists('end'): time.sleep(0.01)\n"
+# The file is closed by name: an exit that a signal asks for while one is closed by being forgotten would be ignored.
+BEGUN = "with open('begun', 'w') as begun: begun.write(str(os.getpid()))\n"
+HELD = f"import os, time\n{BEGUN}while not os.path.exists('end'): time.sleep(0.01)\n"
 
 RUNS = ("r2_s1", "r4_s1")
 
