@@ -1,12 +1,15 @@
 """Scores that are missing, of which less is better, of several tasks whose difference is wanted; levels that were chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from ftexp.effects import Analysis, Difference, Measure, effects
+from ftexp.effects import Analysis, Difference, Measure, effects, spreads
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.label_metrics import MacroF1
-from ftexp.effects.metrics import Mean, TokenPerplexity
+from ftexp.effects.metrics import Mean
+from ftexp.effects.ratio_metrics import TokenPerplexity
 from ftexp.reporting.conclusions import conclusions
 from helpers.effect_tables import TWO, Table, pick, planned, scored, simulated
 
@@ -95,6 +98,29 @@ def test_a_difference_between_tasks_of_other_items_is_unpaired_but_its_effects_a
     assert own["family"] == "confirmatory: italian minus words, match, cells"
     said = {each.subject: each.text for each in conclusions(table, Analysis(TWO, "match", differences=[BETWEEN]))}
     assert "the cells average " in said["italian minus words, match"] and "fine-tuning" in said
+
+
+def test_with_a_primary_task_its_rows_alone_are_confirmatory_and_come_first() -> None:
+    runs = planned(TWO, 2)
+    scores = two_tasks(runs, same_items=True)
+    scores = pd.concat([scores, scores.assign(metric="also")], ignore_index=True)
+    analysis = Analysis(TWO, "match", "words", differences=[BETWEEN])
+    table, of_all = (effects(scores, runs, each) for each in (analysis, replace(analysis, primary_task="")))
+    assert list(table[["task", "metric"]].drop_duplicates().itertuples(index=False, name=None)) == [
+        ("words", "match"), ("italian", "match"), ("italian", "also"), ("words", "also"), ("italian minus words", "match")]
+    is_primary = (table["task"] == "words") & (table["metric"] == "match")
+    assert (table["family"].str.startswith("confirmatory: ") == is_primary).all() and is_primary.any()
+    assert (of_all["family"].str.startswith("confirmatory: ") == (of_all["metric"] == "match")).all()
+    both = table.merge(of_all, on=["kind", "scope", "factor", "level", "reference", "task", "metric"])
+    assert len(both) == len(table) and np.array_equal(both["p_holm_x"], both["p_holm_y"], equal_nan=True)
+
+
+def test_spreads_are_those_of_the_primary_task() -> None:
+    runs = planned(TWO, 3)
+    scores = two_tasks(runs, same_items=False)
+    found = spreads(scores, runs, Analysis(TWO, "match", "italian"))
+    assert found == spreads(scores[scores["task"] == "italian"], runs, Analysis(TWO, "match"))
+    assert found != spreads(scores[scores["task"] == "words"], runs, Analysis(TWO, "match")) and set(found) == {"a", "b"}
 
 
 def test_a_difference_has_bounds_where_both_of_its_measures_have_them() -> None:

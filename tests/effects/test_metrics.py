@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from ftexp.effects import sums
 from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1, Mcc
-from ftexp.effects.metrics import Mean, Ratio, Rows, SumMetric
-from ftexp.effects.number_metrics import R2, Rmse
+from ftexp.effects.metrics import Mean, Rows, SumMetric
+from ftexp.effects.number_metrics import R2, MeanAbsoluteError, Rmse
+from ftexp.effects.option_metrics import MacroAuc, OptionsBrier
 from ftexp.effects.probability_metrics import Auc, Brier, CalibrationError
+from ftexp.effects.ratio_metrics import BitsPerByte, Ratio
 from ftexp.effects.sums import draws
 from ftexp.effects.text_metrics import Chrf, CorpusBleu
 from helpers.metric_rows import (
@@ -20,6 +22,7 @@ from helpers.metric_rows import (
     chrf_oracle,
     clustered,
     columns,
+    macro_auc_oracle,
     macro_f1_oracle,
     of_run,
     rows_of,
@@ -161,6 +164,28 @@ def test_auc_is_not_defined_where_all_answers_are_right_and_certain_where_they_a
     assert np.isnan(Auc().resampled(tied, np.arange(3), np.array([[0.0, 2, 1]]))).all()
 
 
+def test_macro_auc_is_over_the_options_that_are_the_target_of_some_rows_and_not_of_all() -> None:
+    first, second, third = [0.6, 0.2, 0.5, 0.1], [0.3] * 4, [0.1, 0.5, 0.2, 0.6]
+    probabilities = {"probability_1": first, "probability_2": second, "probability_3": third}
+    rows = columns(target=[0, 0, 2, 2], **probabilities)
+    found = MacroAuc(3).influences(rows)
+    assert found.values[0] == pytest.approx(macro_auc_oracle(rows.columns)) == pytest.approx((0.75 + 0.75) / 2)
+    without_one = np.array([[1.0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]])
+    drawn = MacroAuc(3).resampled(rows, np.arange(4), without_one)[:, 0]
+    np.testing.assert_allclose(drawn, [np.nan, 1.0, np.nan])
+    one = MacroAuc(3).influences(columns(target=[1] * 4, **probabilities))
+    assert np.isnan(one.values).all() and np.isnan(one.influences).all() and np.isfinite(one.shares).all()
+
+
+def test_of_two_options_macro_auc_is_the_area_of_the_second_with_its_influences_and_shares() -> None:
+    rows = made(next(case for case in CASES if case.name == "macro AUC of two options"), 200, 3)
+    one = replace(rows, columns={"probability": rows.columns["probability_2"], "correct": rows.columns["target"]})
+    found, expected = MacroAuc(2).influences(rows), Auc().influences(one)
+    np.testing.assert_allclose(found.values, expected.values)
+    np.testing.assert_allclose(found.influences, expected.influences, atol=1e-15)
+    np.testing.assert_allclose(found.shares, expected.shares)
+
+
 def test_a_label_that_is_no_target_counts_for_none_and_an_answer_that_is_none_is_a_miss() -> None:
     rows = columns(target=[0, 0, 1, 1, 3], prediction=[0, 2, 1, -1, -1])
     assert MacroF1().influences(rows).values[0] == pytest.approx(macro_f1_oracle(rows.columns)) == pytest.approx(4 / 9)
@@ -235,6 +260,9 @@ def test_the_last_bin_has_both_its_edges_and_a_calibrated_bin_no_slope() -> None
 
 def test_metrics_say_which_end_is_better() -> None:
     assert [Mean().higher_is_better, Auc().higher_is_better, CorpusBleu().higher_is_better] == [True] * 3
-    lower = [Rmse(), Brier(), CalibrationError(), Mean(None, higher_is_better=False)]
-    assert [metric.higher_is_better for metric in lower] == [False] * 4
+    lower = [
+        Rmse(), MeanAbsoluteError(), Brier(), CalibrationError(), OptionsBrier(3), BitsPerByte(),
+        Mean(None, higher_is_better=False),
+    ]
+    assert [metric.higher_is_better for metric in lower] == [False] * 7 and MacroAuc(3).higher_is_better
     assert next(case for case in CASES if case.name == "token perplexity").metric.higher_is_better is False

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from ftexp.effects import Analysis, effects
-from ftexp.effects.metrics import Mean, Ratio
+from ftexp.effects.metrics import Mean
+from ftexp.effects.ratio_metrics import Ratio
 from helpers.effect_tables import TWO, Table, pick, planned, scored
 
 FOLDER = Path(__file__).parent / "public_data"

@@ -11,8 +11,10 @@ import pytest
 from ftexp.effects import Analysis, Difference, Measure, effects, means
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1, Mcc
-from ftexp.effects.metrics import Metric, Ratio, TokenPerplexity
+from ftexp.effects.metrics import Metric
+from ftexp.effects.option_metrics import MacroAuc, OptionsBrier
 from ftexp.effects.probability_metrics import Auc, Brier, CalibrationError
+from ftexp.effects.ratio_metrics import BitsPerByte, Ratio, TokenPerplexity
 from ftexp.effects.text_metrics import Chrf, CorpusBleu
 from helpers.effect_tables import Table, is_empty, pick, planned, simulated
 
@@ -62,6 +64,9 @@ def test_an_empty_cluster_is_told_from_the_item_that_stands_there_where_there_is
 
 
 SURE = {"probability": [0.2, 0.9, 0.6], "correct": [0, 1]}
+CHOICES = {
+    "probability_1": [0.2, 0.9, 0.6], "probability_2": [0.7, 0.1, 0.4], "probability_3": [0.1, 0, 0], "target": [0, 1, 1, 2],
+}
 LABELS = {"target": [0, 1, 2], "prediction": [0, 1, -1, 2]}
 TEXT = {name: [5, 3, 4] for metric in (CorpusBleu(), Chrf()) for name in metric.columns}
 
@@ -71,6 +76,11 @@ TEXT = {name: [5, 3, 4] for metric in (CorpusBleu(), Chrf()) for name in metric.
       for value in (-0.1, 1.5, 90)),
     *((metric, SURE, "correct", value, "a whole number from 0 to 1") for metric in (Brier(), CalibrationError(), Auc())
       for value in (0.5, 2, -1)),
+    *((metric, CHOICES, "probability_3", value, "a number from 0 to 1") for metric in (OptionsBrier(3), MacroAuc(3))
+      for value in (-0.1, 1.5)),
+    *((metric, CHOICES, "target", value, "a whole number from 0 to 2") for metric in (OptionsBrier(3), MacroAuc(3))
+      for value in (-1, 0.5, 3)),
+    (BitsPerByte(), {"nll": [9.0, 7.5], "bytes": [5, 4]}, "bytes", -4, "a number from 0 to"),
     *((metric, LABELS, "prediction", value, "a whole number from -1 to") for metric in (MacroF1(), BalancedAccuracy(), Mcc())
       for value in (-3, 0.5)),
     *((metric, LABELS, "target", value, "a whole number from 0 to") for metric in (MacroF1(), BalancedAccuracy(), Mcc())

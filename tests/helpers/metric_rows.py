@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from ftexp.effects.arrays import Anything, FloatArray, IntArray
 from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1, Mcc
-from ftexp.effects.metrics import Mean, Metric, Ratio, Rows, TokenPerplexity
-from ftexp.effects.number_metrics import R2, Rmse
+from ftexp.effects.metrics import Mean, Metric, Rows
+from ftexp.effects.number_metrics import R2, MeanAbsoluteError, Rmse
+from ftexp.effects.option_metrics import MacroAuc, OptionsBrier
 from ftexp.effects.probability_metrics import Auc, Brier, CalibrationError
+from ftexp.effects.ratio_metrics import BitsPerByte, Ratio, TokenPerplexity
 from ftexp.effects.text_metrics import Chrf, CorpusBleu
 from sacrebleu.metrics import BLEU, CHRF
 from scipy import special
@@ -17,7 +19,7 @@ from sklearn import metrics as sklearn
 
 Columns = Mapping[str, Anything]
 Made = Callable[[np.random.Generator, FloatArray], Columns]
-LABELS, BINS = 4, 15
+LABELS, BINS, OPTIONS = 4, 15, 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def grades(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
 def tokens(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     """Negative log-likelihood and tokens of texts of unequal length."""
     counts = 1 + rng.poisson(12, len(difficulty))
-    return {"nll": counts * np.exp(0.3 * difficulty) * rng.gamma(4, 0.25, len(difficulty)), "tokens": counts}
+    nll = counts * np.exp(0.3 * difficulty) * rng.gamma(4, 0.25, len(difficulty))
+    return {"nll": nll, "tokens": counts, "bytes": 4 * counts + counts % 3}
 
 
 def labels(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
@@ -106,6 +109,25 @@ def probabilities(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     return {"probability": np.round(known, 3), "correct": (rng.random(len(known)) < 0.1 + 0.6 * known**2).astype(float)}
 
 
+def options(rng: np.random.Generator, difficulty: FloatArray, count: int = OPTIONS) -> Columns:
+    """Probabilities of options in twentieths, so that there are ties; they sum to 1."""
+    target = rng.choice(count, len(difficulty), p=np.arange(count, 0, -1) / (count * (count + 1) / 2))
+    logits = rng.normal(size=(len(difficulty), count)) + (np.arange(count) == target[:, None]) * (1 - difficulty)[:, None]
+    drawn = rng.multinomial(20, special.softmax(logits, axis=1)) / 20
+    return {f"probability_{option + 1}": drawn[:, option] for option in range(count)} | {"target": target}
+
+
+def two_options(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
+    """The same of two."""
+    return options(rng, difficulty, 2)
+
+
+def of_options(columns: Columns) -> FloatArray:
+    """(L, K) probabilities."""
+    names = sorted(name for name in columns if name.startswith("probability_"))
+    return np.column_stack([columns[name] for name in names])
+
+
 def bleu_oracle(columns: Columns) -> float:
     """sacrebleu's, from the texts."""
     return float(BLEU().corpus_score(list(columns["answer"]), [list(columns["reference"])]).score)
@@ -138,21 +160,44 @@ def calibration_oracle(columns: Columns) -> float:
     return total
 
 
+def options_brier_oracle(columns: Columns) -> float:
+    """scikit-learn's, halved."""
+    drawn = of_options(columns)
+    labels = np.arange(drawn.shape[1])
+    return float(sklearn.brier_score_loss(columns["target"], drawn, labels=labels, scale_by_half=True))
+
+
+def macro_auc_oracle(columns: Columns) -> float:
+    """scikit-learn's: that of the second of two options, else one versus the rest, of options that are a target."""
+    drawn, target = of_options(columns), columns["target"]
+    if drawn.shape[1] == 2:
+        return float(sklearn.roc_auc_score(target == 1, drawn[:, 1]))
+    if len(np.unique(target)) == drawn.shape[1]:
+        return float(sklearn.roc_auc_score(target, drawn, multi_class="ovr", average="macro"))
+    return float(np.mean([sklearn.roc_auc_score(target == option, drawn[:, option]) for option in np.unique(target)]))
+
+
 CASES = [
     Case("proportion", Mean(), proportion, lambda c: float(np.mean(c["score"]))),
     Case("mean", Mean(bounds=None), grades, lambda c: float(np.mean(c["score"]))),
     Case("ratio", Ratio("nll", "tokens", higher_is_better=False), tokens, lambda c: float(c["nll"].sum() / c["tokens"].sum())),
     Case("token perplexity", TokenPerplexity(), tokens, lambda c: float(np.exp(c["nll"].sum() / c["tokens"].sum())), 3.0),
+    Case("bits per byte", BitsPerByte(), tokens, lambda c: float(np.log2(np.exp(1)) * c["nll"].sum() / c["bytes"].sum())),
     Case("macro F1", MacroF1(), labels, macro_f1_oracle),
     Case("balanced accuracy", BalancedAccuracy(), labels, recall_oracle),
     Case("MCC", Mcc(), labels, lambda c: float(sklearn.matthews_corrcoef(c["target"], c["prediction"]))),
     Case("corpus BLEU", CorpusBleu(), texts, bleu_oracle, 100.0),
     Case("chrF", Chrf(), texts, chrf_oracle, 100.0),
+    Case("MAE", MeanAbsoluteError(), numbers, lambda c: float(sklearn.mean_absolute_error(c["target"], c["prediction"]))),
     Case("RMSE", Rmse(), numbers, lambda c: float(sklearn.root_mean_squared_error(c["target"], c["prediction"]))),
     Case("R2", R2(), numbers, lambda c: float(sklearn.r2_score(c["target"], c["prediction"]))),
     Case("Brier", Brier(), probabilities, lambda c: float(sklearn.brier_score_loss(c["correct"], c["probability"]))),
     Case("calibration error", CalibrationError(), probabilities, calibration_oracle),
     Case("AUC", Auc(), probabilities, lambda c: float(sklearn.roc_auc_score(c["correct"], c["probability"]))),
+    Case("Brier of options", OptionsBrier(OPTIONS), options, options_brier_oracle),
+    Case("Brier of two options", OptionsBrier(2), two_options, options_brier_oracle),
+    Case("macro AUC", MacroAuc(OPTIONS), options, macro_auc_oracle),
+    Case("macro AUC of two options", MacroAuc(2), two_options, macro_auc_oracle),
 ]
 
 

@@ -14,10 +14,11 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 
 `table` does all of it, in the terms of `analysis`: `measurements` (of `values` within `limits`) and `cells` from the two tables
 (`errors` where they contradict each other, or `checks` find names that stand for nothing); `metrics` (`label_metrics`,
-`text_metrics`, `number_metrics`, `probability_metrics`, with `sums`) say what each row adds to a run's value; `contrasts` of the
-cells; `samples` computes them, with `estimates` on the items that all runs have, and checks them by a bootstrap; `rows` with
-`remarks` and `more_seeds`, corrected within `families`; `columns` explains them. `sensitivity` says which differences would be
-seen, by the `spreads` of a finished experiment or by expected ones; `means` gives runs alone; `arrays` names the types of arrays.
+`text_metrics`, `number_metrics`, `ratio_metrics`, `probability_metrics`, `option_metrics`, with `sums`) say what each row adds to
+a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all runs have, and checks
+them by a bootstrap; `rows` with `remarks` and `more_seeds`, corrected within `families`; `columns` explains them. `sensitivity`
+says which differences would be seen, by the `spreads` of a finished experiment or by expected ones; `means` and `run_table` give
+runs alone; `arrays` names the types of arrays.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.
@@ -27,11 +28,12 @@ from ftexp.effects.analysis import Analysis, Difference, Measure
 from ftexp.effects.families import leading_rows
 from ftexp.effects.means import means
 from ftexp.effects.rows import COLUMNS
+from ftexp.effects.run_table import run_table
 from ftexp.effects.sensitivity import Spread, detectable, power, spread_from_means
 from ftexp.effects.spreads import Seen, spreads
 from ftexp.effects.table import effects
 
 __all__ = [
     "COLUMNS", "Analysis", "Difference", "Measure", "Seen", "Spread", "detectable", "effects", "leading_rows", "means",
-    "power", "spread_from_means", "spreads",
+    "power", "run_table", "spread_from_means", "spreads",
 ]

@@ -35,6 +35,7 @@ class Analysis:
     Attributes:
         factors: Per factor, in declared order, its levels in declared order, as they stand in `runs`. `seed` is none.
         primary: The metric whose rows are confirmatory; those of all others are exploratory.
+        primary_task: The task whose rows of that metric are; all tasks where it is empty.
         baseline: The baseline level of a factor; where a factor is left out, its first level.
         design: `factorial`, `one_at_a_time` or `list`. The last two have contrasts with the baseline cell, and of each
             cell with its control, only.
@@ -52,6 +53,7 @@ class Analysis:
 
     factors: Mapping[str, Sequence[Any]]
     primary: str
+    primary_task: str = ""
     baseline: Mapping[str, Any] = field(default_factory=dict)
     design: Literal["factorial", "one_at_a_time", "list"] = "factorial"
     groups: Sequence[str] = ()
@@ -66,6 +68,10 @@ class Analysis:
     def metric(self, name: str) -> Metric:
         """The metric of a name."""
         return self.metrics.get(name, UNNAMED)
+
+    def is_primary(self, measure: Measure) -> bool:
+        """Whether the rows of a measure are confirmatory."""
+        return measure.metric == self.primary and self.primary_task in ("", measure.task)
 
 
 def canonical(level: Any) -> str:

@@ -1,5 +1,6 @@
 """Cells of the design: combinations of levels, the planned runs in each, and which of them were measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,7 +74,7 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
         UnusableTable: If a run's level is not declared, its kind or control is none, a column is missing, or two runs of a
             cell have one seed.
     """
-    _check_columns(runs, analysis)
+    check_runs(runs, list(analysis.factors))
     factors = tuple(analysis.factors)
     known = [{canonical(level): index for index, level in enumerate(analysis.factors[name])} for name in factors]
     trained = np.flatnonzero((runs["kind"] == "trained").to_numpy())
@@ -82,19 +83,22 @@ def cells_of(runs: pd.DataFrame, analysis: Analysis) -> Cells:
     for position, row in enumerate(trained):
         members.setdefault(tuple(column[position] for column in columns), []).append(int(row))
     _check_seeds(runs, list(members.values()))
-    controls = texts_of(runs, "control")
-    _check_controls(runs, controls, list(members.values()))
     return Cells(
         factors=factors,
         labels=tuple(tuple(str(level) for level in analysis.factors[name]) for name in factors),
         baseline=tuple(_baseline(analysis, name, known[axis]) for axis, name in enumerate(factors)),
         keys=tuple(members), runs=tuple(tuple(rows) for rows in members.values()),
-        controls=tuple(controls[rows[0]] for rows in members.values()),
+        controls=_controls_of_cells(runs, list(members.values()), "control"),
     )
 
 
-def _check_columns(runs: pd.DataFrame, analysis: Analysis) -> None:
-    missing = [name for name in ("run", "kind", *analysis.factors) if name not in runs]
+def check_runs(runs: pd.DataFrame, factors: Sequence[str]) -> None:
+    """Refuse what cannot be a table of runs.
+
+    Raises:
+        UnusableTable: If a column is missing, an id is empty or there twice, or a kind is none.
+    """
+    missing = [name for name in ("run", "kind", *factors) if name not in runs]
     if missing:
         raise UnusableTable(f"runs: {', '.join(missing)}: missing column. Give one column per factor, and run and kind.")
     twice = runs["run"][runs["run"].duplicated()]
@@ -107,20 +111,33 @@ def _check_columns(runs: pd.DataFrame, analysis: Analysis) -> None:
             raise UnusableTable(f"runs: kind: run {name}: must be {' or '.join(RUN_KINDS)}, got {kind!r}. Correct it.")
 
 
-def _check_controls(runs: pd.DataFrame, controls: list[str], members: list[list[int]]) -> None:
-    """The control of a trained run is a row of kind control; runs of one cell have the same."""
+def controls_of(runs: pd.DataFrame, column: str = "control") -> list[str]:
+    """The control of each trained run, by id; empty where it has none, and of a control.
+
+    Raises:
+        UnusableTable: If it is no run of the table, or none of kind control.
+    """
     kinds = dict(zip(texts_of(runs, "run"), texts_of(runs, "kind"), strict=True))
-    for first, row in ((rows[0], row) for rows in members for row in rows):
-        control = controls[row]
-        if control != controls[first]:
-            what = f"{runs['run'].iloc[first]} and {runs['run'].iloc[row]} have the same levels and two controls"
-            given = f"got {controls[first] or 'none'} and {control or 'none'}"
-            raise UnusableTable(f"runs: control: {what}, {given}. Name one, or declare the factor they differ in.")
+    found = [control if kind == "trained" else "" for control, kind in zip(texts_of(runs, column), kinds.values(), strict=True)]
+    for run, control in zip(kinds, found, strict=True):
         if control and control not in kinds:
-            raise UnusableTable(f"runs: control: not in the table of runs, got {control}. Add its row.")
+            raise UnusableTable(f"runs: {column}: not in the table of runs, got {control}. Add its row.")
         if control and kinds[control] != "control":
             what = f"must name a run of kind control, got {control}, which is of kind {kinds[control]}"
-            raise UnusableTable(f"runs: control: run {runs['run'].iloc[row]}: {what}. Name a control, or leave it empty.")
+            raise UnusableTable(f"runs: {column}: run {run}: {what}. Name a control, or leave it empty.")
+    return found
+
+
+def _controls_of_cells(runs: pd.DataFrame, members: Sequence[Sequence[int]], column: str) -> tuple[str, ...]:
+    """The control of each cell, which is that of all its runs."""
+    controls = controls_of(runs, column)
+    for rows in members:
+        for row in rows:
+            if controls[row] != controls[rows[0]]:
+                what = f"{runs['run'].iloc[rows[0]]} and {runs['run'].iloc[row]} have the same levels and two controls"
+                given = f"got {controls[rows[0]] or 'none'} and {controls[row] or 'none'}"
+                raise UnusableTable(f"runs: {column}: {what}, {given}. Name one, or declare the factor they differ in.")
+    return tuple(controls[rows[0]] for rows in members)
 
 
 def _level_indices(runs: pd.DataFrame, name: str, known: dict[str, int], rows: IntArray) -> list[int]:
@@ -163,6 +180,13 @@ def texts_of(runs: pd.DataFrame, name: str) -> list[str]:
     if name not in runs:
         return [""] * len(runs)
     return ["" if pd.isna(value) else str(value) for value in runs[name]]
+
+
+def not_done(runs: pd.DataFrame) -> list[str]:
+    """Runs whose evaluation is not done: what they scored before does not count."""
+    if "eval_status" not in runs:
+        return []
+    return [run for run, status in zip(runs["run"], texts_of(runs, "eval_status"), strict=True) if status != "done"]
 
 
 def seed_texts(runs: pd.DataFrame) -> list[str]:

@@ -2,8 +2,9 @@
 
 COLUMN_MEANINGS = (
     (
-        "family", "`confirmatory: ` (the metric is `evaluation.primary`) or `exploratory: `, then task, metric and kind", "text",
-        "never",
+        "family",
+        "`confirmatory: ` (task and metric are those of `evaluation.primary`) or `exploratory: `, then task, metric and kind",
+        "text", "never",
     ),
     (
         "kind",

@@ -47,11 +47,16 @@ class Panel:
     is_proportion: bool = False
 
     @cached_property
+    def has_score(self) -> BoolArray:
+        """(R, N) items that a run has a score of."""
+        shape = (len(self.runs), self.asked.shape[1])
+        counts = np.bincount(self.rows.runs * shape[1] + self.items, minlength=shape[0] * shape[1])
+        return np.asarray(counts.reshape(shape) > 0)
+
+    @cached_property
     def gaps(self) -> BoolArray | None:
         """(R, N) items that a run was asked and has no score of; None where there is none."""
-        shape = (len(self.runs), self.asked.shape[1])
-        has_score = np.bincount(self.rows.runs * shape[1] + self.items, minlength=shape[0] * shape[1]).reshape(shape) > 0
-        gaps = self.asked[self.test_sets] & ~has_score
+        gaps = self.asked[self.test_sets] & ~self.has_score
         return gaps if gaps.any() else None
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ftexp.effects.arrays import Anything, FloatArray, IntArray
 from ftexp.effects.limits import Limits, known
-from ftexp.effects.sums import Terms, dense, resampled_sums, shares_of, summed
+from ftexp.effects.sums import Terms, dense, resampled_sums, summed
 
 MOST_ROWS = 1 << 18  # at once
 MOST_NUMBERS = 1 << 22  # at once, in the sums of resamples
@@ -163,7 +163,7 @@ class SumMetric(ABC):
         return values
 
 
-def _slopes_of_ratio(sums: FloatArray) -> FloatArray:
+def slopes_of_ratio(sums: FloatArray) -> FloatArray:
     """(..., 2) derivative of the first of two sums / the second."""
     return np.asarray(np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1))
 
@@ -195,7 +195,7 @@ class Mean(SumMetric):
 
     def gradient(self, sums: FloatArray) -> FloatArray:
         """(1, -value) / rows."""
-        return _slopes_of_ratio(sums)
+        return slopes_of_ratio(sums)
 
     def influences(self, rows: Rows) -> Influences:
         """(score - mean) / rows, at once."""
@@ -213,53 +213,3 @@ def is_mean_of_scores(metric: Metric) -> TypeGuard[Mean]:
 
 # Of a metric that an analysis does not name: a mean, from 0 to 1 as long as its scores are, else without bounds.
 UNNAMED = Mean()
-
-
-class Ratio(SumMetric):
-    """Sum of one column / sum of another: the mean log-likelihood of a token from sums of nll and of tokens, for instance.
-
-    Where the denominators of a run sum to 0 it is nan. A row's share is its share of the denominator.
-
-    Args:
-        numerator: Column.
-        denominator: Column of numbers >= 0.
-        bounds: Least and largest value; None without.
-        higher_is_better: Whether more is better.
-    """
-
-    def __init__(
-        self, numerator: str, denominator: str, bounds: tuple[float, float] | None = None, higher_is_better: bool = True
-    ) -> None:
-        self.columns, self.bounds, self.higher_is_better = (numerator, denominator), bounds, higher_is_better
-        self.limits = {denominator: Limits(low=0.0)}
-
-    def terms(self, rows: Rows) -> Terms:
-        """Both columns."""
-        return dense([rows.columns[name] for name in self.columns])
-
-    def value(self, sums: FloatArray) -> FloatArray:
-        """The sums' ratio."""
-        return np.where(sums[..., 1] != 0, sums[..., 0] / sums[..., 1], np.nan)
-
-    def gradient(self, sums: FloatArray) -> FloatArray:
-        """(1, -ratio) / denominator."""
-        return _slopes_of_ratio(sums)
-
-    def shares(self, rows: Rows) -> FloatArray:
-        """(L,) share of each row in its run's denominator."""
-        return shares_of(rows.columns[self.columns[1]], rows.runs, rows.n_runs)
-
-
-class TokenPerplexity(Ratio):
-    """exp(sum of nll / sum of tokens), nll in nats; less is better."""
-
-    def __init__(self, nll: str = "nll", tokens: str = "tokens") -> None:
-        super().__init__(nll, tokens, None, higher_is_better=False)
-
-    def value(self, sums: FloatArray) -> FloatArray:
-        """exp of the ratio."""
-        return np.exp(super().value(sums))
-
-    def gradient(self, sums: FloatArray) -> FloatArray:
-        """exp(ratio) times the ratio's gradient."""
-        return self.value(sums)[..., None] * super().gradient(sums)

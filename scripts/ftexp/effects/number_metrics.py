@@ -1,28 +1,43 @@
-"""Metrics of numbers, `target` and `prediction`: root mean squared error and R2, from moments."""
+"""Metrics of numbers, `target` and `prediction`: mean absolute error, and from moments root mean squared error and R2."""
 
 import numpy as np
 
 from ftexp.effects.arrays import FloatArray
-from ftexp.effects.metrics import Rows, SumMetric
+from ftexp.effects.metrics import Mean, Rows, SumMetric
 from ftexp.effects.sums import Terms, dense
+
+COLUMNS = ("target", "prediction")
 
 
 def _numbers(rows: Rows) -> tuple[FloatArray, FloatArray]:
-    """Targets and squared errors (L,)."""
+    """Targets and errors (L,)."""
     target = np.asarray(rows.columns["target"], dtype=np.float64)
-    return target, (np.asarray(rows.columns["prediction"], dtype=np.float64) - target) ** 2
+    return target, np.asarray(rows.columns["prediction"], dtype=np.float64) - target
+
+
+class MeanAbsoluteError(Mean):
+    """Mean of |prediction - target|, in the unit of the target; less is better. Without rows: nan."""
+
+    columns = COLUMNS
+
+    def __init__(self) -> None:
+        super().__init__(None, higher_is_better=False)
+
+    def scores(self, rows: Rows) -> FloatArray:
+        """(L,) absolute errors."""
+        return np.abs(_numbers(rows)[1])
 
 
 class Rmse(SumMetric):
     """Root of the mean squared error, in the unit of the target; less is better. Where it is 0 the influences are 0."""
 
-    columns = ("target", "prediction")
+    columns = COLUMNS
     bounds = None
     higher_is_better = False
 
     def terms(self, rows: Rows) -> Terms:
         """Squared error and 1."""
-        return dense([_numbers(rows)[1], np.ones(len(rows.runs))])
+        return dense([_numbers(rows)[1] ** 2, np.ones(len(rows.runs))])
 
     def value(self, sums: FloatArray) -> FloatArray:
         """Root of sum / rows."""
@@ -41,15 +56,15 @@ class R2(SumMetric):
     It is at most 1 and has no least value: less than 0 is worse than to answer the mean.
     """
 
-    columns = ("target", "prediction")
+    columns = COLUMNS
     bounds = None
     higher_is_better = True
 
     def terms(self, rows: Rows) -> Terms:
         """Squared error; target and its square, from the mean of all rows for the sake of rounding; 1."""
-        target, square = _numbers(rows)
+        target, error = _numbers(rows)
         target = target - target.mean() if len(target) else target
-        return dense([square, target, target**2, np.ones(len(target))])
+        return dense([error**2, target, target**2, np.ones(len(target))])
 
     def value(self, sums: FloatArray) -> FloatArray:
         """1 - errors / spread."""

@@ -42,8 +42,8 @@ class Seen:
 def spreads(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> dict[str, Seen]:
     """Per factor, by the primary metric, the level that is hardest to tell from the baseline: the largest standard error.
 
-    Of the contrasts that average over the other factors, or, without other factors, of the levels. Factors without a standard
-    error, or whose level was chosen by its score, are left out.
+    On the primary task, where the analysis names one. Of the contrasts that average over the other factors, or, without other
+    factors, of the levels. Factors without a standard error, or whose level was chosen by its score, are left out.
 
     Args:
         scores: As `effects` reads them; group columns are not needed.
@@ -55,7 +55,10 @@ def spreads(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> dic
     """
     own = replace(analysis, groups=(), differences=(), kinds=("level", "main"))
     found: dict[str, Seen] = {}
-    for block in blocks(scores[scores["metric"] == analysis.primary], runs, own):
+    is_primary = scores["metric"] == analysis.primary
+    if analysis.primary_task:
+        is_primary &= scores["task"] == analysis.primary_task
+    for block in blocks(scores[is_primary], runs, own):
         for factor, seen in _leading(block):
             best = found.setdefault(factor, seen)
             if (seen.is_over_seeds, seen.se) > (best.is_over_seeds, best.se):

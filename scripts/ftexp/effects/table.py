@@ -9,7 +9,7 @@ import pandas as pd
 
 from ftexp.effects.analysis import Analysis, Measure
 from ftexp.effects.arrays import BoolArray
-from ftexp.effects.cells import Cells, cells_of, texts_of
+from ftexp.effects.cells import Cells, cells_of, not_done
 from ftexp.effects.checks import check_analysis, check_differences, check_scores
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
@@ -45,21 +45,29 @@ def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iter
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
     positions = {str(run): position for position, run in enumerate(runs["run"])}
-    unknown = set(scores["run"].unique()) - set(positions)
-    if unknown:
-        raise UnusableTable(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
-    not_done = scores["run"].isin(_not_done(runs))
-    scores = scores[~not_done] if not_done.any() else scores
-    by_measure = _by_measure(scores)
+    by_measure = measures_of(counted(scores, runs))
     check_differences(by_measure, analysis)
     arms = _arms(cells, positions, analysis)
     for name, measures in _compared(by_measure, analysis):
         parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
-        part = Part(*name, is_primary={measure.metric for measure in measures} == {analysis.primary})
+        part = Part(*name, is_primary=all(map(analysis.is_primary, measures)))
         yield from _blocks(part, panels(parts, positions, arms, analysis.groups), (cells, runs, analysis))
 
 
-def _by_measure(scores: pd.DataFrame) -> dict[Measure, pd.DataFrame]:
+def counted(scores: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The scores of runs whose evaluation is done.
+
+    Raises:
+        UnusableTable: If a run is not in the table of runs.
+    """
+    unknown = set(scores["run"].unique()) - set(runs["run"].astype(str))
+    if unknown:
+        raise UnusableTable(f"scores: run: not in the table of runs, got {min(map(str, unknown))}. Leave its scores out.")
+    is_left_out = scores["run"].isin(not_done(runs))
+    return scores[~is_left_out] if is_left_out.any() else scores
+
+
+def measures_of(scores: pd.DataFrame) -> dict[Measure, pd.DataFrame]:
     """The rows of each task and metric; without a copy where they follow each other, as millions may."""
     (of_task, tasks), (of_metric, metrics) = pd.factorize(scores["task"]), pd.factorize(scores["metric"])
     codes = of_task * max(len(metrics), 1) + of_metric
@@ -74,18 +82,12 @@ def _by_measure(scores: pd.DataFrame) -> dict[Measure, pd.DataFrame]:
 
 
 def _compared(by_measure: Mapping[Measure, pd.DataFrame], analysis: Analysis) -> Iterator[tuple[Measure, tuple[Measure, ...]]]:
-    """What has blocks of its own, by name: each measure, those of the primary metric first, then the differences between two."""
-    for measure in sorted(by_measure, key=lambda measure: (measure.metric != analysis.primary, measure)):
+    """What has blocks of its own, by name: each measure, confirmatory ones first, then the differences between two."""
+    order = lambda measure: (not analysis.is_primary(measure), measure.metric != analysis.primary, measure)  # noqa: E731
+    for measure in sorted(by_measure, key=order):
         yield measure, (measure,)
     for difference in analysis.differences:
         yield difference.name, tuple(difference)
-
-
-def _not_done(runs: pd.DataFrame) -> list[str]:
-    """Runs whose evaluation is not done: what they scored before does not count."""
-    if "eval_status" not in runs:
-        return []
-    return [run for run, status in zip(runs["run"], texts_of(runs, "eval_status"), strict=True) if status != "done"]
 
 
 def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[Block]:
