@@ -6,7 +6,8 @@
   respondent; the item where there is none); epoch (which repetition); the columns that the metric reads, of a mean `score` (a
   number; empty where the item was asked but could not be scored); one column `group:<name>` per group, constant per item.
 - `runs`, one row per planned run: run; kind (`trained` or `control`); control (id of its control, or empty); seed; one
-  column per factor; optionally eval_status (scores of a run that is not `done` are not counted), status and reason.
+  column per factor; optionally eval_status (scores of a run that is not `done` are not counted), status and reason; one column
+  `control:<name>` per other control, as control.
 
 and returns one row per contrast and scope, with the columns that `ftexp.effects.columns` explains. A row is empty (no number
 at all) where the contrast is impossible, or, in `recipe`, where no cell has two seeds. Formulas and their sources: `metrics`,

@@ -47,6 +47,8 @@ class Analysis:
         chosen: Factors whose level was chosen by its score. The best of several is best partly by luck, so that differences
             between their levels get no interval.
         kinds: The kinds of contrasts that are wanted; all where it is empty.
+        others: Names of what each cell and the average of cells are compared with beside their controls: existing checkpoints,
+            runs of kind `control` that the columns `control:<name>` of `runs` name as `control` names the control.
         alpha: Two-sided error of an interval.
         resamples: Bootstrap resamples by which the delta method is checked where a metric is no mean.
     """
@@ -62,6 +64,7 @@ class Analysis:
     test_set_factors: Sequence[str] = ()
     chosen: Sequence[str] = ()
     kinds: Sequence[str] = ()
+    others: Sequence[str] = ()
     alpha: float = 0.05
     resamples: int = 200
 

@@ -1,7 +1,7 @@
 """Cells of the design: combinations of levels, the planned runs in each, and which of them were measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,11 @@ from ftexp.effects.errors import UnusableTable
 
 Key = tuple[int, ...]
 RUN_KINDS = ("trained", "control")
+
+
+def control_column(other: str) -> str:
+    """The column of `runs` that names each trained run's control of another kind."""
+    return f"control:{other}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,17 @@ class Cells:
     def of_run(self) -> dict[int, int]:
         """The cell of each trained run, by its position in `runs`."""
         return {run: cell for cell, runs in enumerate(self.runs) for run in runs}
+
+    def against(self, runs: pd.DataFrame, other: str) -> "Cells":
+        """The same with another kind of control.
+
+        Raises:
+            UnusableTable: As `cells_of` does of the column `control`, or if there is no such column.
+        """
+        if control_column(other) not in runs:
+            what = f"missing column, which analysis.others needs. Name each trained run's {other}, or leave {other} out"
+            raise UnusableTable(f"runs: {control_column(other)}: {what}.")
+        return replace(self, controls=_controls_of_cells(runs, self.runs, control_column(other)))
 
     def varied(self) -> list[int]:
         """Factors of two or more levels."""

@@ -12,7 +12,8 @@ COLUMN_MEANINGS = (
         "`main`: the same averaged over the cells of the other factors that have both. `interaction`: difference of differences. "
         "`trend`: slope of a numeric factor. `control`: a cell minus its control. `average`: the average of cells minus their "
         "controls. Only a factorial has main, interaction, trend and average. Of a difference between measures also `cell` and "
-        "`cells`: its size in each cell, and averaged over them. Each also as `<kind> within <group column>`",
+        "`cells`: its size in each cell, and averaged over them. `control against <name>` and `average against <name>`: with an "
+        "existing checkpoint in the control's place. Each also as `<kind> within <group column>`",
         "text", "never",
     ),
     ("scope", "`models`: these very runs, new items. `recipe`: new items and new seeds", "text", "never"),

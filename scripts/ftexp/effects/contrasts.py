@@ -16,6 +16,7 @@ from ftexp.effects.cells import Cells, Key
 LOG_RATIO = 4.0
 NAMED_STRATA = 4
 KINDS = ("level", "main", "interaction", "trend", "control", "average")
+CONTROL_KINDS = ("control", "average")
 OWN_KINDS = ("cell", "cells")  # of a difference between measures, which has a size of its own
 
 

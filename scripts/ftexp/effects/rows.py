@@ -28,16 +28,18 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Part:
-    """What one block of rows is about: a task, a metric, and perhaps one value of a group column."""
+    """What one block of rows is about: a task, a metric, perhaps controls of another kind, and one value of a group column."""
 
     task: str
     metric: str
     is_primary: bool = False
+    other: str = ""
     group: str = ""
     value: str = ""
 
     def kind(self, kind: str) -> str:
         """The kind as the table has it."""
+        kind = f"{kind} against {self.other}" if self.other else kind
         return f"{kind} within {self.group}" if self.group else kind
 
     def name(self, text: str) -> str:
@@ -71,7 +73,7 @@ class Block:
 
     def compared(self) -> tuple[list[Contrast], Comparison]:
         """The contrasts of cells, and of the runs that were measured."""
-        rows = self.sample.measured()
+        rows = self.sample.measured
         is_measured = self._is_measured(rows)
         contrasts = self._contrasts(is_measured)
         is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts], dtype=bool)

@@ -1,7 +1,8 @@
 """Samples: one panel, or two whose difference is wanted, and contrasts computed on the items that all their runs have."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,13 @@ class Sample:
     """One panel; or two panels over the same items, of which the second is subtracted."""
 
     panels: tuple[Panel, ...]
+    _drawn: dict[int, FloatArray] = field(default_factory=dict)
 
     def within(self, is_used: BoolArray, runs: IntArray | None = None) -> "Sample":
         """The same for some items (N,) only, and some runs, by their positions in the table of runs."""
         return Sample(tuple(within(panel, is_used, runs) for panel in self.panels))
 
+    @cached_property
     def measured(self) -> Measured:
         """The values of all panels."""
         first, *others = map(measured, self.panels)
@@ -43,8 +46,14 @@ class Sample:
                 found[here] = panel.gaps[np.searchsorted(panel.runs, rows.runs[here])]
         return found
 
-    def resampled(self, rows: Measured, resamples: int) -> FloatArray:
+    def resampled(self, resamples: int) -> FloatArray:
         """(B, R) values in resamples of the clusters, drawn once for all runs; without those in which one is not defined."""
+        if resamples not in self._drawn:
+            self._drawn[resamples] = self._resampled(resamples)
+        return self._drawn[resamples]
+
+    def _resampled(self, resamples: int) -> FloatArray:
+        rows = self.measured
         _, units = np.unique(self.panels[0].clusters, return_inverse=True)
         counts = draws(int(units.max()) + 1, resamples)
         drawn = np.hstack([
@@ -139,7 +148,7 @@ class Comparison:
     def _on(self, contrasts: IntArray, is_used: BoolArray) -> "Comparison":
         """Some contrasts on some items, without runs that are not defined there."""
         sample = self.sample.within(is_used, self._needed(contrasts))
-        here = sample.measured()
+        here = sample.measured
         places = {key: place for place, key in enumerate(_keys(self.rows))}
         columns = np.array([places[key] for key in _keys(here)], dtype=np.int64)
         replication = Replication(self.replication.cells[columns], self.replication.seeds[columns])
@@ -161,7 +170,7 @@ class Comparison:
         count = len(self.weights)
         if all(isinstance(panel.metric, Mean) for panel in self.sample.panels):
             return Linearity(np.ones(count), np.zeros(count), 0)
-        drawn = self.sample.resampled(self.rows, resamples)
+        drawn = self.sample.resampled(resamples)
         if len(drawn) < 2:
             return Linearity(np.full(count, np.nan), np.full(count, np.nan), resamples - len(drawn))
         values, estimate = drawn @ self.weights.T, self.weights @ self.rows.means

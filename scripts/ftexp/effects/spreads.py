@@ -53,7 +53,7 @@ def spreads(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> dic
     Raises:
         UnusableTable: As `effects` does.
     """
-    own = replace(analysis, groups=(), differences=(), kinds=("level", "main"))
+    own = replace(analysis, groups=(), differences=(), kinds=("level", "main"), others=())
     found: dict[str, Seen] = {}
     is_primary = scores["metric"] == analysis.primary
     if analysis.primary_task:

@@ -1,6 +1,6 @@
 """The table of effects: every contrast of every task, metric and group, in both scopes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ftexp.effects.analysis import Analysis, Measure
 from ftexp.effects.arrays import BoolArray
 from ftexp.effects.cells import Cells, cells_of, not_done
 from ftexp.effects.checks import check_analysis, check_differences, check_scores
+from ftexp.effects.contrasts import CONTROL_KINDS, KINDS
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
 from ftexp.effects.measurements import Panel, panels
@@ -38,6 +39,8 @@ def effects(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> pd.
 def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iterator[Block]:
     """What `effects` has rows of: per measure, then per difference of two, all items, then each group of them.
 
+    Of each, after all contrasts those with controls of other kinds.
+
     Raises:
         UnusableTable: As `effects` does.
     """
@@ -47,11 +50,14 @@ def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iter
     positions = {str(run): position for position, run in enumerate(runs["run"])}
     by_measure = measures_of(counted(scores, runs))
     check_differences(by_measure, analysis)
-    arms = _arms(cells, positions, analysis)
+    readings = _readings(cells, runs, analysis)
+    arms = _arms([of_others for of_others, _, _ in readings], positions, analysis)
     for name, measures in _compared(by_measure, analysis):
         parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
         part = Part(*name, is_primary=all(map(analysis.is_primary, measures)))
-        yield from _blocks(part, panels(parts, positions, arms, analysis.groups), (cells, runs, analysis))
+        for own, sample in _samples(part, panels(parts, positions, arms, analysis.groups)):
+            for of_others, wanted, other in readings:
+                yield Block(of_others, runs, wanted, replace(own, other=other), sample)
 
 
 def counted(scores: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -90,12 +96,19 @@ def _compared(by_measure: Mapping[Measure, pd.DataFrame], analysis: Analysis) ->
         yield difference.name, tuple(difference)
 
 
-def _blocks(part: Part, found: list[Panel], of_all: tuple[Cells, pd.DataFrame, Analysis]) -> Iterator[Block]:
+def _readings(cells: Cells, runs: pd.DataFrame, analysis: Analysis) -> list[tuple[Cells, Analysis, str]]:
+    """The cells with their controls and all contrasts; then, by name, with controls of another kind, and contrasts with these."""
+    kinds = [kind for kind in CONTROL_KINDS if kind in (analysis.kinds or KINDS)]
+    wanted = replace(analysis, kinds=kinds)
+    return [(cells, analysis, ""), *((cells.against(runs, name), wanted, name) for name in analysis.others if kinds)]
+
+
+def _samples(part: Part, found: list[Panel]) -> Iterator[tuple[Part, Sample]]:
     """All items, then each group of them."""
     sample = Sample(tuple(found))
-    yield Block(*of_all, part, sample)
+    yield part, sample
     for group, value, is_used in _groups(found[0].groups):
-        yield Block(*of_all, replace(part, group=group, value=value), sample.within(is_used))
+        yield replace(part, group=group, value=value), sample.within(is_used)
 
 
 def _groups(groups: Mapping[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
@@ -105,16 +118,22 @@ def _groups(groups: Mapping[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
             yield name, text, texts == text
 
 
-def _arms(cells: Cells, positions: dict[str, int], analysis: Analysis) -> dict[int, Any]:
-    """The arm of each run: runs of one arm must have one test set. Arms that share a control are one."""
+def _arms(readings: Sequence[Cells], positions: dict[str, int], analysis: Analysis) -> dict[int, Any]:
+    """The arm of each run: runs of one arm must have one test set. Arms that share a control, of whatever kind, are one.
+
+    Args:
+        readings: The same cells with controls of each kind.
+        positions: Per run its position in the table of runs.
+        analysis: What is analysed.
+    """
+    cells = readings[0]
     axes = [cells.factors.index(name) for name in analysis.test_set_factors]
     arm_of_cell: list[Any] = [tuple(key[axis] for axis in axes) for key in cells.keys]
-    for control in dict.fromkeys(filter(None, cells.controls)):
-        same = {arm for arm, its_control in zip(arm_of_cell, cells.controls, strict=True) if its_control == control}
-        arm_of_cell = [min(same) if arm in same else arm for arm in arm_of_cell]
+    for controls in (each.controls for each in readings):
+        for control in dict.fromkeys(filter(None, controls)):
+            same = {arm for arm, its_control in zip(arm_of_cell, controls, strict=True) if its_control == control}
+            arm_of_cell = [min(same) if arm in same else arm for arm in arm_of_cell]
     arms: dict[int, Any] = {position: ("unused", position) for position in positions.values()}
-    for runs, control, arm in zip(cells.runs, cells.controls, arm_of_cell, strict=True):
-        arms |= dict.fromkeys(runs, arm)
-        if control:
-            arms[positions[control]] = arm
+    for runs, arm, *of_cell in zip(cells.runs, arm_of_cell, *(each.controls for each in readings), strict=True):
+        arms |= dict.fromkeys((*runs, *(positions[control] for control in of_cell if control)), arm)
     return arms

@@ -51,7 +51,7 @@ def against_majority(
     of_trained = own[own["run"].isin(set(trained["run"]))]
     table = effects(
         pd.concat([of_trained, *answerers], ignore_index=True), pd.concat([trained, pd.DataFrame(rows)], ignore_index=True),
-        replace(analysis, kinds=("control",), groups=()),
+        replace(analysis, kinds=("control",), groups=(), others=()),
     )
     known = best_scope(table) if len(table) else table
     return _sentence(known[known["estimate"].notna()], tests, analysis)
