@@ -23,7 +23,7 @@ from ftexp.effects.item_variance import item_part
 from ftexp.effects.measurements import Panel, measured
 from ftexp.effects.metrics import Rows
 from ftexp.effects.sums import draws
-from helpers.metric_rows import CASES, Case, Columns, Made, probabilities
+from helpers.metric_rows import CASES, Case, Columns, Made, options, probabilities
 from scipy import special
 
 EXPERIMENTS, RESAMPLES = 2000, 500
@@ -87,6 +87,11 @@ def calibrated(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     return {"probability": known, "correct": (rng.random(len(known)) < known).astype(float)}
 
 
+def rare_option(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
+    """Options, the last of which is right in one item of fifty."""
+    return options(rng, difficulty, (0.6, 0.3, 0.08, 0.02))
+
+
 def many_labels(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     """20 labels, the last of which has 1.4 % of the items, and 10 % in the first."""
     shares = 1 / (3 + np.arange(20.0))
@@ -104,6 +109,7 @@ def long_tails(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
 HARD: dict[str, list[tuple[str, Made, Made]]] = {
     "macro F1": [("20 labels", many_labels, many_labels)], "balanced accuracy": [("20 labels", many_labels, many_labels)],
     "MCC": [("20 labels", many_labels, many_labels)], "AUC": [("5 % right", few_right, few_right)],
+    "macro AUC": [("rare option", rare_option, rare_option)],
     "RMSE": [("long tails", long_tails, long_tails)], "R2": [("long tails", long_tails, long_tails)],
     "calibration error": [("both calibrated", calibrated, calibrated), ("the first calibrated", calibrated, probabilities)],
 }

@@ -1,6 +1,6 @@
 """Random answers for every metric, and the same value by another library: scikit-learn, sacrebleu, or one line of numpy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,9 +109,10 @@ def probabilities(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     return {"probability": np.round(known, 3), "correct": (rng.random(len(known)) < 0.1 + 0.6 * known**2).astype(float)}
 
 
-def options(rng: np.random.Generator, difficulty: FloatArray, count: int = OPTIONS) -> Columns:
-    """Probabilities of options in twentieths, so that there are ties; they sum to 1."""
-    target = rng.choice(count, len(difficulty), p=np.arange(count, 0, -1) / (count * (count + 1) / 2))
+def options(rng: np.random.Generator, difficulty: FloatArray, shares: Sequence[float] = (0.4, 0.3, 0.2, 0.1)) -> Columns:
+    """Probabilities of options in twentieths, so that there are ties; they sum to 1. `shares`: how often each is right."""
+    count = len(shares)
+    target = rng.choice(count, len(difficulty), p=shares)
     logits = rng.normal(size=(len(difficulty), count)) + (np.arange(count) == target[:, None]) * (1 - difficulty)[:, None]
     drawn = rng.multinomial(20, special.softmax(logits, axis=1)) / 20
     return {f"probability_{option + 1}": drawn[:, option] for option in range(count)} | {"target": target}
@@ -119,7 +120,7 @@ def options(rng: np.random.Generator, difficulty: FloatArray, count: int = OPTIO
 
 def two_options(rng: np.random.Generator, difficulty: FloatArray) -> Columns:
     """The same of two."""
-    return options(rng, difficulty, 2)
+    return options(rng, difficulty, (2 / 3, 1 / 3))
 
 
 def of_options(columns: Columns) -> FloatArray:
@@ -182,18 +183,18 @@ CASES = [
     Case("mean", Mean(bounds=None), grades, lambda c: float(np.mean(c["score"]))),
     Case("ratio", Ratio("nll", "tokens", higher_is_better=False), tokens, lambda c: float(c["nll"].sum() / c["tokens"].sum())),
     Case("token perplexity", TokenPerplexity(), tokens, lambda c: float(np.exp(c["nll"].sum() / c["tokens"].sum())), 3.0),
-    Case("bits per byte", BitsPerByte(), tokens, lambda c: float(np.log2(np.exp(1)) * c["nll"].sum() / c["bytes"].sum())),
     Case("macro F1", MacroF1(), labels, macro_f1_oracle),
     Case("balanced accuracy", BalancedAccuracy(), labels, recall_oracle),
     Case("MCC", Mcc(), labels, lambda c: float(sklearn.matthews_corrcoef(c["target"], c["prediction"]))),
     Case("corpus BLEU", CorpusBleu(), texts, bleu_oracle, 100.0),
     Case("chrF", Chrf(), texts, chrf_oracle, 100.0),
-    Case("MAE", MeanAbsoluteError(), numbers, lambda c: float(sklearn.mean_absolute_error(c["target"], c["prediction"]))),
     Case("RMSE", Rmse(), numbers, lambda c: float(sklearn.root_mean_squared_error(c["target"], c["prediction"]))),
     Case("R2", R2(), numbers, lambda c: float(sklearn.r2_score(c["target"], c["prediction"]))),
     Case("Brier", Brier(), probabilities, lambda c: float(sklearn.brier_score_loss(c["correct"], c["probability"]))),
     Case("calibration error", CalibrationError(), probabilities, calibration_oracle),
     Case("AUC", Auc(), probabilities, lambda c: float(sklearn.roc_auc_score(c["correct"], c["probability"]))),
+    Case("bits per byte", BitsPerByte(), tokens, lambda c: float(np.log2(np.exp(1)) * c["nll"].sum() / c["bytes"].sum())),
+    Case("MAE", MeanAbsoluteError(), numbers, lambda c: float(sklearn.mean_absolute_error(c["target"], c["prediction"]))),
     Case("Brier of options", OptionsBrier(OPTIONS), options, options_brier_oracle),
     Case("Brier of two options", OptionsBrier(2), two_options, options_brier_oracle),
     Case("macro AUC", MacroAuc(OPTIONS), options, macro_auc_oracle),
