@@ -117,7 +117,7 @@ def test_controls_of_one_kind_are_cells_of_their_own_and_a_design_without_factor
     given = pd.DataFrame({"run": runs["run"], "task": "test", "metric": "exact", "value": [0.1, 0.2, 0.3, 0.4]})
     shown = choose_cells(cells_of(runs, []), given, PRIMARY, words_of("exact"), {}).shown
     assert [each.title for each in shown] == [
-        "control base (the untuned model)", "control published (a model as it is)", "the tuned runs",
+        "the untuned model: control base", "a model as it is: control published", "the tuned runs",
     ]
 
 
@@ -129,10 +129,10 @@ def test_of_many_cells_the_baseline_the_best_and_their_control_are_shown() -> No
     baseline = {"rank": "4", "lr": "1e-4"}
     more = choose_cells(cells, given, PRIMARY, words_of("exact"), baseline)
     assert [each.title for each in more.shown] == [
-        "control base (the untuned model)", "rank 4, lr 1e-4 (the baseline)", "rank 8, lr 3e-3 (the best by exact)",
+        "the untuned model: control base", "the baseline: rank 4, lr 1e-4", "the best by exact: rank 8, lr 3e-3",
     ]
     assert more.left_out == 6
     given["metric"] = "rmse"
     less = choose_cells(cells, given, ("test", "rmse"), words_of("rmse"), baseline)
-    assert less.shown[1].title == "rank 2, lr 1e-4 (the best by rmse)"
+    assert less.shown[1].title == "the best by rmse: rank 2, lr 1e-4"
     assert choose_cells(cells, given[:0], PRIMARY, words_of("exact"), baseline).shown == []

@@ -174,7 +174,7 @@ def test_texts_in_pictures_are_short_distinct_and_drawable(recwarn: pytest.Warni
     texts = fitted(["short", long + "so", long + "otherwise", "日本", "two\nlines", " "])
     assert texts[0] == "short" and texts[3:] == ["no. 4", "two lines", "no. 6"]
     assert texts[1].startswith("2: a very") and texts[2].startswith("3: a very") and max(map(len, texts)) <= 27
-    assert panel_title("rank 1, 日本 (the baseline)") == "rank 1, ?? (the baseline)"
+    assert panel_title("the baseline: rank 1, 日本") == "the baseline: rank 1, ??"
     assert len(panel_title("word " * 100).splitlines()) == 2
     odd = matrix(2, 2).replace({"task 1": "日本", "level 1": "🎉"})
     assert "numbered in the order" in train_by_test("corpus", "exact", odd).caption

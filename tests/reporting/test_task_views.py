@@ -151,10 +151,11 @@ def test_a_scatter_says_what_it_leaves_out() -> None:
     assert plot.picture and f"Of more than {MOST_POINTS // 5}" in plot.caption
     own = answers[answers["run"] == "base"]
     without = (~np.isfinite(own["number"])).sum()
-    assert f"control base: root mean squared error {words_of('rmse').number(numbers_of('', own).rmse)}" in plot.caption
+    assert f"(a) root mean squared error {words_of('rmse').number(numbers_of('', own).rmse)}" in plot.caption
     assert f"{without} without a number; 2 beyond the picture" in plot.caption
-    few = number_scatter("age", answers[answers["item"] < "i0005"], shown("base"))
-    assert few.picture and "every k-th" not in few.caption
+    assert "The larger" not in plot.caption
+    few = number_scatter("age", answers[answers["item"] < "i0005"].assign(number=3.0), shown())
+    assert few.picture and "every k-th" not in few.caption and "The larger a point" in few.caption
     assert number_scatter("age", answers.assign(number=np.nan), shown()).picture is None
     assert number_scatter("age", answers.assign(target_number=5.0, number=5.0), shown("base")).picture
 

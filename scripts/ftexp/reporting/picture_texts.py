@@ -1,12 +1,13 @@
 """Texts of others, labels above all, made fit to stand in a picture: short, on one line, in letters that its font has."""
 
 import functools
+import string
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST = 24
-TITLE_WIDTH, TITLE_LINES = 44, 2
+TITLE_WIDTH, TITLE_LINES = 40, 2
 NUMBERED = "Texts that the figure's letters cannot show are numbered in the order of the table."
 
 
@@ -34,6 +35,13 @@ def panel_title(text: str) -> str:
     drawable = "".join(letter if letter.isspace() or is_drawable(letter) else "?" for letter in text)
     lines = textwrap.wrap(drawable, TITLE_WIDTH, max_lines=TITLE_LINES, placeholder=" …")
     return "\n".join(lines)
+
+
+def lettered(titles: Sequence[str]) -> list[tuple[str, str]]:
+    """Titles of a picture's parts, after what a caption calls each: `(a)`, `(b)`, ... of several; its title where it is alone."""
+    if len(titles) == 1:
+        return [(f"{titles[0]}:", titles[0])]
+    return [(f"({letter})", f"({letter}) {title}") for letter, title in zip(string.ascii_lowercase, titles, strict=False)]
 
 
 def is_drawable(text: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ftexp.effects.intervals import wilson_interval
-from ftexp.reporting.picture_texts import panel_title
+from ftexp.reporting.picture_texts import lettered, panel_title
 from ftexp.reporting.plots import Plot, file_stem
 from ftexp.reporting.shown_cells import ShownCell, answers_of
 from ftexp.reporting.svg_figure import COLOURS, draw_picture, panels
@@ -54,35 +54,37 @@ def reliability_plot(task: str, answers: pd.DataFrame, shown: Sequence[ShownCell
         shown: The cells that are shown.
     """
     name, title = f"reliability-{file_stem(task)}", f"Are the probabilities right? Task {task}"
-    tables = [(each.title, reliability_table(answers_of(answers, each.cell))) for each in shown]
-    tables = [(words, table) for words, table in tables if table["n"].sum()]
+    found = [(each.title, reliability_table(answers_of(answers, each.cell))) for each in shown]
+    tables = [table for _, table in found if table["n"].sum()]
     if not tables:
         return Plot(name, title, None, "No answer has a probability.")
+    names = lettered([words for words, table in found if table["n"].sum()])
     columns = min(len(tables), 2)
     blocks = -(-len(tables) // columns)
 
     def draw(axes: "Axes") -> None:
-        found = panels(axes, 2 * columns * blocks, columns, heights=[3, 1] * blocks)
-        for number, (words, table) in enumerate(tables):
-            block, column = divmod(number, columns)
-            _draw_diagram(found[2 * columns * block + column], table, panel_title(words))
-            _draw_histogram(found[2 * columns * block + columns + column], table)
-        for number in range(len(tables), columns * blocks):
-            block, column = divmod(number, columns)
-            for row in (0, columns):
-                found[2 * columns * block + row + column].remove()
+        parts = panels(axes, 2 * columns * blocks, columns, heights=[3, 1] * blocks)
+        for number in range(columns * blocks):
+            place = number + number // columns * columns
+            upper, lower = parts[place], parts[place + columns]
+            if number < len(tables):
+                _draw_diagram(upper, tables[number], panel_title(names[number][1]))
+                _draw_histogram(lower, tables[number])
+            else:
+                upper.remove()
+                lower.remove()
 
     picture = draw_picture(name, draw, size_inches=(7.6, 4.1 * blocks))
-    return Plot(name, title, picture, _caption(tables))
+    counts = [f"{short} {table['n'].sum():,} answers" for (short, _), table in zip(names, tables, strict=True)]
+    return Plot(name, title, picture, _caption(counts))
 
 
-def _caption(tables: Sequence[tuple[str, pd.DataFrame]]) -> str:
-    counts = "; ".join(f"{words}: {table['n'].sum():,} answers" for words, table in tables)
+def _caption(counts: Sequence[str]) -> str:
     return (
         f"Points: answers in {BINS} bins of the probability that the model gave the option it chose, all seeds of a cell "
         "together: its mean against the share that is right. On the dashed line a probability is what it says; below it the "
         "model is too sure of itself. Bars: Wilson's 95 % interval, as if answers were independent (seeds share items, so it is "
-        f"somewhat too narrow). Below: how many answers have which probability. {counts}."
+        f"somewhat too narrow). Below: how many answers have which probability. {'; '.join(counts)}."
     )
 
 

@@ -20,8 +20,8 @@ class ShownCell:
 
     @property
     def title(self) -> str:
-        """Its name, with why it is shown."""
-        return f"{self.cell.name} ({self.why})" if self.why else self.cell.name
+        """Why it is shown, and its name."""
+        return f"{self.why}: {self.cell.name}" if self.why else self.cell.name
 
 
 @dataclass(frozen=True)
