@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from scipy import sparse
 
 from ftexp.effects.arrays import BoolArray, FloatArray, IntArray
 from ftexp.effects.limits import Limits
@@ -116,15 +115,13 @@ class Auc:
         of_units = np.ascontiguousarray(counts.T)
         for index, run, part in rows.parts(most_runs=1):
             probability, correct = _columns(part)
-            distinct, places = np.unique(probability, return_inverse=True)
-            shape = (len(distinct), len(of_units))
-            right, wrong = (
-                sparse.csr_array((np.ones(kind.sum()), (places[kind], units[index][kind])), shape=shape) @ of_units
-                for kind in (correct > 0.5, correct <= 0.5)
-            )
-            below = np.cumsum(wrong, axis=0)
-            pairs = right.sum(axis=0) * wrong.sum(axis=0)
-            wins = np.einsum("gb,gb->b", right, below - wrong / 2)
+            is_right, order = correct > 0.5, np.argsort(probability, kind="stable")
+            right, wrong = order[is_right[order]], order[~is_right[order]]
+            of_right, of_wrong = (of_units[units[index][kind]] for kind in (right, wrong))
+            below = np.concatenate([np.zeros((1, len(counts))), np.cumsum(of_wrong, axis=0)])
+            first, last = (np.searchsorted(probability[wrong], probability[right], side) for side in ("left", "right"))
+            wins = np.einsum("rb,rb->b", of_right, below[first] + below[last]) / 2
+            pairs = of_right.sum(axis=0) * below[-1]
             values[:, run] = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
         return values
 
