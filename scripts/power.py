@@ -1,6 +1,6 @@
 """Shows which differences a number of items and seeds can show: from a finished experiment, or from what is expected.
 
-Reads experiment.yaml, items.parquet; or the environment: MEANS, SEED_SD, ITEMS, SEEDS, DIFFERENCE. Writes nothing.
+Reads experiment.yaml, scores/; or the environment: MEANS, SEED_SD, ITEMS, SEEDS, DIFFERENCE. Writes nothing.
 Command: make power [MEANS=.6,.7 SEED_SD=.02] [ITEMS=300,1000] [SEEDS=2,3,5] [DIFFERENCE=.05] (python scripts/power.py)
 """
 
@@ -9,8 +9,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ftexp.data.splits import Sources, half_of
+from ftexp.data.splits import Sources
 from ftexp.design.combinations import compared_strata
+from ftexp.design.judging import METRICS
 from ftexp.design.planning import make_plan
 from ftexp.design.run import Run
 from ftexp.design.settings import SEED
@@ -18,6 +19,7 @@ from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.text_table import text_table
+from ftexp.jobs.backends import work_here
 from ftexp.reporting.number_words import shown
 from ftexp.reporting.power_options import PowerOptions, read_power_options
 
@@ -29,17 +31,18 @@ if TYPE_CHECKING:
 def main(arguments: list[str]) -> int:
     """Print one table for all factors."""
     from ftexp.effects import power
-    from ftexp.reporting.scores import analysis_of
+    from ftexp.results.measures import metric_named
 
     paths.require_experiment()
     experiment, runs = make_plan()
-    metric = experiment.analysis["primary"]
-    options = read_power_options(metric, analysis_of(experiment).metric(metric).bounds)
+    task, metric = experiment.evaluation.primary
+    options = read_power_options(metric, metric_named(experiment.evaluation, metric).bounds)
     if all(len(levels) < 2 for name, levels in experiment.factors.items() if name != SEED):
         raise UserError("experiment.yaml: factors: no factor has two levels, so there is no difference to show. Add a level.")
     if options.means:
         spreads = _expected(experiment, options.means, options.seed_sds or (math.nan, math.nan))
-        items = options.items or [len(Sources().rows(half_of(runs[0].data, "test"), "test"))]
+        asked = next(each for each in runs[0].asked if each.name == task)
+        items = options.items or [len(Sources().rows(asked.half, "test"))]
         sizes = {count: count for count in items}
         _say_what_is_expected(experiment, options)
     else:
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
         first = next(iter(seen.values()))
         items = options.items or [first.n_items, 2 * first.n_items, 4 * first.n_items]
         sizes = {count: max(2, round(count * first.n_clusters / first.n_items)) for count in items}
-        print(f"as {paths.ITEMS_PARQUET} shows, of each factor the level that is hardest to tell from the baseline;")
+        print(f"as {paths.SCORES_DIR}/ shows, of each factor the level that is hardest to tell from the baseline;")
         print("each cell with the spread of its own seeds, which few seeds show only roughly")
     wanted = options.difference or (abs(options.means[1] - options.means[0]) if options.means else None)
     print(f"\nsmallest true difference in {metric} that 80 % of such experiments show (95 % interval without 0, before Holm):")
@@ -85,10 +88,11 @@ def _expected(experiment: Experiment, means: tuple[float, float], seed_sds: tupl
 def _say_what_is_expected(experiment: Experiment, options: PowerOptions) -> None:
     means = " and ".join(f"{mean:g}" for mean in options.means or ())
     print(f"expected: means {means}, items right in one not more likely right in the other (the cautious assumption)")
-    if experiment.analysis["cluster"]:
-        print(f"items of one {experiment.analysis['cluster']} taken as independent, which they are not: expect larger sizes")
-    primary = experiment.analysis["primary"]
-    if primary != experiment.evaluation["scorer"]:
+    task, primary = experiment.evaluation.primary
+    cluster = experiment.evaluation.judging[task].cluster
+    if cluster:
+        print(f"items of one {cluster} taken as independent, which they are not: expect larger sizes")
+    if primary in METRICS:
         print(f"{primary} taken as a share of right answers, which it is not: after some runs make power says it without MEANS")
 
 
@@ -98,26 +102,29 @@ def _finished(experiment: Experiment, runs: list[Run]) -> dict[str, "Seen"]:
     Raises:
         UserError: If there are no effects yet.
     """
-    import pandas as pd
     from ftexp.effects import spreads
     from ftexp.effects.errors import UnusableTable
-    from ftexp.reporting.scores import analysis_of, runs_frame, scores_frame
-    from ftexp.results.table import RunFacts
-    from ftexp.state.status_words import State
+    from ftexp.reporting.scores import analysis_of, runs_frame
+    from ftexp.results.judge_runs import Judge
+    from ftexp.results.measures import measures_of
+    from ftexp.results.recorded import recorded_answers
+    from ftexp.results.table import collect_states, tasks_done
 
     advice = "Run `make report` first, or say what you expect: make power MEANS=.6,.7 SEED_SD=.02 ITEMS=300 SEEDS=2,3,5"
-    if not paths.ITEMS_PARQUET.is_file():
-        raise UserError(f"{paths.ITEMS_PARQUET}: there is none yet. {advice}")
-    items = pd.read_parquet(paths.ITEMS_PARQUET)
-    items = items[items["run"].isin([run.id for run in runs])].reset_index(drop=True)
-    ungrouped = replace(experiment, analysis={**experiment.analysis, "groups": []})
-    frame = runs_frame([RunFacts(run, {}, None, State("done")) for run in runs], experiment)
+    work = work_here()
+    states = collect_states(work, runs)
+    judge = Judge(experiment.evaluation, work.code["scoring"], work.hashes)
+    recorded = recorded_answers(tasks_done(states), judge, experiment.evaluation)
+    if recorded.frame.empty:
+        raise UserError(f"{paths.SCORES_DIR}: there are none yet. {advice}")
+    measures = measures_of(recorded, experiment.evaluation)
+    analysis = replace(analysis_of(experiment, measures), groups=(), differences=())
     try:
-        seen = spreads(scores_frame([], items, ungrouped), frame, analysis_of(ungrouped))
+        seen = spreads(measures.scores, runs_frame(states, experiment), analysis)
     except UnusableTable as unusable:
         raise UserError(str(unusable)) from unusable
     if not seen:
-        raise UserError(f"{paths.ITEMS_PARQUET}: shows no difference with a standard error yet. {advice}")
+        raise UserError(f"{paths.SCORES_DIR}: show no difference with a standard error yet. {advice}")
     return seen
 
 

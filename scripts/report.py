@@ -1,7 +1,7 @@
 """Says what each factor did, with its uncertainty: the tables, the figures and the page; what is missing has a reason.
 
 Reads experiment.yaml, runs.csv, runs/*/{run.yaml, train.csv, eval/*.eval, *.json}, data/splits/*/*.
-Writes results.csv, effects.csv, items.parquet, timings.csv, figures/, metrics/, report.html.
+Writes scores/*/*.parquet, results.csv, cells.csv, effects.csv, items.parquet, timings.csv, figures/, metrics/, report.html.
 Command: make report (python scripts/report.py)
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from ftexp.design.planning import folders_not_in_design, planned_runs
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment, read_experiment
-from ftexp.evaluation.inspect_logs import log_path, logs_not_counted
+from ftexp.evaluation.inspect_logs import UnusableLog, log_path, logs_not_counted
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
 from ftexp.ground.events import record_event
@@ -32,15 +32,17 @@ from ftexp.ground.filesystem import (
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.backends import work_here
 from ftexp.reporting.results_view import missing, shown_table, status_counts
+from ftexp.results.judge_runs import Judge
 from ftexp.results.table import (
     TIMING_COLUMNS,
     RunFacts,
-    collect_contents,
     collect_states,
     csv_text,
     results_header,
-    results_rows,
+    tasks_done,
+    with_contents,
 )
+from ftexp.scoring.score_files import score_file
 from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
@@ -59,11 +61,14 @@ def _report() -> int:
     runs = planned_runs()
     work = work_here()
     all_facts = collect_states(work, runs)
-    work.hashes.save()
     write_if_changed(paths.TIMINGS_CSV, csv_text(TIMING_COLUMNS, timing_rows(runs)))
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    judge = Judge(experiment.evaluation, work.code["scoring"], work.hashes)
+    _judge_quickly(judge, all_facts)
+    work.hashes.save()
     key = _key(all_facts)
     if not _is_current(key):
-        _build(all_facts, key)
+        _build(all_facts, judge, experiment, key)
     _show(len(runs))
     # DVC sets DVC_ROOT for what it runs itself, and holds that repository's lock then (3.67, stage/run.py).
     if Path(os.environ.get("DVC_ROOT", "/")).resolve() != Path.cwd():
@@ -73,43 +78,45 @@ def _report() -> int:
     return 0
 
 
-def _build(all_facts: list[RunFacts], key: str) -> None:
+def _judge_quickly(judge: Judge, all_facts: list[RunFacts]) -> None:
+    """What no model and no code of one's own is asked for; the rest is for `make score`."""
+    for run, task in tasks_done(all_facts):
+        try:
+            judge.score(run, task, is_quick=True)
+        except UnusableLog:
+            continue  # said when the answers are read
+
+
+def _build(all_facts: list[RunFacts], judge: Judge, experiment: Experiment, key: str) -> None:
     """Write the tables, the figures and the page, and remember from what."""
-    from ftexp.effects import effects
     from ftexp.effects.errors import UnusableTable
-    from ftexp.reporting.against_majority import against_majority
-    from ftexp.reporting.conclusions import conclusions, forced_runs, thin_classes
-    from ftexp.reporting.figures import draw_figures, write_figures
+    from ftexp.reporting.figures import write_figures
     from ftexp.reporting.metrics import write_metrics
     from ftexp.reporting.page import Findings, render_page
-    from ftexp.reporting.scores import analysis_of, effects_csv, items_frame, parquet_bytes, run_scores, runs_frame, scores_frame
+    from ftexp.reporting.scores import effects_csv, items_table, parquet_bytes
+    from ftexp.reporting.whole import whole_report
+    from ftexp.results.cells import cells_csv
+    from ftexp.results.recorded import recorded_answers
 
-    experiment = read_experiment(paths.EXPERIMENT_YAML)
-    full = collect_contents(all_facts, experiment.analysis)
-    rows = results_rows(full)
-    header = results_header(list(experiment.factors))
-    changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, rows))
-    changed = write_metrics(header, rows) or changed
-    items = items_frame(full)
-    changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items)) or changed
-    analysis = analysis_of(experiment)
-    scores, frame = scores_frame(full, items, experiment), runs_frame(full, experiment)
+    recorded = recorded_answers(tasks_done(all_facts), judge, experiment.evaluation)
+    full = with_contents(all_facts, recorded.unusable)
     try:
-        table = effects(scores, frame, analysis)
+        report = whole_report(experiment, full, recorded)
     except UnusableTable as unusable:
         raise UserError(str(unusable)) from unusable
-    changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(table)) or changed
-    plots = draw_figures(experiment, full, run_scores(scores, experiment), table)
-    figures, has_new_figures = write_figures(plots)
+    header = results_header(list(experiment.factors))
+    changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, report.results))
+    changed = write_if_changed(paths.CELLS_CSV, cells_csv(report.cells)) or changed
+    changed = write_metrics(header, report.results) or changed
+    changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items_table(recorded))) or changed
+    changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(report.effects)) or changed
+    figures, has_new_figures = write_figures(report.figures)
     logs = _logs_not_counted(experiment, full)
-    floor = against_majority(full, scores, frame, analysis)
-    thin = thin_classes(full, experiment.analysis["metrics"])
-    said = [*forced_runs(full), *thin, *conclusions(table, analysis, floor)]
     extra = folders_not_in_design([facts.id for facts in full])
-    page = render_page(experiment, full, Findings(rows, table, analysis, said, plots, extra, logs))
+    page = render_page(experiment, full, Findings(report, recorded, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
     outputs = {str(path): sha256_file(path) for path in (*paths.REPORT_FILES, paths.ITEMS_PARQUET, *figures, *_metrics_files())}
-    texts = [conclusion.text for conclusion in said]
+    texts = [conclusion.text for conclusion in report.conclusions]
     write_json(paths.REPORT_MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
@@ -125,11 +132,12 @@ def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list
     for facts in all_facts:
         if facts.eval.status in ("running", "submitted"):
             continue
-        counted = log_path(facts.run) if facts.answers else None
-        why = "another log of this run; its eval.json vouches for one only" if facts.answers else _why_none(facts)
+        done = [task for task in facts.run.asked if facts.tasks[task.name].status == "done"]
+        counted = [log_path(facts.id, asking) for task in done for asking in task.askings]
+        why = "another log of this run; its eval.json vouches for one of each task" if done else _why_none(facts)
         found += logs_not_counted(facts.id, experiment.name, counted, why)
     for folder in folders_not_in_design([facts.id for facts in all_facts]):
-        found += logs_not_counted(folder, experiment.name, None, "the run is not in the design")
+        found += logs_not_counted(folder, experiment.name, (), "the run is not in the design")
     return found
 
 
@@ -145,7 +153,11 @@ def _key(all_facts: list[RunFacts]) -> str:
     files += [code / "ftexp/reporting/page_template.html", Path(__file__)]
     files += [paths.RunPaths(facts.id).manifest(stage) for facts in all_facts for stage in facts.run.stages]
     files += sorted({path for facts in all_facts for path in _files_of_rows(facts.run)})
-    states = [[facts.run.to_yaml(), facts.cells, _pair(facts.train), _pair(facts.eval)] for facts in all_facts]
+    files += [score_file(task, facts.id) for facts in all_facts for task in facts.run.tasks]
+    states = [
+        [facts.run.to_yaml(), facts.cells, _pair(facts.train), _pair(facts.eval), {n: _pair(s) for n, s in facts.tasks.items()}]
+        for facts in all_facts
+    ]
     extra = folders_not_in_design([facts.id for facts in all_facts])
     patterns = ("runs/*/eval/*", ".scratch/eval/*/logs/*")
     logs = [_size_and_time(path) for pattern in patterns for path in sorted(Path().glob(pattern))]
@@ -154,8 +166,7 @@ def _key(all_facts: list[RunFacts]) -> str:
 
 def _files_of_rows(run: Run) -> list[Path]:
     """What the page and the tables read of the rows that a run trains on and is asked."""
-    asked = [paths.split_json(run.test_set, "test"), paths.split_part(run.test_set, "test")]
-    return asked if run.is_control else [*asked, paths.split_json(run.training_set, "train")]
+    return [path for name, part in run.row_sets for path in (paths.split_json(name, part), paths.split_part(name, part))]
 
 
 def _size_and_time(path: Path) -> list[str | int]:

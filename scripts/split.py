@@ -5,14 +5,15 @@ Writes data/splits/<name>/{train,test}.jsonl, and beside each of them train.json
 Command: make split (python scripts/split.py)
 """
 
+import functools
 import json
 import sys
 from typing import Any
 
-from ftexp.data.held_out import Kept, training_inputs, training_items
-from ftexp.data.splits import Item, Sources, set_inputs
+from ftexp.data.held_out import Kept, task_inputs, task_items, training_inputs, training_items
+from ftexp.data.splits import Item, Sources, set_inputs, set_name
 from ftexp.design.planning import planned_runs
-from ftexp.design.trainings import asked_sets, training_sets
+from ftexp.design.trainings import asked_sets, task_sets, training_sets
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.events import record_event
@@ -39,12 +40,20 @@ def _make_sets() -> None:
             items = sources.test_items(half)
             _write_set(name, "test", items, {"inputs": inputs})
             _say(name, f"{len(items)} test rows")
-    for name, wanted in training_sets(runs).items():
+    left = functools.cache(lambda name: training_items(sources, trainings[name]))
+    trainings = training_sets(runs)
+    for name, wanted in trainings.items():
         inputs = {**training_inputs(wanted, hashes), "code": code}
         if not _is_current(name, "train", inputs, hashes):
-            kept = training_items(sources, wanted)
+            kept = left(name)
             _write_set(name, "train", kept.items, {"inputs": inputs, "removed": kept.removed})
-            _say(name, f"{len(kept.items)} training rows{_removed_in_words(kept)}")
+            _say(name, f"{len(kept.items)} training rows{_removed_in_words(kept, 'whose prompt a test row has')}")
+    for name, task in task_sets(runs).items():
+        inputs = {**task_inputs(task, hashes), "code": code}
+        if not _is_current(name, "test", inputs, hashes):
+            kept = task_items(sources, task, lambda training: left(set_name(training.half)))
+            _write_set(name, "test", kept.items, {"inputs": inputs, "removed": kept.removed})
+            _say(name, f"{len(kept.items)} test rows{_removed_in_words(kept, 'which are trained on')}")
     hashes.save()
 
 
@@ -63,12 +72,12 @@ def _json_lines(items: list[Item]) -> str:
     return "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
 
 
-def _removed_in_words(kept: Kept) -> str:
-    """How many rows were held out, and for which test set; nothing where none was."""
+def _removed_in_words(kept: Kept, why: str) -> str:
+    """How many rows were left out, and for which other set; nothing where none was."""
     if not kept.removed:
         return ""
     tests = ", ".join(f"{count} of {test}" for test, count in kept.removed.items())
-    return f" ({sum(kept.removed.values())} removed, whose prompt a test row has: {tests})"
+    return f" ({sum(kept.removed.values())} removed, {why}: {tests})"
 
 
 def _say(name: str, outcome: str) -> None:

@@ -18,10 +18,11 @@ from ftexp.checks.measured_memory import measured_peaks
 from ftexp.checks.site_check import check_site, check_tracking
 from ftexp.checks.verdicts import Verdicts, grouped
 from ftexp.data.answers import Answers
-from ftexp.data.items import read_test_items, reference_answers
-from ftexp.design.fit_of_scores import answers_of_runs
+from ftexp.data.items import read_task_items, reference_answers
+from ftexp.design.evaluation_section import Evaluation
+from ftexp.design.fit_of_scores import AnswersOfTasks, answers_of_runs
 from ftexp.design.planning import planned_runs
-from ftexp.design.run import Run
+from ftexp.design.run import Run, Task
 from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command, sentence
@@ -83,13 +84,13 @@ def _warn_of_secrets() -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _answers(runs: list[Run], analysis: dict[str, Any]) -> dict[str, Answers]:
-    """Per run the reference answers of its test set; where that is not made yet, validate says so of the run."""
-    def answers_of(run: Run, test: str, train: str) -> Answers | None:
+def _answers(runs: list[Run], evaluation: Evaluation) -> AnswersOfTasks:
+    """Per run and task the reference answers; where its rows are not made yet, validate says so of the run."""
+    def answers_of(task: Task, test: str, train: str) -> Answers | None:
         is_made = paths.split_part(test, "test").is_file()
-        return reference_answers(train, run.data, read_test_items(test, run.data, analysis)) if is_made else None
+        return reference_answers(train, task.data, read_task_items(test, task.data, None, ())) if is_made else None
 
-    return answers_of_runs(runs, analysis, answers_of)
+    return answers_of_runs(runs, evaluation, answers_of)
 
 
 def _hashes(runs: list[Run], work: Work) -> dict[str, tuple[str, str]]:
@@ -167,7 +168,7 @@ def _show_warnings(runs: list[Run], warnings: dict[str, list[str]]) -> None:
     That is looked at anew each time, since no run's own preflight hashes it.
     """
     experiment = read_experiment(paths.EXPERIMENT_YAML)
-    for line in [*grouped(warnings), *map(sentence, cautions(experiment, runs, _answers(runs, experiment.analysis)))]:
+    for line in [*grouped(warnings), *map(sentence, cautions(experiment, runs, _answers(runs, experiment.evaluation)))]:
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ from ftexp.design.judging import METRICS, OWN, SCORERS
 from ftexp.effects import Analysis, Difference, Measure, effects, run_table
 from ftexp.effects.arrays import FloatArray
 from ftexp.effects.errors import UnusableTable
-from ftexp.reporting.metric_objects import metric_objects
+from ftexp.results.metric_objects import metric_objects
 from helpers.effect_tables import TWO, Table, pick, planned
 from helpers.metric_rows import (
     CASES,

@@ -4,28 +4,27 @@ Of a design: its confounds. Of a rank: what it is beside its model. Of the answe
 config.json of the base models. Writes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from ftexp.data.answers import Answers
 from ftexp.design.confounds import confounds
-from ftexp.design.fit_of_scores import free_texts, rare_classes
+from ftexp.design.fit_of_scores import AnswersOfTasks, free_texts, rare_classes
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment
 from ftexp.trainers.choice import trainer_of
 
 
-def cautions(experiment: Experiment, runs: Sequence[Run], answers: Mapping[str, Answers]) -> list[str]:
+def cautions(experiment: Experiment, runs: Sequence[Run], answers: AnswersOfTasks) -> list[str]:
     """All of it, each once.
 
     Args:
         experiment: The design.
         runs: Its runs.
-        answers: Per run the reference answers of its test set, as far as they are known.
+        answers: Per run and task the reference answers, as far as they are known.
     """
-    tests = list({id(answers[run.id]): answers[run.id] for run in runs if run.id in answers}.values())
     said = [*confounds(runs, experiment.factors), *_ranks(runs)]
-    for test in tests:
-        said += [*free_texts(test, experiment.evaluation["scorer"]), *rare_classes(test, experiment.analysis["metrics"])]
+    for (_, task), test in answers.items():
+        judging = experiment.evaluation.judging[task]
+        said += [*free_texts(test, judging.scorers), *rare_classes(test, judging.over_labels)]
     return list(dict.fromkeys(said))
 
 

@@ -54,11 +54,10 @@ def check_distinct(runs: list[Run], configs: dict[str, Config]) -> Found:
     firsts: dict[str, Run] = {}
     messages = []
     for run in runs:
-        sets = {"train": run.training_set, "test": run.test_set}
-        rows = [read_json(paths.split_json(name, part))["sha256"] for part, name in sets.items()]
+        rows = [read_json(paths.split_json(name, part))["sha256"] for name, part in run.row_sets]
         place = str(paths.split_part(run.training_set, "train"))
         config = {key: value for key, value in flat(configs[run.id]).items() if key != "output_dir" and value != place}
-        first = firsts.setdefault(repr((config, rows, run.prompt, run.evaluation)), run)
+        first = firsts.setdefault(repr((config, rows, run.prompt, run.tasks)), run)
         if first is not run:
             names = [name for name, level in run.levels.items() if first.levels.get(name) != level]
             what = f"trains and evaluates exactly what run {first.id} does"

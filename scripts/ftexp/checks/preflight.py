@@ -151,9 +151,8 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
 
 
 def _token_key(run: Run) -> str:
-    settings, limit = run.settings, run.evaluation["max_tokens"]
-    sets = (run.test_set, "" if run.is_control else run.training_set)
-    return repr((settings["model"], run.prompt, *sets, settings["max_seq_len"], settings["loss"], limit))
+    settings = run.settings
+    return repr((settings["model"], run.prompt, run.row_sets, run.tasks, settings["max_seq_len"], settings["loss"]))
 
 
 def _chat(model: str, date: str, known: dict[tuple[str, str], Chat | str]) -> Chat | str:

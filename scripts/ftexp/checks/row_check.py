@@ -2,31 +2,32 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from ftexp.checks.rows import Rows
 from ftexp.data.prompts import placeholders, says_nothing
-from ftexp.design.run import Run
 from ftexp.models.chat import Chat
 
 # So many distinct answers at most are labels, and no free texts.
 _LABELS = 50
 
 
-def check_answer_hidden(run: Run) -> list[str]:
+def check_answer_hidden(prompt: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     """The prompt does not name the column of the answers: an error, because nothing could be concluded."""
-    column = run.data["output"]
-    if column not in placeholders(run.prompt["user"]) or column == run.data["input"]:
+    column = data["output"]
+    if column not in placeholders(prompt["user"]) or column == data["input"]:
         return []
     what = f"{{{column}}} is the column of the answers (data.output), so that every prompt holds its own answer"
     return [f"experiment.yaml: prompt.user: {what}. Take it out"]
 
 
-def check_end_of_prompt(run: Run, chat: Chat) -> list[str]:
+def check_end_of_prompt(model: str, prompt: Mapping[str, Any], chat: Chat) -> list[str]:
     """Without a chat template, something parts the answer from the prompt."""
-    user = run.prompt["user"]
+    user = prompt["user"]
     if chat.has_template or user[-1:].isspace() or not user.endswith("}"):
         return []
-    what = f"the model {run.settings['model']} has no chat template, so the answer follows the input without anything between"
+    what = f"the model {model} has no chat template, so the answer follows the input without anything between"
     return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
 
 

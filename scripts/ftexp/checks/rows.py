@@ -7,7 +7,7 @@ from typing import Any
 from ftexp.data.conversations import answer_text, earlier_turns, input_text
 from ftexp.data.prompts import placeholders, prompt_turns, shown_text
 from ftexp.data.rows import read_items
-from ftexp.design.run import Run
+from ftexp.design.run import Run, Task
 from ftexp.ground import paths
 from ftexp.ground.counting import counted
 from ftexp.models.chat import Chat, Message
@@ -25,10 +25,12 @@ class Rows:
         prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
     """
 
-    def __init__(self, run: Run, chat: Chat, part: str) -> None:
-        self.file = paths.split_part(run.test_set if part == "test" else run.training_set, part)
+    def __init__(self, asked: Run | Task, chat: Chat) -> None:
+        """Of a run the rows that it is trained on, of a task those that it asks."""
+        name, part = (asked.test_set, "test") if isinstance(asked, Task) else (asked.training_set, "train")
+        self.file = paths.split_part(name, part)
         self.items: list[Item] = read_items(self.file)
-        self.input, self.output, self.prompt = run.data["input"], run.data["output"], run.prompt
+        self.input, self.output, self.prompt = asked.data["input"], asked.data["output"], asked.prompt
         told = counted(self.items, f"validate: tokens of {self.file}", len(self.items))
         self.prompts, self.answers = example_tables(chat, ((self.messages(item), self.answer(item)) for item in told))
 

@@ -18,7 +18,7 @@ from ftexp.checks.row_check import (
     check_training_answers,
 )
 from ftexp.checks.rows import Rows
-from ftexp.design.run import Run
+from ftexp.design.run import Run, Task
 from ftexp.ground import paths
 from ftexp.ground.normal_forms import alike
 from ftexp.ground.yamlfile import load_yaml
@@ -61,23 +61,34 @@ def check_tokens(run: Run, chat: Chat) -> TokenReport:
 
 
 def _check_tokens(run: Run, chat: Chat) -> TokenReport:
-    report = TokenReport()
-    test = Rows(run, chat, "test")
-    report.errors += [*_check_date(run, chat), *_check_begins(test, chat), *_check_special(test, chat)]
-    report.warnings += [*_check_own_system(run, chat), *_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
-    report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test), *check_end_of_prompt(run, chat)]
-    report.errors += [*_check_limit(run, test), *_check_room(run, test), *check_answer_hidden(run)]
-    _check_cells(report, test)
+    report = TokenReport(errors=_check_date(run, chat), warnings=_check_own_system(run, chat))
+    tests = {task.name: _check_task(report, run, task, chat) for task in run.asked if task.kind in ("answer", "options")}
     if run.kind == "control":
         return report
-    train = Rows(run, chat, "train")
+    train = Rows(run, chat)
+    report.errors += check_answer_hidden(run.prompt, run.data)
+    report.warnings += check_end_of_prompt(run.settings["model"], run.prompt, chat)
     _check_cells(report, train)
     report.lengths = [p + a for p, a in zip(train.prompts.lengths(), train.answers.lengths(), strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
-    report.errors += [*_check_begins(train, chat), *_check_special(train, chat), *_check_leak(train, test)]
+    report.errors += [*_check_begins(train, chat), *_check_special(train, chat)]
+    report.errors += [message for test in tests.values() for message in _check_leak(train, test)]
     report.example = _marked(chat, train, run.settings["loss"])
+    report.errors, report.warnings = list(dict.fromkeys(report.errors)), list(dict.fromkeys(report.warnings))
     report.errors += [] if report.errors else _check_training_rows(run, chat, train)
     return report
+
+
+def _check_task(report: TokenReport, run: Run, task: Task, chat: Chat) -> Rows:
+    """What is to be said of the rows of a task."""
+    test = Rows(task, chat)
+    report.errors += [*_check_begins(test, chat), *_check_special(test, chat)]
+    report.warnings += [*_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
+    report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test)]
+    report.warnings += check_end_of_prompt(run.settings["model"], task.prompt, chat)
+    report.errors += [*_check_limit(task, test), *_check_room(run, test), *check_answer_hidden(task.prompt, task.data)]
+    _check_cells(report, test)
+    return test
 
 
 def _check_cells(report: TokenReport, rows: Rows) -> None:
@@ -157,10 +168,10 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
     return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
 
 
-def _check_limit(run: Run, rows: Rows) -> list[str]:
-    """Every reference answer fits into max_tokens with its end token."""
-    most, longest = run.evaluation["max_tokens"], max(rows.answers.lengths())
-    if longest <= most:
+def _check_limit(task: Task, rows: Rows) -> list[str]:
+    """Every reference answer fits into max_tokens with its end token, where one is generated."""
+    most, longest = task.facts.get("max_tokens"), max(rows.answers.lengths())
+    if most is None or longest <= most:
         return []
     what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
     return [f"experiment.yaml: evaluation.max_tokens: {what}"]

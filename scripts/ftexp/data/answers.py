@@ -13,6 +13,8 @@ from dataclasses import dataclass
 MOST_CHOICES, ROWS_PER_CHOICE = 50, 5
 # Words of an answer, at the median, from which a text can be said in many ways.
 WORDS_OF_A_TEXT = 4
+# Scorers whose mean is the share of answers that are the reference.
+SHARES = ("exact", "ignore_case")
 # A share below which always giving one answer is as good as being wrong.
 LEAST_TOLD = 0.05
 # A word; or two letters of a script that puts no blanks between words (Thai, Lao, Chinese, Japanese, Korean).
@@ -57,7 +59,7 @@ class Answers:
 
         None where the answers are no choices, or the metric is no share of rows.
         """
-        return 1 / len(self.counts) if self.are_choices and metric not in _OTHER_METRICS else None
+        return 1 / len(self.counts) if self.are_choices and metric in SHARES else None
 
     @property
     def are_texts(self) -> bool:
@@ -69,10 +71,15 @@ class Answers:
         """Words of an answer, at the median over the distinct ones."""
         return statistics.median(len(_WORD.findall(text)) for text in self.counts)
 
-    def score_of_majority(self, metric: str) -> float:
-        """What always giving the commonest answer scores: the share of rows whose answer it is, or the metric of that name."""
+    def score_of_majority(self, metric: str) -> float | None:
+        """What always giving the commonest answer scores: the share of rows whose answer it is, or the metric of that name.
+
+        None of a metric of which nobody knows.
+        """
         share = self.counts[self.majority] / self.rows
-        return _OTHER_METRICS[metric](share, len(self.counts)) if metric in _OTHER_METRICS else share
+        if metric in SHARES:
+            return share
+        return _OTHER_METRICS[metric](share, len(self.counts)) if metric in _OTHER_METRICS else None
 
     def rare(self, rows: int) -> dict[str, int]:
         """The answers with fewer test rows than that, the rarest first."""

@@ -2,12 +2,17 @@
 
 So a run's training rows depend neither on which of the tests it is asked nor, where prompts are compared, on its own prompt. Two
 rows are the same question where their rendered prompts are, whatever columns these are made of.
+
+The rows of a task with a file of its own go the other way: those that some run of the experiment is trained on are not asked. So
+another task changes no training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.data.cell_text import cell_text
+from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import Half, Item, Sources, set_inputs, set_name, source_paths, with_ids
 from ftexp.ground.errors import UserError
@@ -82,6 +87,68 @@ def _question(template: str, half: Half, row: Mapping[str, Any]) -> Question | N
         return None
     turns = prompt_turns({"system": None, "user": template}, half["input"], row)
     return tuple((turn["role"], turn["content"].strip()) for turn in turns)
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """What the rows of a task with a file of its own are made from.
+
+    Attributes:
+        half: The file and its columns.
+        trainings: The training sets of the experiment.
+    """
+
+    half: Half
+    trainings: tuple[TrainingSet, ...]
+
+
+def task_items(sources: Sources, wanted: TaskSet, kept: Callable[[TrainingSet], Kept]) -> Kept:
+    """The rows of the file less those that are trained on, which have the prompt of a training row; of a document its text.
+
+    Args:
+        kept: The training rows of a set, after what tests hold.
+
+    Raises:
+        UserError: If the file cannot be used, or nothing is left.
+    """
+    rows = sources.rows(wanted.half, "test")
+    removed: dict[str, int] = {}
+    left = []
+    asked = [(set_name(training.half), _trained(wanted.half, training, kept(training))) for training in wanted.trainings]
+    for row in rows:
+        keys = {template: _key(wanted.half, template, row) for _, by_template in asked for template in by_template}
+        name = next((name for name, by in asked for template, known in by.items() if keys[template] in known), None)
+        if name is None:
+            left.append(row)
+        else:
+            removed[name] = removed.get(name, 0) + 1
+    if not left:
+        file, of = source_paths(wanted.half)[0], ", ".join(removed)
+        what = f"no row is left to ask: all {len(rows)} of {file} are trained on (in {of})"
+        raise UserError(f"experiment.yaml: evaluation.tasks: {what}. Name a file of other rows.")
+    return Kept(with_ids(left), removed)
+
+
+def _trained(half: Half, training: TrainingSet, kept: Kept) -> dict[str, set[Any]]:
+    """Per template what a training set asks; of documents, whatever the template, the texts that it answers and asks."""
+    rows = [item["row"] for item in kept.items]
+    if "document" in half:
+        texts = {text.strip() for row in rows for text in (_answer(training.half, row), input_text(row, training.half["input"]))}
+        return {"": texts}
+    return {template: {_question(template, training.half, row) for row in rows} - {None} for template in training.templates}
+
+
+def _answer(half: Half, row: Mapping[str, Any]) -> str:
+    return answer_text(row, half["input"], half["output"])
+
+
+def _key(half: Half, template: str, row: Mapping[str, Any]) -> Any:
+    return cell_text(row, half["document"]).strip() if "document" in half else _question(template, half, row)
+
+
+def task_inputs(wanted: TaskSet, hashes: FileHashes) -> dict[str, Any]:
+    """What the rows of a task are made from: its file, and all that is trained on."""
+    return {**set_inputs(wanted.half, hashes), "trained": [training_inputs(training, hashes) for training in wanted.trainings]}
 
 
 def training_inputs(wanted: TrainingSet, hashes: FileHashes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Reads data/splits/<name>/test.jsonl. Writes nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,39 +21,42 @@ class Item:
 
     Attributes:
         id: The hash of the raw row; the same in every run that was asked this item, whatever its prompt.
-        input: The input column, without the prompt around it.
-        target: The output column.
+        row: The raw row.
+        input: The input column, without the prompt around it; of a document its text.
+        target: The output column; of a document empty.
         cluster: Value of the column `evaluation.cluster`; the id where there is none.
         groups: Values of the columns `evaluation.groups`.
     """
 
     id: str
+    row: Mapping[str, Any]
     input: str
     target: str
     cluster: str
     groups: tuple[str, ...]
 
 
-def read_test_items(name: str, data: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Item]:
-    """The items that a run is asked, by id, in the test set's order.
+def read_task_items(name: str, data: Mapping[str, Any], cluster: str | None, groups: Sequence[str]) -> dict[str, Item]:
+    """The items of a task by id, in their set's order.
 
     Args:
-        name: The name of the run's test set.
-        data: The run's data section.
-        analysis: `Experiment.analysis`.
+        name: The name of the task's set of rows.
+        data: The data section that they come from; of documents the file and the column `document`.
+        cluster: Column by which items belong together, or None.
+        groups: Columns of groups.
 
     Raises:
-        UserError: If a row has no value in a column that the analysis names.
+        UserError: If a row has no value in a column that is named.
     """
     path = paths.split_part(name, "test")
     lines = read_items(path)
-    for column in filter(None, [analysis["cluster"], *analysis["groups"]]):
+    for column in filter(None, [cluster, *groups]):
         if any(line["row"].get(column) is None for line in lines):
             raise UserError(
                 f"{path}: column '{column}', which experiment.yaml names under evaluation, is not in every row. "
                 "Name another, or `make split` where the data changed."
             )
-    items = (_item(line["item"], line["row"], data, analysis) for line in lines)
+    items = (_item(line["item"], line["row"], data, cluster, groups) for line in lines)
     return {item.id: item for item in items}
 
 
@@ -71,9 +75,10 @@ def reference_answers(training_set: str, data: dict[str, Any], items: dict[str, 
     )
 
 
-def _item(name: str, row: dict[str, Any], data: dict[str, Any], analysis: dict[str, Any]) -> Item:
-    cluster = analysis["cluster"]
+def _item(name: str, row: Mapping[str, Any], data: Mapping[str, Any], cluster: str | None, groups: Sequence[str]) -> Item:
+    is_document = "document" in data
     return Item(
-        id=name, input=input_text(row, data["input"]), target=answer_text(row, data["input"], data["output"]),
-        cluster=name if cluster is None else cell_text(row, cluster), groups=tuple(cell_text(row, g) for g in analysis["groups"]),
+        id=name, row=row, input=cell_text(row, data["document"]) if is_document else input_text(row, data["input"]),
+        target="" if is_document else answer_text(row, data["input"], data["output"]),
+        cluster=name if cluster is None else cell_text(row, cluster), groups=tuple(cell_text(row, g) for g in groups),
     )

@@ -136,13 +136,17 @@ def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]
 
 
 def _checked(data: Half, rows: list[Row]) -> list[Row]:
-    """The rows of a file, or of one part of it, if each has an input and an output."""
+    """The rows of a file, or of one part of it, if each has an input and an output, or is a document."""
     for row in rows:
-        for key in ("input", "output"):
+        for key in ("document",) if "document" in data else ("input", "output"):
             column = data[key]
             if column not in row:
-                what = f"has no column '{one_line(column)}', which experiment.yaml names as data.{key}"
+                what = f"has no column '{one_line(column)}', which experiment.yaml names as {key}"
                 raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
+        if "document" in data:
+            if not cell_text(row, data["document"]).strip():
+                raise UserError(f"{where(row)}: column '{one_line(data['document'])}' is empty. Fill it or remove the row.")
+            continue
         input_text(row, data["input"])
         text = answer_text(row, data["input"], data["output"])
         if not text.strip():

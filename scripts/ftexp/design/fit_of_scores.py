@@ -1,43 +1,54 @@
 """Whether scorer and metrics fit the reference answers of a test set, in sentences. Nothing is read or written."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ftexp.data.answers import ROWS_PER_CHOICE, Answers
-from ftexp.design.run import Run
+from ftexp.design.evaluation_section import Evaluation
+from ftexp.design.judging import Scorer
+from ftexp.design.run import Run, Task
 from ftexp.ground.wording import first_of, listed
 
 # Classes that a line names, and characters of an answer that it shows.
 _NAMED, _SHOWN = 6, 40
 
 
+# Reference answers by run and task.
+AnswersOfTasks = dict[tuple[str, str], Answers]
+
+
 def answers_of_runs(
-    runs: Sequence[Run], analysis: dict[str, Any], answers_of: Callable[[Run, str, str], Answers | None]
-) -> dict[str, Answers]:
-    """Per run the reference answers of its test set, as far as they are known; runs of the same rows share them.
+    runs: Sequence[Run], evaluation: Evaluation, answers_of: Callable[[Task, str, str], Answers | None]
+) -> AnswersOfTasks:
+    """Per run and task the reference answers of its rows, as far as they are known; runs of the same rows share them.
 
     Args:
-        analysis: `Experiment.analysis`.
-        answers_of: Of a run, its test set and the training set whose classes count, or empty: the answers; called once for each.
+        answers_of: Of a task, its set of rows and the training set whose classes count, or empty: the answers; called once for
+            each.
     """
-    sets = {run.id: run.sets_of_answers(analysis) for run in runs}
-    first = {sets[run.id]: run for run in reversed(runs)}
-    found = {pair: answers_of(run, *pair) for pair, run in first.items()}
-    return {name: answers for name, pair in sets.items() if (answers := found[pair]) is not None}
+    known: dict[tuple[str, str], Answers | None] = {}
+    found = {}
+    for run in runs:
+        for task in (task for task in run.asked if task.kind in ("answer", "options")):
+            pair = task.sets_of_answers(evaluation.judging[task.name].over_labels, run)
+            if pair not in known:
+                known[pair] = answers_of(task, *pair)
+            if (answers := known[pair]) is not None:
+                found[run.id, task.name] = answers
+    return found
 
 
-def free_texts(test: Answers, scorer: str) -> list[str]:
-    """A warning of answers of many words, nearly each another, by a scorer that takes the same text for right and no other."""
-    if not test.are_texts:
+def free_texts(test: Answers, scorers: Sequence[Scorer]) -> list[str]:
+    """A warning of answers of many words, nearly each another, by scorers that take the same text for right and no other."""
+    if not test.are_texts or any(scorer.kind not in ("exact", "ignore_case") for scorer in scorers):
         return []
     example = _short(min(test.counts, key=len))
     what = (
-        f"{scorer} takes an answer for right only where it is the reference, letter for letter, and the {test.rows} of the test "
-        f"are free texts ({len(test.counts)} different ones of {test.median_words:g} words at the median, e.g. {example}): "
-        "good answers in other words score 0"
+        f"{scorers[0].name} takes an answer for right only where it is the reference, letter for letter, and the {test.rows} of "
+        f"the test are free texts ({len(test.counts)} different ones of {test.median_words:g} words at the median, "
+        f"e.g. {example}): good answers in other words score 0"
     )
-    cure = "Ask for labels or short answers, or take a score for the least it can be"
-    return [f"experiment.yaml: evaluation.scorer: {what}. {cure}"]
+    cure = "Judge by rouge_l, chrf or semscore too, ask for short answers, or take a score for the least it can be"
+    return [f"experiment.yaml: evaluation.scorers: {what}. {cure}"]
 
 
 def rare_classes(test: Answers, metrics: Sequence[str]) -> list[str]:

@@ -4,9 +4,13 @@ A scorer says what one answer is worth; a metric what the answers of a run say t
 `perplexity`, which has the log-likelihood of the reference measured. Only the standard library is imported here.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ftexp.design.sections import check_names
+from ftexp.ground.errors import Findings, suggestion
 
 PERPLEXITY = "perplexity"
 OWN = "own"
@@ -57,20 +61,28 @@ SCORERS: dict[str, ScorerKind] = {
         {"model": ..., "template": None, "instructions": None, "partial_credit": False},
     ),
 }
-# Per metric what the answers must be to it, and what it is.
-METRICS: dict[str, tuple[str, str]] = {
-    "macro_f1": ("labels", "mean F1 over the labels in the output column"),
-    "balanced_accuracy": ("labels", "mean recall over these"),
-    "mcc": ("labels", "Matthews' correlation of answer and target"),
-    "rmse": ("numbers", "root mean squared error of the first number in the answer; less is better"),
-    "mae": ("numbers", "mean absolute error, likewise; less is better"),
-    "r2": ("numbers", "1 - squared error / spread of the targets"),
-    "ece": ("probabilities", "expected calibration error in 15 bins of the chosen option's probability; less is better"),
-    "brier": ("probabilities", "half the summed squared error of the options' probabilities; less is better"),
-    "auc": ("probabilities", "area under the ROC curve, of each option of a fixed list against the others, averaged"),
-    "bleu": ("texts", "BLEU of all answers together, 0 to 100, as sacrebleu's"),
-    "corpus_chrf": ("texts", "chrF of all answers together, 0 to 100, as sacrebleu's"),
-    "bits_per_byte": ("references", "of the reference: bits of negative log-likelihood per byte; less is better"),
+
+@dataclass(frozen=True)
+class MetricKind:
+    """What a metric's name stands for: what the answers must be to it (labels, numbers, ...), and what it is."""
+
+    needs: str
+    meaning: str
+
+
+METRICS: dict[str, MetricKind] = {
+    "macro_f1": MetricKind("labels", "mean F1 over the labels in the output column"),
+    "balanced_accuracy": MetricKind("labels", "mean recall over these"),
+    "mcc": MetricKind("labels", "Matthews' correlation of answer and target"),
+    "rmse": MetricKind("numbers", "root mean squared error of the first number in the answer; less is better"),
+    "mae": MetricKind("numbers", "mean absolute error, likewise; less is better"),
+    "r2": MetricKind("numbers", "1 - squared error / spread of the targets"),
+    "ece": MetricKind("probabilities", "calibration error in 15 bins of the chosen option's probability; less is better"),
+    "brier": MetricKind("probabilities", "half the summed squared error of the options' probabilities; less is better"),
+    "auc": MetricKind("probabilities", "area under the ROC curve, of each option of a fixed list against the others, averaged"),
+    "bleu": MetricKind("texts", "BLEU of all answers together, 0 to 100, as sacrebleu's"),
+    "corpus_chrf": MetricKind("texts", "chrF of all answers together, 0 to 100, as sacrebleu's"),
+    "bits_per_byte": MetricKind("references", "of the reference: bits of negative log-likelihood per byte; less is better"),
 }
 NEEDS_REFERENCE = (PERPLEXITY, "bits_per_byte")
 NORMALIZATIONS = ("none", "characters", "bytes", "unconditional")
@@ -90,5 +102,92 @@ class Scorer:
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is in a file of the experiment."""
+        return self.kind == OWN
+
     def __hash__(self) -> int:
         return hash((self.name, self.kind, repr(self.options)))
+
+
+DEFAULT_SCORER = Scorer("exact", "exact")
+_OWN_SCORER = re.compile(r"(?P<file>[^@\n]+\.py)@(?P<function>[A-Za-z_]\w*)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_metrics(found: Findings, where: str, names: Any) -> tuple[str, ...]:
+    """A list of metrics."""
+    return tuple(name for name in check_names(found, where, names, tuple(METRICS)) if name in METRICS)
+
+
+def check_scorers(found: Findings, where: str, given: Any) -> tuple[Scorer, ...]:
+    """A list of scorers, each a name, or a name with its options."""
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not given:
+        found.add(where, f"must be a list of scorers, got {given!r}", "Write [exact].")
+        return ()
+    return tuple(scorer for entry in given if (scorer := _check_scorer(found, where, entry)))
+
+
+def _check_scorer(found: Findings, where: str, entry: Any) -> Scorer | None:
+    """One entry: `exact`, `{match: '[0-9]+'}`, `{semscore: {model: ...}}`, `judged.py@tone`."""
+    is_pair = isinstance(entry, dict) and len(entry) == 1
+    name, options = next(iter(entry.items())) if is_pair else (entry, None)
+    own = _OWN_SCORER.fullmatch(name) if isinstance(name, str) else None
+    if not own and (not isinstance(name, str) or name not in SCORERS):
+        cure = suggestion(name, SCORERS) if isinstance(name, str) else "Write a name, or {name: options}."
+        found.add(where, f"must be scorers' names, or file.py@name of one's own, got {entry!r}", cure)
+        return None
+    kind = ScorerKind("one's own") if own else SCORERS[name]
+    if options is not None and not isinstance(options, dict):
+        if not kind.short:
+            found.add(where, f"{name}: must have a mapping of options, got {options!r}")
+            return None
+        options = {kind.short: options}
+    given = dict(options or {})
+    title = given.pop("name", own["function"] if own else name)
+    if not isinstance(title, str) or not _NAME.fullmatch(title):
+        found.add(where, f"{name}: name must be of letters, digits and '_', got {title!r}")
+        return None
+    if own:
+        return Scorer(title, OWN, {**own.groupdict(), **given})
+    return Scorer(title, name, complete) if (complete := _options(found, f"{where}: {name}", kind, given)) is not None else None
+
+
+def _options(found: Findings, where: str, kind: ScorerKind, given: dict[str, Any]) -> dict[str, Any] | None:
+    """All options of a scorer; None where one is wrong."""
+    before = len(found.messages)
+    for key in (key for key in given if key not in kind.options):
+        found.unknown(f"{where}.{key}", ["name", *kind.options], "option")
+    complete = {**kind.options, **{key: value for key, value in given.items() if key in kind.options}}
+    for key, value in complete.items():
+        problem = "must be given" if value is ... else _option_problem(key, value)
+        if problem:
+            found.add(f"{where}.{key}", problem)
+    return complete if len(found.messages) == before else None
+
+
+def _option_problem(key: str, value: Any) -> str:
+    """What is wrong with an option of a scorer; empty where nothing is."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    rules = {
+        "ignore_case": (isinstance(value, bool), "true or false"), "partial_credit": (isinstance(value, bool), "true or false"),
+        "which": (value in ("first", "last"), "first or last"),
+        "compare": (value in ("continuation", "text"), "continuation or text"),
+        "tolerance": (is_number and 0 <= value < float("inf"), "a number, 0 or above"),
+        "model": (isinstance(value, str) and bool(value), "a model's name"),
+        "template": (value is None or isinstance(value, str), "a text"),
+        "instructions": (value is None or isinstance(value, str), "a text"),
+        "pattern": (isinstance(value, str) and _compiles(value), "a regular expression of Python's with at most one group"),
+    }
+    is_right, wants = rules[key]
+    return "" if is_right else f"must be {wants}, got {value!r}"
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        return re.compile(pattern).groups <= 1
+    except re.error:
+        return False

@@ -9,27 +9,27 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.answers import ROWS_PER_CHOICE, Answers
-from ftexp.data.cell_text import Row, cell_text
+from ftexp.data.answers import Answers
+from ftexp.data.cell_text import Row
 from ftexp.data.conversations import answer_text
 from ftexp.data.held_out import TrainingSet, training_items
 from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import Half, Sources
-from ftexp.design.fit_of_scores import answers_of_runs
+from ftexp.design.fit_of_scores import AnswersOfTasks, answers_of_runs
 from ftexp.design.levels import table_text
-from ftexp.design.run import Run
+from ftexp.design.run import Run, Task
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.spec import Experiment, read_experiment
-from ftexp.design.trainings import asked_sets, share_trainings, training_sets
+from ftexp.design.task_rows import check_labels, check_tasks
+from ftexp.design.trainings import share_trainings, training_sets
 from ftexp.ground import paths
-from ftexp.ground.errors import Findings, UserError, one_line, suggestion
+from ftexp.ground.errors import Findings, UserError, one_line
 from ftexp.ground.filesystem import write_if_changed
 from ftexp.ground.memories import YamlMemory
 from ftexp.ground.wording import first_of
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
 
 HEADER = "# Written by `make plan` from experiment.yaml. Edit that file, not this one.\n"
-MOST_GROUPS = 50
 # Run folders that a line names.
 MOST_NAMED = 8
 DERIVED_COLUMNS = ("train_rows", "effective_batch", "steps_per_epoch", "steps", "warmup_steps", "lora_alpha")
@@ -40,7 +40,8 @@ class _RowsOfRuns:
 
     def __init__(self, runs: list[Run]) -> None:
         self._sources = Sources()
-        self.tests = {name: self._rows(half, "test") for name, half in asked_sets(runs).items()}
+        halves = {task.test_set: task.half for run in runs for task in run.asked if task.data}
+        self.tests = {name: self._rows(half, "test") for name, half in halves.items()}
         self.trainings = {name: self._rows(wanted.half, "train") for name, wanted in training_sets(runs).items()}
         self.left: dict[str, list[Row] | None] = {}
 
@@ -50,11 +51,15 @@ class _RowsOfRuns:
         except ImportError:
             return None
 
-    def of(self, run: Run) -> list[Row] | None:
-        """All rows that a run renders its prompt for."""
-        test = self.tests[run.test_set]
-        train = [] if run.is_control else self.trainings[run.training_set]
-        return None if test is None or train is None else [*train, *test]
+    def prompted(self, run: Run) -> list[tuple[str, dict[str, Any], str, list[Row] | None]]:
+        """What a run renders prompts of, with the key that says so: set of rows, prompt, input column, rows."""
+        asked = [
+            (task.test_set, task.prompt, task.data["input"], self.tests[task.test_set])
+            for task in run.asked if task.kind in ("answer", "options")
+        ]
+        if run.is_control:
+            return asked
+        return [(run.training_set, run.prompt, run.data["input"], self.trainings[run.training_set]), *asked]
 
     def hold_out(self, runs: list[Run]) -> None:
         """Keep in `left` the training rows that no test has."""
@@ -86,8 +91,8 @@ def plan_runs(experiment: Experiment) -> list[Run]:
     return plan_with_answers(experiment)[0]
 
 
-def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answers]]:
-    """The same, and per run the reference answers of its test set, where its data can be read here.
+def plan_with_answers(experiment: Experiment) -> tuple[list[Run], AnswersOfTasks]:
+    """The same, and per run and task the reference answers of its test set, where its data can be read here.
 
     Raises:
         UserError: As `plan_runs`.
@@ -95,10 +100,11 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
     runs = expand(experiment)
     rows = _RowsOfRuns(runs)
     _check_prompts(runs, rows)
-    _check_analysis_columns(experiment, rows)
+    asked = {(task.name, task.test_set): (task, rows.tests[task.test_set]) for run in runs for task in run.asked if task.data}
+    check_tasks(experiment.evaluation, list(asked.values()))
     rows.hold_out(runs)
     answers = _answers(runs, rows, experiment)
-    _check_labels(experiment, answers)
+    check_labels(experiment.evaluation, answers)
     for run in runs:
         items = None if run.is_control else rows.left[run.training_set]
         if items is not None:
@@ -108,32 +114,29 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], dict[str, Answ
     return runs, answers
 
 
-def _answers(runs: list[Run], rows_of: _RowsOfRuns, experiment: Experiment) -> dict[str, Answers]:
-    def answers_of(run: Run, test: str, train: str) -> Answers | None:
+def _answers(runs: list[Run], rows_of: _RowsOfRuns, experiment: Experiment) -> AnswersOfTasks:
+    def answers_of(task: Task, test: str, train: str) -> Answers | None:
         asked, trained = rows_of.tests[test], rows_of.left[train] if train else []
-        return None if asked is None or trained is None else Answers.of(_answer_texts(run, asked), _answer_texts(run, trained))
+        return None if asked is None or trained is None else Answers.of(_answer_texts(task, asked), _answer_texts(task, trained))
 
-    return answers_of_runs(runs, experiment.analysis, answers_of)
+    return answers_of_runs(runs, experiment.evaluation, answers_of)
 
 
-def _answer_texts(run: Run, rows: list[Row]) -> list[str]:
-    return [answer_text(row, run.data["input"], run.data["output"]) for row in rows]
+def _answer_texts(task: Task, rows: list[Row]) -> list[str]:
+    return [answer_text(row, task.data["input"], task.data["output"]) for row in rows]
 
 
 def _check_prompts(runs: list[Run], rows_of: _RowsOfRuns) -> None:
     """Every placeholder of every prompt is one column of the data it is used with, and every row can be asked."""
     found = Findings("experiment.yaml")
-    seen = set()
-    for run in runs:
-        user = run.prompt["user"]
-        key = (user, run.test_set, "" if run.is_control else run.training_set)
-        rows = None if key in seen else rows_of.of(run)
-        seen.add(key)
-        if rows is None:
-            continue
-        for name in placeholders(user):
-            if name == "input" != run.data["input"] and "input" in rows[0]:
-                _add_two_inputs(found, run.data["input"])
+    different = {
+        (name, repr(prompt)): (prompt, column, rows)
+        for run in runs for name, prompt, column, rows in rows_of.prompted(run) if rows
+    }
+    for prompt, column, rows in different.values():
+        for name in placeholders(prompt["user"]):
+            if name == "input" != column and "input" in rows[0]:
+                _add_two_inputs(found, column)
             elif name != "input" and name not in rows[0]:
                 found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
             elif name != "input" and not all(name in row for row in rows):
@@ -141,47 +144,15 @@ def _check_prompts(runs: list[Run], rows_of: _RowsOfRuns) -> None:
                 found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
     found.messages = list(dict.fromkeys(found.messages))  # runs on other rows of the same columns say the same
     found.raise_if_any()
-    different = {(repr(run.prompt), run.test_set, "" if run.is_control else run.training_set): run for run in runs}
-    for run in different.values():
-        for row in rows_of.of(run) or []:
-            prompt_turns(run.prompt, run.data["input"], row)
+    for prompt, column, rows in different.values():
+        for row in rows:
+            prompt_turns(prompt, column, row)
 
 
 def _add_two_inputs(found: Findings, column: str) -> None:
     """`{input}` may mean either of two columns: both ways to say it are named."""
     what = f"stands for data.input, which is the column '{one_line(column)}', and the data has a column 'input' too"
     found.add("prompt.user: {input}", what, f"Write {{{column}}} for the one; to mean the other, set data.input: input.")
-
-
-def _check_analysis_columns(experiment: Experiment, rows_of: _RowsOfRuns) -> None:
-    """What the effects are clustered and grouped by is a column of every test row; groups are few."""
-    found = Findings("experiment.yaml")
-    cluster, groups = experiment.analysis["cluster"], experiment.analysis["groups"]
-    named = [("evaluation.cluster", cluster)] if cluster else []
-    for key, column in [*named, *(("evaluation.groups", group) for group in groups)]:
-        for rows in filter(None, rows_of.tests.values()):
-            values = {cell_text(row, column) for row in rows if row.get(column) is not None}
-            if not all(row.get(column) is not None for row in rows):
-                what = f"must be a column that every test row has a value in, got {column!r}"
-                found.add(key, what, suggestion(column, map(str, rows[0])))
-                break
-            if key == "evaluation.groups" and len(values) > MOST_GROUPS:
-                what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
-                found.add(key, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
-                break
-    found.raise_if_any()
-
-
-def _check_labels(experiment: Experiment, answers: dict[str, Answers]) -> None:
-    """The metrics are over labels: answers that come again and again, or their intervals would be too narrow."""
-    found = Findings("experiment.yaml")
-    metrics = experiment.analysis["metrics"]
-    tests = answers.values() if metrics else ()
-    few = next((test for test in tests if len(test.counts) * ROWS_PER_CHOICE > test.rows), None)
-    if few:
-        what = f"{metrics[0]} needs {ROWS_PER_CHOICE} test rows a label, got {few.rows} rows with {len(few.counts)} labels"
-        found.add("evaluation.metrics", what, f"Leave {metrics[0]} out, or give more test rows.")
-    found.raise_if_any()
 
 
 def plan_files(experiment: Experiment, runs: list[Run]) -> dict[Path, str]:

@@ -1,12 +1,65 @@
 """A run: what run.yaml says, and all that its numbers follow from."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ftexp.data.splits import half_of, set_name
+from ftexp.data.splits import Half, half_of, set_name
+from ftexp.ground import paths
 
 STAGES = ("train", "eval")
+
+
+# What follows a task's name in that of its asking for the likelihood of the references.
+REFERENCE = ".reference"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, as a run is asked it.
+
+    Attributes:
+        kind: `answer` (text is generated), `options` (their log-likelihoods), `document` (that of a text), `inspect`.
+        data: The data section that its rows come from; of `inspect` empty.
+        prompt: system, user, date.
+        facts: What run.yaml says of it.
+    """
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+    prompt: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def half(self) -> Half:
+        """What its set of rows is made from."""
+        return half_of(self.data, "test")
+
+    @property
+    def test_set(self) -> str:
+        """The name of its set of rows; empty where the rows are inspect's."""
+        return set_name(self.half) if self.data else ""
+
+    @property
+    def has_own_data(self) -> bool:
+        """Whether its rows are no part of the run's data, but of a file of its own."""
+        return "data" in self.facts
+
+    @property
+    def epochs(self) -> int:
+        """How often every item is asked."""
+        return int(self.facts.get("epochs", 1))
+
+    @property
+    def askings(self) -> tuple[str, ...]:
+        """What is asked of a model for it, each with a log of its own: itself, and the likelihood of its references."""
+        return (self.name, self.name + REFERENCE) if self.facts.get("reference") else (self.name,)
+
+    def sets_of_answers(self, metrics: Collection[str], run: "Run") -> tuple[str, str]:
+        """The rows whose answers are right, and those whose classes a metric of labels has to know; empty for none."""
+        return self.test_set, run.training_set if metrics and not run.is_control and not self.has_own_data else ""
 
 
 @dataclass
@@ -22,11 +75,13 @@ class Run:
         overrides: Keys of the trainer's that constants or levels set.
         data: The data section, with what the levels set.
         prompt: system, user, date.
-        evaluation: How it is asked and scored.
+        tasks: What it is asked, by name: of each its kind, and what it has of its own.
         steps: train_rows, effective_batch, steps_per_epoch, steps; empty for a control.
         problems: What is wrong with this run only; a run with problems is not stamped.
         training: The run that trains what is evaluated here, as a rule this one; another where both would train the same, and
             differ in their test only. Empty for a control.
+        is_other: Whether it is a control that is no base model of the runs as it is, but an existing checkpoint.
+        checkpoint: Of such a one the folder of its adapter, where it is one; else empty.
     """
 
     experiment: str
@@ -37,10 +92,12 @@ class Run:
     overrides: dict[str, Any]
     data: dict[str, Any]
     prompt: dict[str, Any]
-    evaluation: dict[str, Any]
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     training: str = ""
+    is_other: bool = False
+    checkpoint: str = ""
 
     def __post_init__(self) -> None:
         """A trained run has a training of its own where nothing else is said, a control has none."""
@@ -62,19 +119,37 @@ class Run:
         return set_name(half_of(self.data, "train"))
 
     @property
-    def test_set(self) -> str:
-        """The name of the rows that it is asked."""
-        return set_name(half_of(self.data, "test"))
+    def asked(self) -> tuple[Task, ...]:
+        """Its tasks, with the data and the prompt of each."""
+        return tuple(self._task(name, facts) for name, facts in self.tasks.items())
+
+    def _task(self, name: str, facts: dict[str, Any]) -> Task:
+        own, data = facts.get("data"), self.data
+        if facts["kind"] == "document" and own:
+            data = {"test": own["data"], "document": facts["document"]}
+        elif own:
+            data = {"test": own["data"], **{key: own.get(key, self.data[key]) for key in ("input", "output")}}
+        if facts["kind"] == "inspect":
+            data = {}
+        return Task(name, facts["kind"], data, {**self.prompt, **facts.get("prompt", {})}, facts)
+
+    @property
+    def askings(self) -> tuple[str, ...]:
+        """All that is asked of the model, each with a log of its own."""
+        return tuple(name for task in self.asked for name in task.askings)
 
     @property
     def row_sets(self) -> tuple[tuple[str, str], ...]:
         """Name and part of each set of rows of its: what it is trained on, unless it is a control, and what it is asked."""
-        asked = (self.test_set, "test")
-        return (asked,) if self.is_control else ((self.training_set, "train"), asked)
+        asked = tuple(dict.fromkeys((task.test_set, "test") for task in self.asked if task.data))
+        return asked if self.is_control else ((self.training_set, "train"), *asked)
 
-    def sets_of_answers(self, analysis: dict[str, Any]) -> tuple[str, str]:
-        """The rows whose answers it is scored by, and those whose classes a metric has to know; the second empty for none."""
-        return self.test_set, self.training_set if analysis["metrics"] and not self.is_control else ""
+    @property
+    def adapter_or_weights(self) -> Path | None:
+        """The folder of what was trained; None of a base model as it is."""
+        if self.is_control:
+            return Path(self.checkpoint) if self.checkpoint else None
+        return paths.RunPaths(self.training).checkpoint_dir
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -86,13 +161,15 @@ class Run:
         return {
             "experiment": self.experiment, "run": self.id, "kind": self.kind, "levels": self.levels, "problems": self.problems,
             "training": self.training, "data": self.data, "prompt": self.prompt, "settings": self.settings,
-            "overrides": self.overrides, "steps": self.steps, "evaluation": self.evaluation,
+            "overrides": self.overrides, "steps": self.steps, "tasks": self.tasks,
+            **({"is_other": True, "checkpoint": self.checkpoint} if self.is_other else {}),
         }
 
     @classmethod
     def from_yaml(cls, document: dict[str, Any]) -> "Run":
         """The run that a run.yaml describes."""
-        given = {key: value for key, value in document.items() if key not in ("run", "split")}  # as older plans have it
+        of_older_plans = ("split", "evaluation")
+        given = {key: value for key, value in document.items() if key not in ("run", *of_older_plans)}
         return cls(id=document["run"], **given)
 
 

@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from ftexp.data.splits import half_of
 from ftexp.design.combinations import combinations, levels_of
+from ftexp.design.controls import plan_controls, tasks_of
 from ftexp.design.factors import Level
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
 from ftexp.design.sections import check_sources
-from ftexp.design.settings import CONTROL_SETTINGS, IF_TRUE, SETTINGS, is_torchtune_key
+from ftexp.design.settings import IF_TRUE, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.ground.errors import Findings, UserError
 
@@ -25,12 +25,12 @@ def expand(experiment: Experiment) -> list[Run]:
     planned = combinations(experiment.factors, experiment.baseline, experiment.design)
     cells = [levels_of(experiment.factors, combination) for combination in planned]
     trained = [_make_run(experiment, "trained", levels) for levels in cells]
-    runs = (_controls(experiment, cells) if experiment.has_controls else []) + trained
+    runs = plan_controls(experiment, cells, _make_run) + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
     for run in trained:
         if not found.messages:
-            check_sources(found, run.data)
+            check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))
     found.raise_if_any()
     return runs
 
@@ -56,38 +56,8 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
     return Run(
         experiment=experiment.name, id=_run_id(experiment, kind, levels), kind=kind,
         levels={name: level.label for name, level in levels.items()}, settings=settings, overrides=overrides,
-        data=data, prompt=prompt, evaluation=dict(experiment.evaluation),
+        data=data, prompt=prompt, tasks=tasks_of(experiment, levels) if kind == "trained" else {},
     )
-
-
-def _controls(experiment: Experiment, cells: list[dict[str, Level]]) -> list[Run]:
-    """One untuned run per distinct model, precision, prompt and test set of the cells; its id has the levels that concern it."""
-    by_places = {}
-    for cell in cells:
-        levels = {name: level for name, level in cell.items() if _concerns_control(level)}
-        places = tuple(own.index(levels[name]) if name in levels else -1 for name, own in experiment.factors.items())
-        by_places[places] = levels
-    controls: dict[str, Run] = {}
-    for _, levels in sorted(by_places.items(), key=lambda pair: pair[0]):
-        run = _make_run(experiment, "control", levels)
-        if run.data["test"]:  # a test file of its own: what trains does not concern a control
-            run.data["train"] = None
-        controls.setdefault(control_key(run), run)
-    return list(controls.values())
-
-
-def _concerns_control(level: Level) -> bool:
-    return any(
-        name in CONTROL_SETTINGS or name.startswith("prompt.")
-        or (name.startswith("data.") and name != "data.train")
-        for name in level.sets
-    )
-
-
-def control_key(run: Run) -> str:
-    """What a control's answers depend on; a trained run and its control have the same key."""
-    facts = [run.settings.get(name) for name in CONTROL_SETTINGS]
-    return repr((facts, run.prompt, half_of(run.data, "test"), run.evaluation))
 
 
 def _run_id(experiment: Experiment, kind: str, levels: dict[str, Level]) -> str:

@@ -10,19 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS
-from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
 DATA_KEYS = ("source", "train", "test", "split", "input", "output")
 SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
-EVALUATION_KEYS = ("scorer", "max_tokens")
-# How answers are drawn, with the defaults; where temperature is 0 they are not drawn, and a run knows none of these.
-SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
-ANALYSIS_KEYS = ("primary", "metrics", "cluster", "groups")
-# Per scorer what it says of an answer; the function of that name is in evaluation/scorer.py.
-SCORERS = {"exact": "string equality after stripping outer white space, case-sensitive"}
-METRICS = ("macro_f1", "balanced_accuracy")
 
 
 def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -76,13 +68,13 @@ def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
     return False
 
 
-def check_sources(found: Findings, data: dict[str, Any]) -> None:
-    """A run's data comes from one source that is split, or from sources that are split already."""
+def check_sources(found: Findings, data: dict[str, Any], *, is_tested: bool) -> None:
+    """A run's data comes from one source that is split, or from sources that are split already, with a test if one is asked."""
     if data["source"] and (data["train"] or data["test"]):
         found.add("data", "has both source and train/test", "Keep one: a source is split by us, the others are not.")
     elif not data["source"] and data["split"]:
         found.add("data.split", "stands beside train and test, which are split already", "Remove it.")
-    elif not data["source"] and not (data["train"] and data["test"]):
+    elif not data["source"] and not (data["train"] and (data["test"] or not is_tested)):
         found.add("data.source", "is missing", "Name a file, or both data.train and data.test.")
 
 
@@ -164,75 +156,41 @@ def _check_placeholders(found: Findings, where: str, template: str) -> None:
 
 def check_controls(found: Findings, controls: dict[str, Any]) -> bool:
     """Whether the design has controls."""
-    check_keys(found, "controls.", controls, ("base",))
+    check_keys(found, "controls.", controls, ("base", "others"))
     base = controls.get("base", True)
     if not isinstance(base, bool):
         found.add("controls.base", f"must be true or false, got {base!r}")
     return bool(base)
 
 
-def check_evaluation(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """What the evaluation section says of how a run is asked and scored, with its defaults."""
-    check_keys(found, "evaluation.", evaluation, (*EVALUATION_KEYS, *SAMPLING, *ANALYSIS_KEYS))
-    complete = {"scorer": evaluation.get("scorer", "exact"), "max_tokens": evaluation.get("max_tokens", 64)}
-    if complete["scorer"] not in tuple(SCORERS):
-        found.add("evaluation.scorer", f"must be one of {', '.join(SCORERS)}, got {complete['scorer']!r}")
-    problem = check_setting("batch_size", complete["max_tokens"])
-    if problem:
-        found.add("evaluation.max_tokens", problem)
-    return complete | _check_sampling(found, evaluation)
-
-
-def _check_sampling(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Temperature, top_p, seed and epochs where answers are sampled; nothing where they are greedy."""
-    given = {name: evaluation.get(name, default) for name, default in SAMPLING.items()}
-    problems = {
-        "temperature": _number_problem(given["temperature"], "0 for greedy answers, or a number from 0.01 to 100", 0.01, 100),
-        "top_p": _number_problem(given["top_p"], "a number above 0, at most 1", 1e-9, 1),
-        "seed": check_setting("seed", given["seed"]), "epochs": check_setting("epochs", given["epochs"]),
-    }
-    if given["temperature"] == 0 and not isinstance(given["temperature"], bool):
-        problems["temperature"] = None
-    for name, problem in problems.items():
-        if problem:
-            found.add(f"evaluation.{name}", problem)
-    if any(problems.values()):
+def check_others(found: Findings, others: Any) -> dict[str, str]:
+    """Existing checkpoints: per name, which is the id of a control, the path of its folder."""
+    if others is None:
         return {}
-    given |= {"temperature": float(given["temperature"]), "top_p": float(given["top_p"])}
-    if given["temperature"]:
-        return given
-    for name in (name for name, default in SAMPLING.items() if given[name] != default):
-        what = f"changes nothing, because the answers are greedy, got {given[name]!r}"
-        found.add(f"evaluation.{name}", what, "Set evaluation.temperature above 0, or leave it out.")
-    return {}
+    if not isinstance(others, dict):
+        found.add("controls.others", f"must be a mapping of names to folders, got {others!r}")
+        return {}
+    named = {}
+    for name, folder in others.items():
+        where = f"controls.others.{name}"
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9._+-]{0,39}", name):
+            found.add(where, f"must have a name of letters, digits and '._+-', at most 40, got {name!r}")
+        elif not check_data_value(found, where, "source", folder):
+            continue
+        elif folder.startswith(("/", "~")):
+            found.add(where, f"must be a folder of the experiment, got {folder!r}", "Link it there, or into models/.")
+        else:
+            named[name] = folder.rstrip("/")
+    return named
 
 
-def _number_problem(value: Any, wants: str, low: float, high: float) -> str | None:
+def number_problem(value: Any, wants: str, low: float, high: float) -> str | None:
     """What is wrong with a number that must lie between two others; None where it is right."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return None if is_number and low <= value <= high else f"must be {wants}, got {value!r}"
 
 
-def check_analysis(found: Findings, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """What the evaluation section says of how the scores are read: no run's answers depend on it.
-
-    Returns:
-        `primary` (a metric), `metrics` (beside the scorer's), `cluster` (a column, or None) and `groups` (columns).
-    """
-    metrics = _check_names(found, "evaluation.metrics", evaluation.get("metrics"), METRICS)
-    scorer = evaluation.get("scorer", "exact")
-    primary = evaluation.get("primary", scorer)
-    if primary not in (scorer, *metrics):
-        valid = ", ".join(map(str, (scorer, *metrics)))
-        found.add("evaluation.primary", f"must be the scorer or one of evaluation.metrics ({valid}), got {primary!r}")
-    cluster = evaluation.get("cluster")
-    if cluster is not None and not (isinstance(cluster, str) and cluster):
-        found.add("evaluation.cluster", f"must be the name of a column, or null, got {cluster!r}")
-    groups = _check_names(found, "evaluation.groups", evaluation.get("groups"))
-    return {"primary": primary, "metrics": metrics, "cluster": cluster, "groups": groups}
-
-
-def _check_names(found: Findings, key: str, names: Any, known: tuple[str, ...] | None = None) -> list[str]:
+def check_names(found: Findings, key: str, names: Any, known: tuple[str, ...] | None = None) -> list[str]:
     """A list of distinct names, of the known ones where these are given; empty where it is left out."""
     if names is None:
         return []

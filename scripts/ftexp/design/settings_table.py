@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ftexp.data.splits import DEFAULT_SPLIT
-from ftexp.design import sections
+from ftexp.design.judging import METRICS, NORMALIZATIONS, SCORERS, ScorerKind
 from ftexp.design.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
 from ftexp.ground.text_table import markdown_table
 
@@ -25,6 +25,29 @@ _SHORT_NAMES = """
 As a factor (`lr: [1e-4, 1e-3]`), in a named level (`{small: {lora_rank: 2}}`) or as a constant. The letters of `in an id`
 stand before the level in a run's id (`r16_lr3e-3_s1`); `naming: {lora_rank: rank}` sets others.
 """
+_TASKS = """
+## Tasks
+
+`tasks: {test: {}, italian: {data: data/raw/it.csv, output: gender}}`. A task may also have each of `max_tokens`, `temperature`,
+`top_p`, `seed`, `epochs`, `scorers`, `metrics`, `normalization`, `cluster` and `groups` for itself.
+
+"""
+_SCORERS = """
+## Scorers
+
+By name, or with options: `scorers: [exact, {match: '[0-9]+'}, {semscore: {model: all-mpnet-base-v2}}, judged.py@tone]`. The last
+is one's own: a scorer of inspect-ai, the function `tone` in a file of the experiment. The option `name` gives any of them
+another name in the tables. What asks a model, and what is one's own, `make score` judges; the others `make report` too.
+
+"""
+_METRICS = """
+## Metrics
+
+Of `labels`: the output column holds a few answers that come again and again, an answer that is none of them is wrong. Of
+`numbers`: the first number in the answer, and that of the output column. Of `probabilities`: of the options of a task with
+`choices`. Of `texts`: all answers and references together. Of `references`: their log-likelihood.
+
+"""
 _TORCHTUNE = """
 ## torchtune's own keys
 
@@ -34,11 +57,11 @@ facts and are refused: {owned}, and everything in {sections}.
 """
 
 
-def _scorers() -> str:
-    """What each scorer says of an answer; by name, where there are several."""
-    if len(sections.SCORERS) == 1:
-        return next(iter(sections.SCORERS.values()))
-    return "; ".join(f"{name}: {meaning}" for name, meaning in sections.SCORERS.items())
+def _scorer(kind: ScorerKind) -> str:
+    """What a scorer says, with its options."""
+    given = [f"`{name}`" for name, default in kind.options.items() if default is ...]
+    given += [f"`{name}` (default: {json.dumps(default)})" for name, default in kind.options.items() if default is not ...]
+    return kind.meaning + (f". Options: {', '.join(given)}" if given else "")
 
 
 # Per key of experiment.yaml what it must be, and what it means.
@@ -80,7 +103,41 @@ _KEYS: dict[str, tuple[str, str]] = {
     ),
     "constants": ("a mapping", "short names and torchtune's keys, the same for all runs"),
     "controls.base": ("true or false", "default: true, one untuned run per distinct model, prompt and test set"),
-    "evaluation.scorer": (" or ".join(sections.SCORERS), _scorers()),
+    "controls.others": (
+        "a mapping of names to folders", "default: none. Existing checkpoints that are asked the same: a whole model in models/ "
+        "(`models/NAME`), or the folder of an adapter that names its base model. Each cell is compared with them too",
+    ),
+    "evaluation.tasks": (
+        "a mapping of names to tasks", "default: {test: {}}, the test rows of the data. What a task may have of its own: below",
+    ),
+    "evaluation.matrix": (
+        "a list of {runs: ..., tasks: [...]}",
+        "default: every run is asked every task. A run whose levels match entries (`{corpus: A}`, or `{corpus: [A, B]}`) is "
+        "asked their tasks only; one that matches none is asked all. A control is asked all that its runs are",
+    ),
+    "evaluation.primary": (
+        "task/metric, or a metric", "default: the first task by its first scorer. Its effects are confirmatory, all others "
+        "exploratory",
+    ),
+    "evaluation.scorers": (
+        "a list of scorers", "default: [exact]. What each answer is worth, see below. `scorer: exact` is short for one. No run's "
+        "answers depend on this key or on the next four",
+    ),
+    "evaluation.metrics": (
+        "a list of metrics", "default: none. What all answers say together, beside the scorers' means, see below",
+    ),
+    "evaluation.normalization": (
+        " or ".join(NORMALIZATIONS),
+        "default: none. What the log-likelihood of an option is divided by, characters or UTF-8 bytes; unconditional: less its "
+        "log-likelihood without the prompt (as lm-evaluation-harness' acc, acc_norm, acc_bytes and acc_mutual_info)",
+    ),
+    "evaluation.cluster": (
+        "a column",
+        "default: null. Items with the same value (a passage, a respondent) are not independent, and count as one draw",
+    ),
+    "evaluation.groups": (
+        "a list of columns", "default: none. Every effect again within each value of the column, of which there may be 50",
+    ),
     "evaluation.max_tokens": ("a whole number", "default: 64; the longest answer that is read, end token included"),
     "evaluation.temperature": (
         "0, or a number from 0.01 to 100",
@@ -96,35 +153,48 @@ _KEYS: dict[str, tuple[str, str]] = {
         "default: 1, one answer an item. With several an item's score is their mean. Of greedy answers this key, the one before "
         "and top_p would change nothing, which is an error",
     ),
-    "evaluation.primary": (
-        "a metric", "default: the scorer. Its effects are confirmatory, those of other metrics exploratory. No run depends on "
-        "this key or on the next three",
-    ),
-    "evaluation.metrics": (
-        f"a list out of {', '.join(sections.METRICS)}",
-        "default: none. Metrics of the same answers beside the scorer's; macro_f1: mean F1, balanced_accuracy: mean recall, each "
-        "over the labels in the output column, of which each needs several test rows",
-    ),
-    "evaluation.cluster": (
-        "a column",
-        "default: null. Items with the same value (a passage, a respondent) are not independent, and count as one draw",
-    ),
-    "evaluation.groups": (
-        "a list of columns", "default: none. Every effect again within each value of the column, of which there may be 50",
-    ),
     "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
+}
+
+# Per key of a task what it must be, and what it means; the others are those of the section, for this task.
+_TASK_KEYS: dict[str, tuple[str, str]] = {
+    "data": (
+        "a file", "rows of its own, which no run trains on: those that one does are left out. Without it: the data's test rows",
+    ),
+    "input": ("a column of data", "default: the run's data.input"),
+    "output": ("a column of data", "default: the run's data.output"),
+    "prompt.system": ("a text, or null", "default: the run's"),
+    "prompt.user": ("a text with {column}", "default: the run's"),
+    "prompt.date": ("a date", "default: the run's"),
+    "choices": (
+        "a list of texts, or a column", "the options, one of which is the output. Nothing is generated: the answer is the option "
+        "of the highest log-likelihood. A column holds a list of texts a row, in a CSV one in JSON",
+    ),
+    "document": (
+        "a column of data", "a text whose log-likelihood is measured as it stands, without a prompt; for perplexity and "
+        "bits_per_byte",
+    ),
+    "inspect": (
+        "file.py@function, package/task or module@function",
+        "a task of inspect-ai, of a file of the experiment or of an installed package. Its scores are its own scorers'",
+    ),
+    "args": ("a mapping", "what the function of an inspect task is called with"),
 }
 
 
 def settings_table() -> str:
     """The text of docs/settings.md."""
     owned = ", ".join(f"`{key}` (set `{name}`)" for key, name in OWNED_KEYS.items())
+    metrics = [(f"`{name}`", kind.needs, kind.meaning) for name, kind in METRICS.items()]
     short = [
         (f"`{name}`", f"`{setting.abbreviation}`" if setting.abbreviation else "", setting.wants, _default(name), setting.meaning)
         for name, setting in SETTINGS.items()
     ]
     return (
         _INTRODUCTION + markdown_table(("key", "must be", "meaning"), [(f"`{key}`", *words) for key, words in _KEYS.items()])
+        + _TASKS + markdown_table(("of a task", "must be", "meaning"), [(f"`{key}`", *row) for key, row in _TASK_KEYS.items()])
+        + _SCORERS + markdown_table(("scorer", "of an answer"), [(f"`{name}`", _scorer(kind)) for name, kind in SCORERS.items()])
+        + _METRICS + markdown_table(("metric", "of", "what"), metrics)
         + _SHORT_NAMES + markdown_table(("short name", "in an id", "must be", "default", "meaning"), short)
         + _TORCHTUNE.format(
             top=", ".join(f"`{key}`" for key in TORCHTUNE_TOP_LEVEL), owned=owned,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.combinations import Design, check_design
+from ftexp.design.evaluation_section import Evaluation, check_evaluation
 from ftexp.design.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
 from ftexp.design.question import question_of
 from ftexp.design.sections import (
-    check_analysis,
     check_controls,
     check_data,
-    check_evaluation,
     check_keys,
+    check_others,
     check_prompt,
     read_section,
 )
@@ -39,8 +39,9 @@ class Experiment:
         constants: Short names and torchtune keys, the same for all runs.
         factors: Per factor its levels, `label -> what the level sets` (short names, `data.*`, `prompt.*`,
             torchtune keys). The label is the level itself, or a named level's name.
-        evaluation: How a run is asked and scored: scorer, max_tokens; and of sampled answers temperature, top_p, seed, epochs.
-        analysis: How the scores are read: primary, metrics, cluster, groups.
+        has_controls: Whether the design has the base models as they are.
+        others: Existing checkpoints that are evaluated beside the runs: per name the path of its folder.
+        evaluation: What a run is asked, and how its answers are judged.
         baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.
         design: Which combinations of levels are runs.
@@ -53,8 +54,8 @@ class Experiment:
     factors: dict[str, list[Level]]
     constants: dict[str, Any]
     has_controls: bool
-    evaluation: dict[str, Any]
-    analysis: dict[str, Any]
+    others: dict[str, str]
+    evaluation: Evaluation
     baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
     design: Design = field(default_factory=Design)
@@ -85,7 +86,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
     factors = check_factors(found, read_section(found, document, "factors"))
     constants = check_constants(found, document)
     check_overlap(found, factors, constants)
-    evaluation = read_section(found, document, "evaluation")
+    controls = read_section(found, document, "controls")
     baseline = check_baseline(found, read_section(found, document, "baseline"), factors)
     experiment = Experiment(
         name=_check_name(found, document.get("experiment")),
@@ -94,9 +95,9 @@ def check_experiment(document: Any, file: str) -> Experiment:
         prompt=prompt,
         factors=factors,
         constants=constants,
-        has_controls=check_controls(found, read_section(found, document, "controls")),
-        evaluation=check_evaluation(found, evaluation),
-        analysis=check_analysis(found, evaluation),
+        has_controls=check_controls(found, controls),
+        others=check_others(found, controls.get("others")),
+        evaluation=check_evaluation(found, read_section(found, document, "evaluation"), factors),
         baseline=baseline,
         naming=check_naming(found, read_section(found, document, "naming"), factors),
         design=check_design(found, document, factors, baseline),
@@ -104,7 +105,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
     found.raise_if_any()
     if experiment.question:
         return experiment
-    return replace(experiment, question=question_of(factors, data, constants, experiment.analysis["primary"]))
+    return replace(experiment, question=question_of(factors, data, constants, experiment.evaluation.primary[1]))
 
 
 def _check_name(found: Findings, value: Any) -> str:

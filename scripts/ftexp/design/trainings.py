@@ -4,7 +4,7 @@ A training depends on settings, prompt and the training half of the data; on not
 are one training under several tests: one of them trains, the others are evaluated on its checkpoint.
 """
 
-from ftexp.data.held_out import TrainingSet
+from ftexp.data.held_out import TaskSet, TrainingSet
 from ftexp.data.splits import Half, half_of
 from ftexp.design.run import Run
 from ftexp.ground import paths
@@ -49,6 +49,15 @@ def training_sets(runs: list[Run]) -> dict[str, TrainingSet]:
     return {name: TrainingSet(half, tuple(sorted(templates[name])), held) for name, half in halves.items()}
 
 
+def task_sets(runs: list[Run]) -> dict[str, TaskSet]:
+    """The sets of rows of tasks with files of their own, by name, each with all that is trained on in the design."""
+    known = asked_sets(runs)
+    halves = {task.test_set: task.half for run in runs for task in run.asked if task.data and task.has_own_data}
+    trainings = training_sets(runs)
+    trained = tuple(trainings[name] for name in sorted(trainings))
+    return {name: TaskSet(half, trained) for name, half in halves.items() if name not in known}
+
+
 def asked_sets(runs: list[Run]) -> dict[str, Half]:
-    """What the test sets of a design are made from, by name."""
-    return {run.test_set: half_of(run.data, "test") for run in runs}
+    """What the test sets of a design that come with its data are made from, by name; those of tasks are apart."""
+    return {task.test_set: task.half for run in runs for task in run.asked if task.data and not task.has_own_data}

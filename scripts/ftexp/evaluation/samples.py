@@ -1,27 +1,47 @@
 """The test rows as inspect-ai samples, with the turns that training saw."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
+from ftexp.design.task_rows import options_of
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Message
 
 
-def test_samples(file: str, *, system: str | None, user: str, input_column: str, output_column: str) -> MemoryDataset:
-    """One sample per test row, in the split's order; its id is the item's, the hash of the raw row."""
-    prompt = {"system": system, "user": user}
+def test_samples(
+    file: str, prompt: Mapping[str, str | None], columns: tuple[str, str], choices: str | Sequence[str] | None = None
+) -> MemoryDataset:
+    """One sample per test row, in the split's order; its id is the item's, the hash of the raw row, its metadata the row.
+
+    Args:
+        prompt: system and user.
+        columns: Those of input and output.
+        choices: The options of every row, or the column that holds those of each.
+    """
+    samples = []
+    for item in read_items(from_root(file)):
+        row: Mapping[str, Any] = item["row"]
+        target = answer_text(row, *columns)
+        samples.append(Sample(
+            id=item["item"], input=[_message(turn) for turn in prompt_turns(prompt, columns[0], row)], target=target,
+            metadata={"row": dict(row)}, choices=options_of(choices, row, right=target) if choices else None,
+        ))
+    return MemoryDataset(samples, name=Path(file).parent.name)
+
+
+def documents(file: str, column: str) -> MemoryDataset:
+    """One sample per document, which is read as it stands."""
+    pairs = [(item["item"], item["row"]) for item in read_items(from_root(file))]
     samples = [
-        Sample(
-            id=item["item"],
-            input=[_message(turn) for turn in prompt_turns(prompt, input_column, item["row"])],
-            target=answer_text(item["row"], input_column, output_column),
-        )
-        for item in read_items(from_root(file))
+        Sample(id=name, input=[ChatMessageUser(content=cell_text(row, column))], metadata={"row": dict(row)}) for name, row in pairs
     ]
     return MemoryDataset(samples, name=Path(file).parent.name)
 

@@ -1,52 +1,38 @@
-"""Scorers, and what is made of an item's several answers.
-
-inspect-ai's own `exact` folds case and drops articles, which would hide capitalisation.
-"""
+"""What a log keeps of every answer, whatever it is judged by: `recorded`, and the reducer that keeps all answers to an item."""
 
 import statistics
 
-from inspect_ai.scorer import (
-    CORRECT,
-    INCORRECT,
-    Score,
-    Scorer,
-    ScoreReducer,
-    Target,
-    accuracy,
-    score_reducer,
-    scorer,
-    stderr,
-    value_to_float,
-)
+from inspect_ai.scorer import Score, Scorer, ScoreReducer, Target, mean, score_reducer, scorer, value_to_float
 from inspect_ai.solver import TaskState
 
+from ftexp.evaluation.scorer_name import RECORDED
 
-@scorer(name="exact", metrics=[accuracy(), stderr()])
-def exact() -> Scorer:
-    """1 where the answer equals the target after stripping outer white space, case-sensitive; otherwise 0."""
+
+@scorer(name=RECORDED, metrics=[mean()])
+def recorded() -> Scorer:
+    """1 where the model ended its answer by itself, 0 where the limit of tokens cut it; with the answer and its likelihoods."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        answer = state.output.completion
-        value = CORRECT if answer.strip() == target.text.strip() else INCORRECT
-        return Score(value=value, answer=answer, metadata={"epoch": state.epoch})
+        answer, is_ended = state.output.completion, state.output.stop_reason == "stop"
+        said = {"epoch": state.epoch, "answer": answer, "is_ended": is_ended}
+        if "likelihood" in state.metadata:
+            said["likelihood"] = state.metadata["likelihood"]
+        return Score(value=float(is_ended), answer=answer, metadata=said)
 
     return score
 
 
-@score_reducer(name="mean_with_answers")
-def mean_with_answers() -> ScoreReducer:
-    """The mean over an item's epochs, as inspect-ai's own, and beside it each answer with its epoch and score.
+@score_reducer(name="with_answers")
+def with_answers() -> ScoreReducer:
+    """The mean over an item's epochs, as inspect-ai's own, and beside it what was recorded of each answer.
 
-    There they are read without the samples, which takes 3 ms each (inspect-ai 0.3.285).
+    There it is read without the samples, which take 3 ms each (inspect-ai 0.3.285).
     """
     number = value_to_float()
 
     def reduce(scores: list[Score]) -> Score:
+        answers = [score.metadata for score in scores if score.metadata and "is_ended" in score.metadata]
         values = [number(score.value) for score in scores]
-        answers = [
-            {"epoch": (score.metadata or {})["epoch"], "answer": score.answer or "", "score": value}
-            for score, value in zip(scores, values, strict=True)
-        ]
-        return Score(value=statistics.mean(values), metadata={"answers": answers})
+        return Score(value=statistics.mean(values), answer=scores[0].answer, metadata={"answers": answers} if answers else None)
 
     return reduce

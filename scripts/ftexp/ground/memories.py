@@ -41,10 +41,14 @@ class FileHashes:
 
     def of_text(self, path: Path, places: list[str]) -> str:
         """SHA-256 of a text in UTF-8, in which the places of files that are hashed themselves count as any others would."""
-        text = path.read_text(encoding="utf-8")
-        for number, place in enumerate(places):
-            text = text.replace(repr(place), f"<place {number}>")
-        return sha256_text(text)
+        return sha256_text(_without_places(path.read_text(encoding="utf-8"), places))
+
+    def of_part(self, path: Path, name: str, part: Callable[[str], str], places: list[str]) -> str:
+        """SHA-256 of a part of a text in UTF-8, `places` as in `of_text`; remembered by the part's name, as it may be parsed."""
+        def digest() -> str:
+            return sha256_text(_without_places(part(path.read_text(encoding="utf-8")), places))
+
+        return self.remembered(f"part:{name}:{' '.join(places)}:{path}", path, digest)
 
     def of_lines(self, path: Path, count: int) -> str:
         """SHA-256 of the first lines of a file, of all where there are fewer."""
@@ -101,6 +105,12 @@ class YamlMemory:
         """Keep what was loaded, where it is new."""
         if self._used != self._known:
             write_if_changed(self._memory_path, json.dumps(self._used, ensure_ascii=False))
+
+
+def _without_places(text: str, places: list[str]) -> str:
+    for number, place in enumerate(places):
+        text = text.replace(repr(place), f"<place {number}>")
+    return text
 
 
 def _without(place: str, value: Any) -> Any:

@@ -5,6 +5,8 @@ Reads the run's inputs. Writes its manifest and its record, and whatever the sta
 
 import shutil
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ from ftexp.state.publishing import write_manifest
 from ftexp.state.row_sets import Missing
 from ftexp.state.run_lock import take_lock
 from ftexp.state.work import Work
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a stage gave: on which device, the inputs of what is there, and why something of it is not."""
+
+    device: str
+    inputs: dict[str, Any]
+    failures: tuple[str, ...] = ()
 
 
 def run_once(code: ImportedCode, name: str) -> int:
@@ -60,7 +71,8 @@ def run_once(code: ImportedCode, name: str) -> int:
             return 0
         work.hashes.save()
         _require_unchanged(name, submitted_for)
-        return _run_stage(run, code, inputs, preflight=work.refusal(run))
+        current = work.current_askings(run, inputs) if stage == "eval" else set()
+        return _run_stage(run, code, inputs, preflight=work.refusal(run), current=current)
 
 
 def _is_own_claim(run: str, stage: str) -> bool:
@@ -83,8 +95,13 @@ def _require_unchanged(run: str, submitted_for: str) -> None:
         raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
 
 
-def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, preflight: str) -> int:
-    """Run the stage between two records, so that an end of any kind leaves a trace; `preflight` is what spoke against it."""
+def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, preflight: str, current: Collection[str]) -> int:
+    """Run the stage between two records, so that an end of any kind leaves a trace.
+
+    Args:
+        preflight: What spoke against it.
+        current: Of an evaluation the askings that need not be asked again.
+    """
     name, stage = run.id, code.stage
     record = job_record.begin(name, stage, sha256_json(inputs))
     try:
@@ -93,8 +110,12 @@ def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, prefligh
         with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
             _require_tries_left()
             require_device()
-            record["device"] = (train if stage == "train" else evaluate)(run, scratch)
-            write_manifest(name, stage, inputs, preflight, code.packages, record["device"])
+            found = _computed(run, stage, scratch, inputs, current)
+            record["device"] = found.device
+            if found.inputs.get("tasks", True):  # also where something else of an evaluation failed
+                write_manifest(name, stage, found.inputs, preflight, code.packages, found.device)
+            if found.failures:
+                raise StageFailed("; ".join(found.failures))
     except CodeEdited as edited:
         job_record.end(name, stage, record, "stopped", str(edited))
         raise
@@ -108,6 +129,15 @@ def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, prefligh
     job_record.end(name, stage, record, "done")
     shutil.rmtree(scratch)
     return 0
+
+
+def _computed(run: Run, stage: str, scratch: Path, inputs: dict[str, Any], current: Collection[str]) -> Computed:
+    """Train, or ask what is not asked yet."""
+    if stage == "train":
+        return Computed(train(run, scratch), inputs)
+    found = evaluate(run, scratch, current)
+    asked = {name: asking for name, asking in inputs["tasks"].items() if name in found.askings}
+    return Computed(found.device, {**inputs, "tasks": asked}, found.failures)
 
 
 def _stop(run: Run, stage: str, record: dict[str, Any], epochs_before: int | None) -> int:

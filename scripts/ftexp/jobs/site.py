@@ -50,6 +50,7 @@ class Site:
         tries: How often a job may start, requeues counted.
         poll_s: Seconds between two questions of `make wait` to Slurm.
         fields: What the lab's own job template names besides the fields that ftexp fills.
+        graders: Per name of inspect-ai's of a grader that a scorer asks, where it is served, if not where its provider looks.
     """
 
     backend: str = "local"
@@ -79,6 +80,7 @@ class Site:
     tries: int = 3
     poll_s: int = 30
     fields: Mapping[str, str] = field(default_factory=dict)
+    graders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asks_for_gpus(self) -> bool:
@@ -107,6 +109,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "mail": _TEXT + _NULL, "exclude": _LIST + _NULL, "gpus_as": _TEXT, "train": _MAPPING, "eval": _MAPPING,
     "sizes": _MAPPING + _NULL, "submit_cap": _WHOLE + _NULL,
     "array_max": _WHOLE, "warn_s": _WHOLE, "tries": _WHOLE, "poll_s": _WHOLE, "fields": _MAPPING + _NULL,
+    "graders": _MAPPING + _NULL,
 }
 # sbatch reads these from lines of a script in which it knows no blanks and quotes of ours.
 _ONE_WORD = re.compile(r"[^\s'\"\\-][^\s'\"\\]*")
@@ -134,6 +137,7 @@ def read_site(path: Path) -> Site:
     _check_choice(found, known, "device", DEVICES)
     _check_choice(found, known, "gpus_as", tuple(GPU_OPTIONS))
     _check_words(found, known)
+    _check_graders(found, known.get("graders", {}))
     for key in ("jobs", "submit_cap", "array_max", "tries", "poll_s"):
         if known.get(key, 1) < 1:
             found.add(key, f"must be 1 or more{_or_null(key)}, got {known[key]}")
@@ -200,6 +204,14 @@ def _check_words(found: Findings, known: dict[str, Any]) -> None:
             found.add(f"fields.{name}", "a field's name is of lower-case letters, digits and '_'")
         elif not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).isprintable():
             found.add(f"fields.{name}", f"must be a text on one line or a number, got {value!r}")
+
+
+def _check_graders(found: Findings, graders: Mapping[Any, Any]) -> None:
+    for name, url in graders.items():
+        if not (isinstance(name, str) and "/" in name):
+            found.add(f"graders.{name}", "must be a name of inspect-ai's such as openai-api/lab/judge")
+        elif not (isinstance(url, str) and re.fullmatch(r"https?://\S+", url)):
+            found.add(f"graders.{name}", f"must be the address of its server, http://..., got {url!r}")
 
 
 def _words(kinds: tuple[type, ...]) -> str:

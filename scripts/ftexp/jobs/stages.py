@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import shutil
 import signal
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
-from ftexp.design.run import Run
-from ftexp.evaluation.eval_file import task_name
+from ftexp.design.run import Run, Task
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.gpus import gpu_ids
@@ -140,39 +141,69 @@ def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> st
     return f"torchtune ended with exit status {code}; see its log"
 
 
-def evaluate(run: Run, scratch: Path) -> str:
-    """Run the run's eval.py and publish its log, if its status is success and no sample is missing.
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation came to: the askings whose logs are published, why others failed, and the device it computed on."""
 
-    Returns:
-        The device that it computed on.
+    askings: frozenset[str]
+    failures: tuple[str, ...]
+    device: str
+
+
+def evaluate(run: Run, scratch: Path, current: Collection[str]) -> Evaluated:
+    """Ask what is not asked yet, by the run's eval.py, and publish the logs: one of each asking, of success and whole.
+
+    One that fails keeps no other from being asked. What ended before a kill is not asked again.
+
+    Args:
+        current: The askings whose published logs are as they are wanted.
 
     Raises:
-        StageFailed: If it is not, or one is.
         CodeEdited: If what was imported for it is not what this process began with.
+    """
+    import_own_code()
+    places, finished, failures = paths.RunPaths(run.id), scratch / "finished", []
+    finished.mkdir(exist_ok=True)
+    for task in run.asked:
+        for asking in (name for name in task.askings if name not in current and not (finished / f"{name}.eval").is_file()):
+            try:
+                _ask(run, task, asking, scratch)
+            except StageFailed as failure:
+                failures.append(str(failure))
+    published = scratch / "published"
+    shutil.rmtree(published, ignore_errors=True)
+    published.mkdir()
+    sources = {name: (places.eval_dir if name in current else finished) / f"{name}.eval" for name in run.askings}
+    there = {name: path for name, path in sources.items() if path.is_file()}
+    for name, path in there.items():
+        shutil.copy2(path, published / f"{name}.eval")
+    places.manifest("eval").unlink(missing_ok=True)
+    replace_dir(published, places.eval_dir)
+    return Evaluated(frozenset(there), tuple(dict.fromkeys(failures)), name_of(require_device()))
+
+
+def _ask(run: Run, task: Task, asking: str, scratch: Path) -> None:
+    """One asking, its log in the folder of those that are finished.
+
+    Raises:
+        StageFailed: If it does not end well, or a sample is missing.
     """
     from inspect_ai import eval as inspect_eval
 
-    import_own_code()
-    places = paths.RunPaths(run.id)
-    logs = inspect_eval(
-        str(places.eval_py), log_dir=str(scratch / "logs"), display="plain", log_format="eval", max_samples=MANY,
-        fail_on_error=True, log_realtime=False, score_display=False,
-    )
-    log = logs[0]
+    log = inspect_eval(
+        f"{paths.RunPaths(run.id).eval_py}@{asking}", log_dir=str(scratch / "logs"), display="plain", log_format="eval",
+        max_samples=MANY, fail_on_error=True, log_realtime=False, score_display=False,
+    )[0]
+    which = "" if len(run.askings) == 1 else f"task {asking}: "
     if log.status != "success" or log.results is None:
         message = log.error.message if log.error else ""
         sign = sign_in_text(message)
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
-        raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
-    epochs = run.evaluation.get("epochs", 1)
-    wanted = read_json(paths.split_json(run.test_set, "test"))["rows"] * epochs
+        raise StageFailed(f"{which}inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
+    wanted = read_json(paths.split_json(task.test_set, "test"))["rows"] * task.epochs if task.data else log.results.total_samples
     if log.results.completed_samples != wanted:
-        what = "test rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each test row"
-        raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
-    published = scratch / "published"
-    shutil.rmtree(published, ignore_errors=True)
-    published.mkdir()
-    shutil.copy2(log.location, published / f"{task_name(run.experiment)}.eval")
-    places.manifest("eval").unlink(missing_ok=True)
-    replace_dir(published, places.eval_dir)
-    return name_of(require_device())
+        what = "rows were evaluated" if task.epochs == 1 else f"answers were given, {task.epochs} for each row"
+        raise StageFailed(f"{which}{log.results.completed_samples} of {wanted} {what}")
+    aside = scratch / "finished.copy"
+    shutil.copy2(log.location, aside)
+    os.replace(aside, scratch / "finished" / f"{asking}.eval")

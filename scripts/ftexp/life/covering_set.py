@@ -1,8 +1,8 @@
 """Which runs of a design stand for all of it: few of them, in which every level of every factor comes at least once."""
 
+from ftexp.design.controls import controls_of
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
-from ftexp.design.runs import control_key
 from ftexp.design.settings import SEED
 from ftexp.ground.options import Options
 
@@ -21,9 +21,9 @@ def covering_runs(runs: list[Run], options: Options) -> list[Run]:
     if not trained:
         return [run for run in runs if options.picks(run.id)]
     chosen = trained if len(trained) <= FEW else _greedy(trained)
-    needed = {control_key(run) for run in chosen}
-    ids = {run.id for run in chosen}
-    return [run for run in runs if run.id in ids or (run.kind == "control" and control_key(run) in needed)]
+    controls = controls_of(runs)
+    ids = {run.id for run in chosen} | {controls[run.id] for run in chosen} | {run.id for run in runs if run.is_other}
+    return [run for run in runs if run.id in ids]
 
 
 def _greedy(trained: list[Run]) -> list[Run]:

@@ -10,7 +10,7 @@ from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 
-_FACTS = ("kind", "settings", "overrides", "data", "prompt", "evaluation")
+_FACTS = ("kind", "settings", "overrides", "data", "prompt", "tasks", "checkpoint")
 
 
 def renaming_hints(experiment: Experiment, runs: list[Run], left_behind: list[str]) -> list[str]:

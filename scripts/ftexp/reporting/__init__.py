@@ -1,6 +1,6 @@
 """What a person reads: sentences, figures, the page, the columns explained.
 
-Tables: `scores` (for effects, by `metric_objects`), `metrics` (for DVC), `cells_view`, `results_view`, `effects_view`,
+All of a report: `whole`. Tables: `scores` (for effects), `metrics` (for DVC), `cells_view`, `results_view`, `effects_view`,
 `item_changes`, `columns`, `task_contrasts` (two tasks side by side). Sentences: `first_sentences`; `conclusions`,
 `against_majority`, of `claim_words`, `beware`, `number_words` and `measure_words` (scorers and metrics in words). Figures:
 `figures`, `plots`, `effect_plots`, `heat_map` (what is trained by what is asked), `svg_figure`, `picture_texts`. Of each task,

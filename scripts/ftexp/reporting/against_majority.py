@@ -3,9 +3,10 @@
 That answerer is a control of one more kind: a run that was asked the same items, and whose answers are known without asking.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from ftexp.data.answers import LEAST_TOLD, Answers
@@ -22,36 +23,44 @@ from ftexp.reporting.claim_words import (
 )
 from ftexp.reporting.conclusions import Conclusion
 from ftexp.reporting.number_words import shown
-from ftexp.results.table import RunFacts
 
 # An answer is shown up to so many characters, and so many cells are named.
 _SHOWN, _MOST_NAMED = 40, 4
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What is right in the rows of the primary task that a run was asked: their name, the answers, and that to each item."""
+
+    rows: str
+    answers: Answers
+    targets: Mapping[str, str]
+
+
 def against_majority(
-    all_facts: Sequence[RunFacts], scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis
+    asked: Mapping[str, Reference], scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis
 ) -> list[Conclusion]:
     """The sentence; none where the commonest answer is so rare that always giving it is as good as being wrong.
 
     Args:
-        all_facts: What is known of the runs.
+        asked: Per run that answered the primary task what is right.
         scores: What `effects` reads.
-        runs: What `effects` reads beside it, rows as in `all_facts`.
+        runs: What `effects` reads beside it.
         analysis: How it reads them.
     """
-    asked = {facts.run.test_set: facts for facts in reversed(all_facts) if facts.reference}
-    tests = {_name(split): facts.reference for split, facts in asked.items() if facts.reference}
-    if all(test.score_of_majority(analysis.primary) < LEAST_TOLD for test in tests.values()):
+    tests = {_name(reference.rows): reference.answers for reference in asked.values()}
+    if all((test.score_of_majority(analysis.primary) or 0.0) < LEAST_TOLD for test in tests.values()):
         return []
-    own = scores[scores["metric"] == analysis.primary]
-    answerers = [_answerer(own[own["run"] == facts.id], facts).assign(run=_name(split)) for split, facts in asked.items()]
-    floors = [_name(facts.run.test_set) if facts.run.test_set in asked else "" for facts in all_facts]
+    own = scores[(scores["metric"] == analysis.primary) & (scores["task"] == analysis.primary_task)]
+    speakers = {reference.rows: run for run, reference in reversed(list(asked.items()))}
+    answerers = [_answerer(own[own["run"] == run], asked[run]).assign(run=_name(rows)) for rows, run in speakers.items()]
+    floors = [_name(asked[run].rows) if run in asked else "" for run in runs["run"]]
     trained = runs.assign(control=floors)[runs["kind"] == "trained"]
     rows = [{"run": name, "kind": "control", "control": "", "seed": "", "eval_status": "done"} for name in tests]
     of_trained = own[own["run"].isin(set(trained["run"]))]
     table = effects(
         pd.concat([of_trained, *answerers], ignore_index=True), pd.concat([trained, pd.DataFrame(rows)], ignore_index=True),
-        replace(analysis, kinds=("control",), groups=(), others=()),
+        replace(analysis, kinds=("control",), groups=(), others=(), differences=()),
     )
     known = best_scope(table) if len(table) else table
     return _sentence(known[known["estimate"].notna()], tests, analysis)
@@ -62,12 +71,12 @@ def _name(split: str) -> str:
     return f"always the same ({split})"
 
 
-def _answerer(asked: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
+def _answerer(asked: pd.DataFrame, right: Reference) -> pd.DataFrame:
     """The scores of a run that was asked what this one was, and always said the commonest answer."""
-    assert facts.reference is not None, "only of evaluated runs"
-    is_right = asked["item"].map({name: item.target.strip() == facts.reference.majority for name, item in facts.items.items()})
-    said = {"prediction": asked["target"][is_right].iloc[0]} if "target" in asked else {}
-    return asked.assign(score=is_right.astype(float), **said)
+    is_right = np.array([right.targets[item].strip() == right.answers.majority for item in asked["item"]], dtype=bool)
+    is_of_labels = "prediction" in asked and asked["prediction"].notna().any()
+    said = {"prediction": asked["target"][is_right].iloc[0]} if is_of_labels else {"score": is_right.astype(float)}
+    return asked.assign(**said)
 
 
 def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analysis) -> list[Conclusion]:
@@ -81,7 +90,7 @@ def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analy
     count = f"{len(above)} of {len(known)} cells {'is' if len(above) == 1 else 'are'}"
     subject = "no cell is shown to be" if above.empty else count if len(above) < len(known) else (
         "the tuned runs are" if len(known) == 1 else "both cells are" if len(known) == 2 else f"all {len(known)} cells are")
-    means = [row["estimate"] + tests[row["reference"]].score_of_majority(metric) for _, row in known.iterrows()]
+    means = [row["estimate"] + _floor(tests[row["reference"]], metric) for _, row in known.iterrows()]
     spread = shown(means[0]) if len(means) == 1 else f"{shown(min(means))} to {shown(max(means))}"
     parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
     parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
@@ -99,7 +108,14 @@ def floor_in_words(test: Answers, metric: str) -> str:
     """The commonest answer and what always giving it scores, for choices with chance: `'female', 0.518 (chance 0.500)`."""
     majority = test.majority if len(test.majority) <= _SHOWN else f"{test.majority[:_SHOWN]} ..."
     chance = test.chance(metric)
-    return f"'{majority}', {shown(test.score_of_majority(metric))}" + ("" if chance is None else f" (chance {shown(chance)})")
+    return f"'{majority}', {shown(_floor(test, metric))}" + ("" if chance is None else f" (chance {shown(chance)})")
+
+
+def _floor(test: Answers, metric: str) -> float:
+    """What always giving the commonest answer scores, by a metric for which that is known."""
+    floor = test.score_of_majority(metric)
+    assert floor is not None, f"{metric} has no such floor"
+    return floor
 
 
 def _named(rows: pd.DataFrame) -> str:

@@ -4,13 +4,14 @@ Nothing is read or written.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ftexp.data.answers import Answers
 from ftexp.design.fit_of_scores import rare_in_words
 from ftexp.effects import Analysis, Measure, detectable, leading_rows
 from ftexp.ground.wording import listed
@@ -53,7 +54,8 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
         first: What stands before these.
     """
     differences = {difference.name.task for difference in analysis.differences}
-    primary = table[(table["metric"] == analysis.primary) & ~table["task"].isin(differences)]
+    own_task = table["task"] == analysis.primary_task if analysis.primary_task else ~table["task"].isin(differences)
+    primary = table[(table["metric"] == analysis.primary) & own_task]
     if primary.empty:
         return []
     sizes = detectable(primary)
@@ -96,10 +98,15 @@ def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
     return [Conclusion("preflight", f"{text.rstrip('.')}. Read everything below with that in mind.", False)]
 
 
-def thin_classes(all_facts: Sequence[RunFacts], metrics: Sequence[str]) -> list[Conclusion]:
-    """A sentence where classes have so few test rows that a metric over classes hangs on single answers."""
-    tests = {facts.run.test_set: facts.reference for facts in all_facts if facts.reference}
-    words = dict.fromkeys(filter(None, (rare_in_words(test, metrics) for test in tests.values())))
+def thin_classes(references: Mapping[tuple[str, str], Answers], over_labels: Mapping[str, Sequence[str]]) -> list[Conclusion]:
+    """A sentence where classes have so few test rows that a metric over classes hangs on single answers.
+
+    Args:
+        references: Per run and task the answers that are right.
+        over_labels: Per task the metrics that count every label alike.
+    """
+    tests = {(task, id(answers)): answers for (_, task), answers in references.items()}
+    words = dict.fromkeys(filter(None, (rare_in_words(test, over_labels[task]) for (task, _), test in tests.items())))
     return [Conclusion("classes", f"Few test rows: {text}.", False) for text in words]
 
 

@@ -1,5 +1,6 @@
 """The table of effects as a page shows it: one row per contrast, both scopes side by side. Nothing is read or written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,22 +49,29 @@ def effects_sections(table: pd.DataFrame, analysis: Analysis) -> list[EffectsSec
     has_mains = (table["kind"] == "main").any()
     sections: dict[str, list[EffectsTable]] = {"": []}
     titles = {**KIND_TITLES, **(LIST_TITLES if analysis.design == "list" else {})}
-    for (metric, kind), rows in table.groupby(["metric", "kind"], sort=False):
+    for (task, metric, kind), rows in table.groupby(["task", "metric", "kind"], sort=False):
         plain, _, group = str(kind).partition(" within ")
-        title = titles[plain] + (f", within {group}" if group else "")
+        title = _title(titles, plain) + (f", within {group}" if group else "")
         is_open = (plain in OPEN_KINDS and len(rows) <= 2 * MOST_OPEN_ROWS) or (plain == "level" and not has_mains)
-        if metric != analysis.primary:
-            section = f"Exploratory: {metric}"
+        if metric != analysis.primary or task != (analysis.primary_task or task):
+            section = f"Exploratory: {task}, {metric}"
         else:
-            section = f"Within the values of {group}" if group else "" if is_open else titles[plain]
+            section = f"Within the values of {group}" if group else "" if is_open else _title(titles, plain)
         shown = _rows(rows)
         sections.setdefault(section, []).append(EffectsTable(title, shown[:MOST_ROWS], max(0, len(shown) - MOST_ROWS)))
     return [EffectsSection(title, tables) for title, tables in sections.items()]
 
 
+def _title(titles: Mapping[str, str], kind: str) -> str:
+    """The title of a kind; of what is compared with an existing checkpoint, `control against published`, with its name."""
+    known, _, other = kind.partition(" against ")
+    return titles[known].replace("the untuned model", other) if other else titles[known]
+
+
 def sensitivity_rows(table: pd.DataFrame, analysis: Analysis) -> list[list[str]]:
     """Per factor the smallest difference with 80 % power: factor, for these very runs, over new seeds too."""
-    sizes = detectable(table[table["metric"] == analysis.primary])
+    is_primary = (table["metric"] == analysis.primary) & (table["task"] == (analysis.primary_task or table["task"]))
+    sizes = detectable(table[is_primary])
     found: dict[str, dict[str, float]] = {}
     for _, row in sizes.iterrows():
         found.setdefault(str(row["factor"]), {})[str(row["scope"])] = row["detectable"]

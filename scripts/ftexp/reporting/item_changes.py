@@ -3,17 +3,15 @@
 Nothing is read or written.
 """
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ftexp.data.items import Item
+import pandas as pd
+
 from ftexp.design.settings import SEED
-from ftexp.evaluation.inspect_logs import Answer
 from ftexp.reporting.svg_figure import cell_label
-from ftexp.results.estimates import item_scores
-from ftexp.results.table import RunFacts, controls_by_run
+from ftexp.results.table import RunFacts
 
 MOST_CHARACTERS = 400
 MOST_CELLS = 8
@@ -22,12 +20,11 @@ SHOWN_EACH_WAY = 4
 
 @dataclass(frozen=True)
 class Column:
-    """The answers of one cell or control: the run that speaks for it, and what it said by item."""
+    """One cell or control: its title, the run that speaks for it, and why that one has no answers."""
 
     title: str
     run: str
     note: str
-    answers: dict[str, list[Answer]]
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,15 @@ class ChangedItem:
     answers: list[Shown]
 
 
-def answer_columns(all_facts: Sequence[RunFacts]) -> list[Column]:
-    """One column per control and one per cell, of many cells a few; for a cell speaks its first evaluated seed."""
+def answer_columns(all_facts: Sequence[RunFacts], task: str) -> list[Column]:
+    """One column per control and one per cell, of many cells a few; for a cell speaks its first seed that answered the task."""
     cells: dict[str, list[RunFacts]] = {}
     for facts in all_facts:
         levels = {name: level for name, level in facts.run.levels.items() if name != SEED}
         title = cell_label(levels) if facts.run.kind == "trained" else f"control {facts.id}"
         cells.setdefault(title, []).append(facts)
-    controls = [_column(title, members) for title, members in cells.items() if members[0].run.kind == "control"]
-    trained = [_column(title, members) for title, members in cells.items() if members[0].run.kind == "trained"]
+    controls = [_column(title, members, task) for title, members in cells.items() if members[0].run.is_control]
+    trained = [_column(title, members, task) for title, members in cells.items() if not members[0].run.is_control]
     return [*controls[:MOST_CELLS], *_spread(trained)]
 
 
@@ -75,74 +72,66 @@ def _spread(columns: list[Column]) -> list[Column]:
     return [columns[round(index * step)] for index in range(MOST_CELLS)]
 
 
-def _column(title: str, members: list[RunFacts]) -> Column:
-    speaker = next((facts for facts in members if facts.answers), members[0])
-    note = "" if speaker.answers else f"eval {speaker.eval.status}"
-    answers: dict[str, list[Answer]] = {}
-    for answer in speaker.answers:
-        answers.setdefault(answer.item, []).append(answer)
-    return Column(title, speaker.id, note, answers)
+def _column(title: str, members: list[RunFacts], task: str) -> Column:
+    done = [facts for facts in members if task in facts.tasks and facts.tasks[task].status == "done"]
+    speaker = done[0] if done else members[0]
+    return Column(title, speaker.id, "" if done else f"eval {speaker.eval.status}")
 
 
-def changed_items(all_facts: Sequence[RunFacts], columns: Sequence[Column]) -> list[ChangedItem]:
+def changed_items(
+    rows: pd.DataFrame, score: str, controls: Mapping[str, str | None], columns: Sequence[Column]
+) -> list[ChangedItem]:
     """Those that gained most, then those that lost most; without a control those on which the runs differ most.
 
     An item's change is the mean, over the tuned runs that were asked it, of its score minus that of the run's control. Items
     of the same change are ordered by how much the runs differ on them, then as in the test set.
+
+    Args:
+        rows: The answers to one task.
+        score: The column of `rows` that is compared.
+        controls: Per tuned run the id of its control.
     """
-    items: dict[str, Item] = {}
-    for facts in all_facts:
-        items |= {key: item for key, item in facts.items.items() if key not in items} if facts.answers else {}
-    changes, spreads = item_changes(all_facts)
-    ranked = sorted(items, key=lambda key: (-changes.get(key, 0.0), -spreads.get(key, 0.0)))
-    if not changes:
-        chosen = [key for key in ranked if spreads.get(key)][: 2 * SHOWN_EACH_WAY]
+    if rows.empty or score not in rows:
+        return []
+    scores = rows.groupby(["run", "item"], observed=True, sort=False)[score].mean().unstack("run")
+    scores = scores.reindex(rows["item"].drop_duplicates())
+    tuned = scores[[run for run in map(str, scores) if run in controls]]
+    pairs = {run: controls[run] for run in map(str, tuned) if controls[run] in scores}
+    of_control = pd.DataFrame({run: scores[control] for run, control in pairs.items()}, index=scores.index)
+    changes = (tuned[list(of_control)] - of_control).mean(axis=1).dropna()
+    spreads = tuned.var(axis=1, ddof=0).fillna(0.0)
+    ranking = pd.DataFrame({"change": changes.reindex(scores.index).fillna(0.0), "spread": spreads})
+    ranked = ranking.sort_values(["change", "spread"], ascending=[False, False], kind="stable")
+    if changes.empty:
+        chosen = list(ranked.index[ranked["spread"] > 0])[: 2 * SHOWN_EACH_WAY]
     else:
-        gained = [key for key in ranked if changes.get(key, 0.0) > 0][:SHOWN_EACH_WAY]
-        lost = sorted((key for key in ranked if changes.get(key, 0.0) < 0), key=lambda key: changes[key])[:SHOWN_EACH_WAY]
+        gained = list(ranked.index[ranked["change"] > 0])[:SHOWN_EACH_WAY]
+        lost = list(ranked[ranked["change"] < 0].sort_values("change", kind="stable").index)[:SHOWN_EACH_WAY]
         chosen = gained + lost
-    return [_shown(items[key], changes.get(key), columns) for key in chosen]
+    return _shown(rows, chosen, score, changes, columns)
 
 
-def item_changes(all_facts: Sequence[RunFacts]) -> tuple[dict[str, float], dict[str, float]]:
-    """Per item its mean change against the controls, and the variance of its score over the tuned runs."""
-    by_id = {facts.id: facts for facts in all_facts}
-    controls = controls_by_run(facts.run for facts in all_facts)
-    of_control = {
-        name: item_scores(by_id[name].answers) for name in set(controls.values()) if name in by_id
-    }
-    differences: dict[str, list[float]] = {}
-    scores: dict[str, list[float]] = {}
-    for facts in all_facts:
-        if facts.run.kind == "control":
-            continue
-        reference = of_control.get(controls[facts.id] or "", {})
-        for item, score in item_scores(facts.answers).items():
-            scores.setdefault(item, []).append(score)
-            if item in reference:
-                differences.setdefault(item, []).append(score - reference[item])
-    return {key: _mean(values) for key, values in differences.items()}, {key: _variance(values) for key, values in scores.items()}
+def _shown(
+    rows: pd.DataFrame, chosen: Sequence[str], score: str, changes: "pd.Series[float]", columns: Sequence[Column]
+) -> list[ChangedItem]:
+    own = rows[rows["item"].isin(chosen) & rows["run"].isin([column.run for column in columns])]
+    answers = {key: group for key, group in own.groupby(["run", "item"], observed=True)}
+    about = rows.drop_duplicates("item").set_index("item")
+    return [
+        ChangedItem(
+            str(item), _cut(str(about.loc[item, "input"])), _cut(str(about.loc[item, "target"])),
+            float(changes[item]) if item in changes.index else None,
+            [_shown_answers(answers.get((column.run, item)), score) for column in columns],
+        ) for item in chosen
+    ]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _variance(values: Sequence[float]) -> float:
-    return _mean([value * value for value in values]) - _mean(values) ** 2
-
-
-def _shown(item: Item, change: float | None, columns: Sequence[Column]) -> ChangedItem:
-    answers = [_shown_answers(column.answers.get(item.id, [])) for column in columns]
-    return ChangedItem(item.id, _cut(item.input), _cut(item.target), change, answers)
-
-
-def _shown_answers(answers: Sequence[Answer]) -> Shown:
-    if not answers:
+def _shown_answers(answers: pd.DataFrame | None, score: str) -> Shown:
+    if answers is None:
         return Shown(None)
-    counts = Counter(answer.completion for answer in answers)
+    counts = Counter(answers["completion"])
     texts = [text if len(answers) == 1 else f"{count} × {text}" for text, count in counts.most_common()]
-    return Shown(_cut(" | ".join(texts)), sum(answer.score == 1.0 for answer in answers), len(answers))
+    return Shown(_cut(" | ".join(texts)), int((answers[score] == 1.0).sum()), len(answers))
 
 
 def _cut(text: str) -> str:

@@ -5,6 +5,7 @@ One folder, and no stage or file of a run's own, so that DVC's no-op stays as fa
 
 import shutil
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ftexp.ground import paths
 from ftexp.ground.filesystem import write_json
@@ -16,10 +17,13 @@ def write_metrics(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
 
     A number that is not known is null, which DVC shows as an empty cell.
     """
-    wanted = {}
+    wanted: dict[str, dict[str, Any]] = {}
     for row in rows:
         cells = dict(zip(header, row, strict=True))
-        wanted[f"{cells['run']}.json"] = {name: float(cells[name]) if cells[name] else None for name in NUMBERS}
+        numbers = {name: float(cells[name]) if cells[name] else None for name in NUMBERS}
+        of_run = wanted.setdefault(f"{cells['run']}.json", {"train_loss": numbers.pop("train_loss")})
+        numbers.pop("train_loss", None)
+        of_run.setdefault(cells["task"], {})[cells["metric"]] = numbers
     extra = [path for path in paths.METRICS_DIR.glob("*") if path.name not in wanted]
     for path in extra:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

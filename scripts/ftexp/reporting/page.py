@@ -4,30 +4,29 @@ Reads data/splits/<name>/{train,test}.json, manifests and page_template.html; th
 No time and no host is in it: the same results give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from ftexp.design.controls import controls_of
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
 from ftexp.design.levels import label_text
 from ftexp.design.run import Run, row_sets_of
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
-from ftexp.effects import Analysis
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
 from ftexp.reporting.columns import TABLES
-from ftexp.reporting.conclusions import Conclusion
 from ftexp.reporting.effects_view import HEADER as EFFECTS_HEADER
 from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
-from ftexp.reporting.item_changes import answer_columns, changed_items
-from ftexp.reporting.plots import Plot
+from ftexp.reporting.item_changes import ChangedItem, Column, answer_columns, changed_items
+from ftexp.reporting.labels_view import HEADER as LABELS_HEADER
 from ftexp.reporting.results_view import missing, shown_table
+from ftexp.reporting.whole import Report
 from ftexp.results.provenance import provenance_of_report
+from ftexp.results.recorded import Recorded
 from ftexp.results.table import NUMBERS, RunFacts, results_header
 
 TEMPLATE_PATH = Path(__file__).with_name("page_template.html")
@@ -36,19 +35,15 @@ MANY_RUNS = 40
 
 @dataclass(frozen=True)
 class Findings:
-    """What the page shows beside the runs: the tables, the effects and how they were read, the figures, the logs not counted.
+    """What the page shows beside the runs: the report, the answers, the logs not counted.
 
     Attributes:
-        results: Rows of results.csv.
         extra_folders: Run folders outside the design.
         logs: Pairs of path and reason.
     """
 
-    results: Sequence[Sequence[str]]
-    effects: pd.DataFrame
-    analysis: Analysis
-    conclusions: Sequence[Conclusion]
-    plots: Sequence[Plot]
+    report: Report
+    recorded: Recorded
     extra_folders: Sequence[str]
     logs: Sequence[tuple[str, str]]
 
@@ -57,27 +52,65 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     """The whole page as text."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATE_PATH.parent),
+    )
+    report, recorded = findings.report, findings.recorded
     runs = [facts.run for facts in all_facts]
     header = results_header(list(experiment.factors))
-    columns = answer_columns(all_facts)
-    shown_header, shown_rows = shown_table(header, findings.results)
-    return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8")).render(
+    task = report.analysis.primary_task
+    columns = answer_columns(all_facts, task)
+    shown_header, shown_rows = shown_table(header, report.results)
+    status = {facts.id: _worst_status(facts) for facts in all_facts}
+    return environment.get_template(TEMPLATE_PATH.name).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
-        conclusions=findings.conclusions, factors=_factor_rows(experiment),
+        first=report.first, cells=report.table_of_cells, task_views=report.tasks, contrasts=report.contrasts,
+        labels_header=LABELS_HEADER,
+        conclusions=report.conclusions, factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
         splits=_split_rows(runs),
-        effects=effects_sections(findings.effects, findings.analysis), effects_header=EFFECTS_HEADER,
-        sensitivity=sensitivity_rows(findings.effects, findings.analysis), header=shown_header,
-        rows=[{"status": _worst_status(f), "cells": row} for f, row in zip(all_facts, shown_rows, strict=True)],
-        numbers={*NUMBERS, "n"}, has_many_runs=len(runs) > MANY_RUNS, plots=findings.plots, columns=columns,
-        items=changed_items(all_facts, columns), is_evaluated=any(facts.answers for facts in all_facts),
-        missing=missing(header, findings.results), logs=findings.logs, extra_folders=findings.extra_folders,
-        evaluation=experiment.evaluation, answering=answering_in_words(experiment.evaluation),
-        cluster=experiment.analysis["cluster"],
+        effects=effects_sections(report.effects, report.analysis), effects_header=EFFECTS_HEADER,
+        sensitivity=sensitivity_rows(report.effects, report.analysis), header=shown_header,
+        rows=[{"status": status[row[0]], "cells": row} for row in shown_rows],
+        numbers={*NUMBERS, "n", "unscored"}, run_count=len(runs), has_many_runs=len(shown_rows) > MANY_RUNS,
+        plots=report.plots, columns=columns,
+        items=_changed(all_facts, findings, columns), is_evaluated=len(recorded.frame) > 0, item_task=task,
+        missing=missing(header, report.results), logs=findings.logs, extra_folders=findings.extra_folders,
+        tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
+        epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
+        is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
         has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
-        provenance=provenance_of_report([facts.run for facts in all_facts if facts.answers]),
+        provenance=provenance_of_report([run for run in runs if run.id in set(recorded.frame["run"].unique())]),
     ) + "\n"
+
+
+def _changed(all_facts: Sequence[RunFacts], findings: Findings, columns: Sequence[Column]) -> list[ChangedItem]:
+    """The items of the primary task that changed most, by its primary metric, or where that is none of items its first."""
+    analysis = findings.report.analysis
+    rows = findings.recorded.of_task(analysis.primary_task)
+    score = next((name for name in (analysis.primary, *_scorers(findings)) if name in rows), "")
+    return changed_items(rows, score, controls_of(facts.run for facts in all_facts), columns)
+
+
+def _scorers(findings: Findings) -> list[str]:
+    task = findings.report.analysis.primary_task
+    names = findings.report.cells[findings.report.cells["task"] == task]["metric"]
+    return [str(name) for name in dict.fromkeys(names)]
+
+
+def _task_rows(experiment: Experiment, recorded: Recorded) -> list[dict[str, str]]:
+    """What is asked and by what it is judged, a row per task."""
+    rows = []
+    for name, asked in experiment.evaluation.tasks.items():
+        judging = experiment.evaluation.judging[name]
+        version = f", version {recorded.versions[name]}" if name in recorded.versions else ""
+        rows.append({
+            "name": name, "rows": asked["data"]["data"] if "data" in asked else asked.get("inspect", "the test rows of the data"),
+            "asked": asking_in_words(asked) + version,
+            "judged": ", ".join(judging.names) or "its own scorers",
+        })
+    return rows
 
 
 def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
@@ -94,13 +127,22 @@ def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."
 
 
-def answering_in_words(evaluation: dict[str, Any]) -> str:
-    """How answers are made: greedy, or sampled and how."""
-    if "temperature" not in evaluation:
-        return "greedy"
-    share = "" if evaluation["top_p"] == 1 else f", top_p {evaluation['top_p']:g}"
-    often = "one answer" if evaluation["epochs"] == 1 else f"{evaluation['epochs']} answers"
-    return f"sampled at temperature {evaluation['temperature']:g}{share} (seed {evaluation['seed']}), {often} an item"
+def asking_in_words(task: Mapping[str, Any]) -> str:
+    """How a task is asked: greedy, sampled and how, or by likelihoods."""
+    prompt = "".join(f", {key} {text!r}" for key, text in task.get("prompt", {}).items())
+    if task["kind"] == "options":
+        return f"log-likelihoods of its options, nothing generated{prompt}"
+    if task["kind"] == "document":
+        return "log-likelihood of each text"
+    limit = f"at most {task['max_tokens']} new tokens{prompt}"
+    if task["kind"] == "inspect":
+        arguments = ", ".join(f"{key}={value!r}" for key, value in task["args"].items())
+        return f"a task of inspect-ai ({arguments}), {limit}" if arguments else f"a task of inspect-ai, {limit}"
+    if "temperature" not in task:
+        return f"greedy, {limit}"
+    share = "" if task["top_p"] == 1 else f", top_p {task['top_p']:g}"
+    often = "one answer" if task["epochs"] == 1 else f"{task['epochs']} answers"
+    return f"sampled at temperature {task['temperature']:g}{share} (seed {task['seed']}), {often} an item, {limit}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 
 from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
 
-# Columns of results.csv that are the same in every row, or told in the list of what is missing; and one that most tests lack.
-NOT_SHOWN, SHOWN_IF_KNOWN = ("reason", "task", "metric"), "chance"
+# Told in the list of what is missing; and shown only where rows differ in it, or some row has it.
+NOT_SHOWN, SHOWN_IF_DIFFERENT, SHOWN_IF_KNOWN = ("reason",), ("task", "metric"), ("valid", "majority", "chance")
 
 
 def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The results for reading: numbers to three decimals, without the columns that are told elsewhere."""
+    """The results for reading: numbers to three decimals, without the columns that are told elsewhere, or say nothing."""
     first_after = len(header) - len(COLUMNS_AFTER)
-    left_out = NOT_SHOWN if any(row[header.index(SHOWN_IF_KNOWN)] for row in rows) else (*NOT_SHOWN, SHOWN_IF_KNOWN)
+    values = {name: {row[index] for row in rows} for index, name in enumerate(header)}
+    left_out = {*NOT_SHOWN, *(name for name in SHOWN_IF_DIFFERENT if len(values[name]) < 2)}
+    left_out |= {name for name in SHOWN_IF_KNOWN if values[name] <= {""}}
+    left_out |= {"unscored"} if values["unscored"] <= {"", "0"} else set()
+    left_out |= {"valid"} if values["valid"] <= {"", "1"} else set()
     keep = [index for index, name in enumerate(header) if index < first_after or name not in left_out]
     rounded = [round_row(header, row) for row in rows]
     return [header[i] for i in keep], [[row[i] for i in keep] for row in rounded]
@@ -20,8 +24,9 @@ def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[l
 
 def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
     """A row of results.csv with its numbers to three decimals, for reading."""
-    first_number = len(header) - len(NUMBERS)
-    return [round_number(text) if index >= first_number else text for index, text in enumerate(row)]
+    first_after = len(header) - len(COLUMNS_AFTER)
+    pairs = enumerate(zip(header, row, strict=True))
+    return [round_number(text) if index >= first_after and name in NUMBERS else text for index, (name, text) in pairs]
 
 
 def round_number(text: str) -> str:
@@ -30,13 +35,21 @@ def round_number(text: str) -> str:
 
 
 def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Runs with a stage that is not done, or a number that is missing though the design has it, and why."""
-    found = []
+    """Runs with a stage that is not done, or a number that is missing though the design has it, and why; with what it is of.
+
+    Equal ones of a run stand together.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    count = len({tuple(row[header.index(name)] for name in ("task", "metric")) for row in rows})
     for row in rows:
-        train, evaluation, reason = row[len(header) - len(COLUMNS_AFTER) :][:3]
+        train, evaluation, reason, task, metric = row[len(header) - len(COLUMNS_AFTER) :][:5]
         if reason not in ("", NO_CONTROL) or {train, evaluation} - {"", "done"}:
-            found.append({"run": row[0], "train": train, "eval": evaluation, "reason": reason})
-    return found
+            found.setdefault((row[0], train, evaluation, reason), []).append(f"{task}/{metric}")
+    gaps = []
+    for (run, train, evaluation, reason), which in found.items():
+        of_what = f"{', '.join(which)}: " if len(which) < count else ""
+        gaps.append({"run": run, "train": train, "eval": evaluation, "reason": of_what + reason})
+    return gaps
 
 
 def status_counts(all_facts: Sequence[RunFacts]) -> str:

@@ -8,98 +8,72 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ftexp.design.controls import controls_of, others_of
 from ftexp.design.levels import label_text
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
-from ftexp.effects import Analysis, means
-from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1
-from ftexp.effects.measurements import group_column
-from ftexp.effects.metrics import Metric
-from ftexp.evaluation.eval_file import task_name
-from ftexp.results.table import RunFacts, controls_by_run
+from ftexp.effects import Analysis, Difference, Measure
+from ftexp.results.measures import Measures
+from ftexp.results.recorded import Recorded
+from ftexp.results.table import RunFacts
 
 TEST_SET_KEYS = ("data.source", "data.test", "data.split")
 
 
-def label_codes(items: pd.DataFrame) -> pd.DataFrame:
-    """Columns target and prediction as codes of the labels that stand in target; -1 for any other answer.
-
-    Outer white space does not count.
-    """
-    codes, labels = pd.factorize(items["target"].str.strip())
-    return pd.DataFrame({"target": codes, "prediction": labels.get_indexer(pd.Index(items["completion"].str.strip()))})
-
-
-METRICS: dict[str, Metric] = {"macro_f1": MacroF1(), "balanced_accuracy": BalancedAccuracy()}
-
-
-def analysis_of(experiment: Experiment) -> Analysis:
+def analysis_of(experiment: Experiment, measures: Measures) -> Analysis:
     """How the effects of an experiment are to be read; levels are in the words of its plots and tables."""
     factors = {name: levels for name, levels in experiment.factors.items() if name != SEED}
+    evaluation = experiment.evaluation
+    task, metric = evaluation.primary
+    own_rows = any(asked["kind"] != "inspect" and "data" not in asked for asked in evaluation.tasks.values())
+    keys = TEST_SET_KEYS if own_rows else ()
     return Analysis(
         factors={name: [label_text(level.label) for level in levels] for name, levels in factors.items()},
-        primary=experiment.analysis["primary"], baseline={n: label_text(v) for n, v in experiment.baseline.items()},
-        design=experiment.design.kind,
-        groups=experiment.analysis["groups"], metrics=METRICS,
+        primary=metric or next(iter(measures.names[task])), primary_task=task,
+        baseline={n: label_text(v) for n, v in experiment.baseline.items()}, design=experiment.design.kind,
+        groups=list(dict.fromkeys(group for judging in evaluation.judging.values() for group in judging.groups)),
+        metrics=measures.metrics, differences=_between_tasks(measures, task, metric), others=list(experiment.others),
         test_set_factors=[
-            name for name, levels in factors.items() if any(key in level.sets for level in levels for key in TEST_SET_KEYS)
+            name for name, levels in factors.items() if any(key in level.sets for level in levels for key in keys)
         ],
     )
 
 
+def _between_tasks(measures: Measures, primary: str, metric: str) -> list[Difference]:
+    """Each other task minus the primary one, by the primary metric, where both have scores."""
+    pairs = measures.scores[["task", "metric"]].drop_duplicates()
+    known = {str(task) for task, name in zip(pairs["task"], pairs["metric"], strict=True) if name == metric}
+    if primary not in known:
+        return []
+    return [Difference(Measure(task, metric), Measure(primary, metric)) for task in measures.names if task in known - {primary}]
+
+
 def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.DataFrame:
-    """One row per run: run, kind, control, seed, one column per factor, status, eval_status, reason."""
-    controls = controls_by_run(facts.run for facts in all_facts)
+    """One row per run: run, kind, control, control:<name>, seed, one column per factor, status, eval_status, reason."""
+    runs = [facts.run for facts in all_facts]
+    controls = controls_of(runs)
+    others = {name: others_of(runs, name) for name in experiment.others}
     rows = []
     for facts in all_facts:
         levels = {name: label_text(facts.run.levels[name]) for name in experiment.factors if name in facts.run.levels}
         held_up = facts.train if facts.train and facts.train.status != "done" else facts.eval
+        has_answers = any(state.status == "done" for state in facts.tasks.values())
         rows.append({
-            "run": facts.id, "kind": facts.run.kind, "control": controls.get(facts.id) or "", "seed": levels.pop(SEED, ""),
-            **{name: levels.get(name) for name in experiment.factors if name != SEED},
-            "status": held_up.status, "eval_status": facts.eval.status, "reason": held_up.reason,
+            "run": facts.id, "kind": facts.run.kind, "control": controls.get(facts.id) or "",
+            **{f"control:{name}": of_run.get(facts.id) or "" for name, of_run in others.items()},
+            "seed": levels.pop(SEED, ""), **{name: levels.get(name) for name in experiment.factors if name != SEED},
+            "status": held_up.status, "eval_status": "done" if has_answers else facts.eval.status, "reason": held_up.reason,
         })
     return pd.DataFrame(rows)
 
 
-def items_frame(all_facts: Sequence[RunFacts]) -> pd.DataFrame:
-    """One row per answer (evaluated run, item, epoch), with columns as docs/tables.md has them. What items.parquet holds."""
-    parts = []
-    for facts in filter(lambda f: f.answers, all_facts):
-        items = [facts.items[answer.item] for answer in facts.answers]
-        parts.append(pd.DataFrame({
-            "run": facts.id, "task": task_name(facts.run.experiment), "item": [item.id for item in items],
-            "epoch": [answer.epoch for answer in facts.answers],
-            "cluster": [item.cluster for item in items], "target": [item.target for item in items],
-            "completion": [answer.completion for answer in facts.answers], "score": [answer.score for answer in facts.answers],
-        }))
-    if not parts:
-        columns = {name: pd.Series(dtype=str) for name in ("run", "task", "item", "cluster", "target", "completion")}
-        empty = pd.DataFrame({**columns, "score": pd.Series(dtype=float)})
-        empty.insert(3, "epoch", pd.Series(dtype="int64"))
-        return empty
-    return pd.concat(parts, ignore_index=True)
-
-
-def scores_frame(all_facts: Sequence[RunFacts], items: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """What `effects` reads: the answers with metric and groups, once for the scorer and once per metric beside it."""
-    names = {name: items[name].astype("category") for name in ("run", "task", "item", "cluster")}
-    scored = items[["run", "task", "item", "epoch", "cluster", "score"]].assign(**names)
-    for position, name in enumerate(experiment.analysis["groups"]):
-        scored[group_column(name)] = [
-            facts.items[answer.item].groups[position] for facts in all_facts for answer in facts.answers
-        ]
-    metrics = [experiment.evaluation["scorer"], *experiment.analysis["metrics"]]
-    if len(metrics) > 1:
-        scored = pd.concat([scored, label_codes(items)], axis=1)
-    parts = [scored.assign(metric=pd.Categorical([name] * len(scored), categories=metrics)) for name in metrics]
-    return pd.concat(parts, ignore_index=True)
-
-
-def run_scores(scores: pd.DataFrame, experiment: Experiment) -> dict[str, float]:
-    """The primary metric of every evaluated run, from what `effects` reads."""
-    primary = means(scores[scores["metric"] == experiment.analysis["primary"]], METRICS)
-    return dict(zip(primary["run"], primary["value"], strict=True))
+def items_table(recorded: Recorded) -> pd.DataFrame:
+    """What items.parquet holds: every answer with its scores, without the counts of words that metrics are made from."""
+    counts = [name for name in map(str, recorded.frame) if name.startswith(("bleu_", "chrf_")) or name.endswith(":again")]
+    first = ["run", "task", "item", "epoch", "cluster", "input", "target", "completion"]
+    table = recorded.frame.drop(columns=counts)
+    ordered = table[[*first, *(name for name in table if name not in first)]]
+    return ordered.rename(columns=lambda name: name.removeprefix("group:"))
 
 
 def parquet_bytes(items: pd.DataFrame) -> bytes:

@@ -34,8 +34,8 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
         "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
         "jobs": {stage: _job(name, stage) for stage, name in whose.items()},
-        "log": provenance_of_log(run),
-        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "settings": run.evaluation},
+        "logs": provenance_of_logs(run),
+        "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "tasks": run.tasks},
     }
     if run.kind == "trained":
         training = paths.RunPaths(run.training)
@@ -48,10 +48,10 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
     return said
 
 
-def provenance_of_log(run: Run) -> dict[str, str]:
-    """A run's log and its hash."""
-    path = str(log_path(run))
-    return {"file": path, "sha256": _manifest(run.id, "eval")["outputs"][path]}
+def provenance_of_logs(run: Run) -> dict[str, str]:
+    """A run's logs, each with its hash."""
+    outputs = _manifest(run.id, "eval")["outputs"]
+    return {path: outputs[path] for path in (str(log_path(run.id, asking)) for asking in run.askings)}
 
 
 def _manifest(run: str, stage: str) -> dict[str, Any]:
@@ -61,13 +61,15 @@ def _manifest(run: str, stage: str) -> dict[str, Any]:
 
 
 def _data(run: Run) -> dict[str, Any]:
-    made = {part: read_json(paths.split_json(name, part)) for name, part in run.row_sets}
+    named = {} if run.is_control else {"train": (run.training_set, "train")}
+    named |= {task.name: (task.test_set, "test") for task in run.asked if task.data}
+    made = {what: read_json(paths.split_json(*where)) for what, where in named.items()}
     return {
         "sources": {file: digest for facts in made.values() for file, digest in facts["inputs"]["sources"].items()},
-        "sets": {part: str(paths.split_part(name, part)) for name, part in run.row_sets},
-        "rows": {part: facts["rows"] for part, facts in made.items()},
-        "sha256": {part: facts["sha256"] for part, facts in made.items()},
-        **({} if run.is_control else {"removed_from_train": made["train"]["removed"]}),
+        "sets": {what: str(paths.split_part(*where)) for what, where in named.items()},
+        "rows": {what: facts["rows"] for what, facts in made.items()},
+        "sha256": {what: facts["sha256"] for what, facts in made.items()},
+        "removed": {what: facts["removed"] for what, facts in made.items() if "removed" in facts},
     }
 
 

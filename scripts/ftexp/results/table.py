@@ -1,6 +1,6 @@
-"""The results table: one row per run of runs.csv, with a number, or a status and a reason, in every row.
+"""The results table: one row per run of runs.csv, task and metric, with a number, or a status and a reason, in every row.
 
-Reads what is in runs/<id>/ (`collect`); everything else here is a pure function. Writes nothing.
+Reads what is in runs/<id>/ (`collect_states`, `with_contents`); everything else here is a pure function. Writes nothing.
 """
 
 import csv
@@ -9,25 +9,26 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from ftexp.data.answers import Answers
-from ftexp.data.items import Item, read_test_items, reference_answers
-from ftexp.design.run import Run
-from ftexp.design.runs import control_key
-from ftexp.evaluation.eval_file import task_name
-from ftexp.evaluation.inspect_logs import Answer, UnusableLog, read_log
+from ftexp.design.controls import controls_of
+from ftexp.design.run import Run, Task
 from ftexp.ground import paths
-from ftexp.results.estimates import Estimate, estimate, item_scores
+from ftexp.results.measures import Measures
+from ftexp.state.row_sets import Missing
 from ftexp.state.status_words import State
-from ftexp.state.work import Work, outputs_of, read_manifest
+from ftexp.state.work import Work, read_manifest
 
 COLUMNS_BEFORE = ("run", "kind")
 COLUMNS_AFTER = (
-    "train_status", "eval_status", "reason", "task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control",
-    "diff_control_se", "train_loss",
+    "train_status", "eval_status", "reason", "task", "metric", "n", "unscored", "valid", "score", "score_se", "majority",
+    "chance", "diff_control", "diff_control_se", "train_loss",
 )
-NUMBERS = ("score", "score_se", "majority", "chance", "diff_control", "diff_control_se", "train_loss")
+NUMBERS = ("valid", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se", "train_loss")
 NO_CONTROL = "no difference: the design has no control for it"
 TIMING_COLUMNS = ("run", "stage", "host", "started", "seconds")
 
@@ -49,34 +50,22 @@ class RunFacts:
         run: Its run.yaml.
         cells: Its levels as they stand in runs.csv, one text per factor, in declared order.
         train: Status of its training, whichever run has it; None for a control.
-        items: The items of its test set, by id; empty unless eval is done.
-        answers: What it said to them, in the same order, epoch by epoch; empty unless eval is done.
+        tasks: Status per task that it is asked: done where its answers are there as they are wanted now.
         losses: Its training, step by step; empty unless train is done.
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
-        reference: The answers that are right, of its whole test set; None unless eval is done.
     """
 
     run: Run
     cells: dict[str, str]
     train: State | None
     eval: State
-    items: Mapping[str, Item] = field(default_factory=dict)
-    answers: tuple[Answer, ...] = ()
+    tasks: Mapping[str, State] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     forced: Mapping[str, str] = field(default_factory=dict)
-    reference: Answers | None = None
 
     @property
     def id(self) -> str:
         return str(self.run.id)
-
-    @property
-    def score(self) -> "Estimate | None":
-        """Mean score over the items; None where it is not evaluated."""
-        if not self.answers:
-            return None
-        scores = item_scores(self.answers)
-        return estimate(list(scores.values()), [self.items[item].cluster for item in scores])
 
 
 def collect_states(work: Work, runs: list[Run]) -> list[RunFacts]:
@@ -85,9 +74,29 @@ def collect_states(work: Work, runs: list[Run]) -> list[RunFacts]:
         rows = list(csv.reader(file))
     factors = factor_names(runs)
     cells = [dict(zip(factors, row[len(COLUMNS_BEFORE) :], strict=False)) for row in rows[1:]]
+    found = []
+    for run, levels in zip(runs, cells, strict=True):
+        train = None if run.is_control else _state(work, work.training_of(run), "train")
+        evaluation = _state(work, run, "eval")
+        found.append(RunFacts(run, levels, train, evaluation, _tasks(work, run, evaluation)))
+    return found
+
+
+def _tasks(work: Work, run: Run, evaluation: State) -> dict[str, State]:
+    """Status per task; where the evaluation as a whole is not done, some of its tasks may be."""
+    if evaluation.status == "done":
+        return dict.fromkeys(run.tasks, evaluation)
+    try:
+        current = work.current_askings(run)
+    except Missing:
+        current = set()
+    return {task.name: State("done") if current.issuperset(task.askings) else evaluation for task in run.asked}
+
+
+def tasks_done(all_facts: Iterable[RunFacts]) -> list[tuple[Run, Task]]:
+    """Every run with every task whose answers are there."""
     return [
-        RunFacts(run, levels, None if run.is_control else _state(work, work.training_of(run), "train"), _state(work, run, "eval"))
-        for run, levels in zip(runs, cells, strict=True)
+        (facts.run, task) for facts in all_facts for task in facts.run.asked if facts.tasks[task.name].status == "done"
     ]
 
 
@@ -106,29 +115,16 @@ def _state(work: Work, run: Run, stage: str) -> State:
     return State(state.status, "; ".join(filter(None, [state.reason, held])))
 
 
-def collect_contents(all_facts: Sequence[RunFacts], analysis: dict[str, Any]) -> list[RunFacts]:
-    """The same facts with answers and losses, where the stages are done; a log that may not count is a failed eval."""
-    tests: dict[tuple[str, str], tuple[dict[str, Item], Answers]] = {}
+def with_contents(all_facts: Sequence[RunFacts], unusable: Mapping[tuple[str, str], str]) -> list[RunFacts]:
+    """The same facts with losses, where trainings are done; a task whose log may not count is a failed one."""
     full = []
     for facts in all_facts:
-        pair = facts.run.sets_of_answers(analysis)
-        if facts.eval.status == "done" and pair not in tests:
-            items = read_test_items(pair[0], facts.run.data, analysis)
-            tests[pair] = items, reference_answers(pair[1], facts.run.data, items)
-        full.append(_with_contents(facts, *tests.get(pair, ({}, None))))
+        losses = read_losses(facts.run.training) if facts.train and facts.train.status == "done" else ()
+        failed = {name: State("failed", why) for (run, name), why in unusable.items() if run == facts.id}
+        tasks = {**facts.tasks, **failed}
+        evaluation = next(iter(failed.values()), facts.eval)
+        full.append(dataclasses.replace(facts, losses=losses, forced=_forced(facts), tasks=tasks, eval=evaluation))
     return full
-
-
-def _with_contents(facts: RunFacts, items: dict[str, Item], reference: Answers | None) -> RunFacts:
-    facts = dataclasses.replace(facts, forced=_forced(facts))
-    losses = read_losses(facts.run.training) if facts.train and facts.train.status == "done" else ()
-    if facts.eval.status != "done":
-        return dataclasses.replace(facts, losses=losses)
-    try:
-        answers = read_log(facts.run, items, vouched=outputs_of(facts.id, "eval"))
-        return dataclasses.replace(facts, losses=losses, items=items, reference=reference, answers=answers)
-    except UnusableLog as unusable:
-        return dataclasses.replace(facts, losses=losses, eval=State("failed", str(unusable)))
 
 
 def _forced(facts: RunFacts) -> dict[str, str]:
@@ -145,26 +141,6 @@ def read_losses(run: str) -> tuple[Loss, ...]:
         return tuple(Loss(int(r["step"]), int(r["epoch"]), float(r["loss"])) for r in csv.DictReader(file) if r["loss"])
 
 
-def paired_difference(run: RunFacts, control: RunFacts) -> Estimate | None:
-    """Mean over items of (run - control), item by item; None where the two were not asked the same items.
-
-    The standard error is that of the paired differences (Miller 2024, arXiv 2411.00640), which is smaller than that
-    of two independent means where both are right about the same items.
-    """
-    scores, of_control = item_scores(run.answers), item_scores(control.answers)
-    if not scores or set(scores) != set(of_control):
-        return None
-    clusters = [run.items[item].cluster for item in scores]
-    return estimate([score - of_control[item] for item, score in scores.items()], clusters)
-
-
-def controls_by_run(runs: Iterable[Run]) -> dict[str, str | None]:
-    """Per trained run the id of its control: the same model, precision, prompt, test set and evaluation, untuned."""
-    listed = list(runs)
-    by_key = {control_key(run): run.id for run in listed if run.kind == "control"}
-    return {run.id: by_key.get(control_key(run)) for run in listed if run.kind == "trained"}
-
-
 def last_epoch_loss(losses: Sequence[Loss]) -> float | None:
     """Mean loss over the steps of the last epoch."""
     last = [loss.loss for loss in losses if loss.epoch == losses[-1].epoch]
@@ -176,70 +152,105 @@ def results_header(factors: Sequence[str]) -> list[str]:
     return [*COLUMNS_BEFORE, *factors, *COLUMNS_AFTER]
 
 
-def results_rows(all_facts: Sequence[RunFacts]) -> list[list[str]]:
-    """Rows of results.csv, one per run, in order; columns as `results_header`.
+@dataclass(frozen=True)
+class Table:
+    """What results.csv is made from.
 
-    n counts items; score is in [0, 1] and diff_control in [-1, 1]; train_loss is in nats per trained token. A number
-    that is not known is empty; then reason says why.
+    Attributes:
+        values: As `effects.run_table` gives them.
+        measures: What was measured.
+        references: Per run and task the answers that are right.
     """
+
+    values: pd.DataFrame
+    measures: Measures
+    references: Mapping[tuple[str, str], Answers]
+
+    @cached_property
+    def by_measure(self) -> dict[tuple[str, str, str], Any]:
+        """Rows of `values` by run, task and metric."""
+        return {(str(row.run), str(row.task), str(row.metric)): row for row in self.values.itertuples(index=False)}
+
+
+def results_rows(all_facts: Sequence[RunFacts], table: Table) -> list[list[str]]:
+    """Rows of results.csv, one per run, task and metric, in order; columns as `results_header`.
+
+    n counts items. A number that is not known is empty; then reason says why.
+    """
+    controls = controls_of(facts.run for facts in all_facts)
     by_id = {facts.id: facts for facts in all_facts}
-    controls = controls_by_run(facts.run for facts in all_facts)
-    return [_row(facts, by_id.get(controls.get(facts.id) or "")) for facts in all_facts]
+    return [
+        _row(facts, by_id.get(controls.get(facts.id) or ""), task, metric, table)
+        for facts in all_facts for task, metrics in table.measures.names.items() for metric in metrics
+    ]
 
 
-def _row(facts: RunFacts, control: RunFacts | None) -> list[str]:
-    score, reference, metric = facts.score, facts.reference, facts.run.evaluation["scorer"]
-    difference, why_none = _difference(facts, control)
+def _row(facts: RunFacts, control: RunFacts | None, task: str, metric: str, table: Table) -> list[str]:
+    found = table.by_measure.get((facts.id, task, metric))
+    reference = table.references.get((facts.id, task)) if found else None
+    state = facts.tasks.get(task)
     loss = last_epoch_loss(facts.losses)
     values = {
-        "train_status": facts.train.status if facts.train else "",
-        "eval_status": facts.eval.status,
-        "reason": "; ".join(filter(None, [*_reasons(facts), why_none, *_remarks(facts, score)])),
-        "task": task_name(facts.run.experiment), "metric": metric,
-        "n": str(score.n) if score else "",
-        "score": number(score.mean if score else None), "score_se": number(score.se if score else None),
+        "train_status": facts.train.status if facts.train else "", "eval_status": state.status if state else "",
+        "reason": "; ".join(filter(None, [*_reasons(facts, state), *_why(facts, control, (task, metric), found, table)])),
+        "task": task, "metric": metric, "n": str(found.n_items) if found else "",
+        "unscored": str(found.n_items - found.n_scored) if found else "",
+        "valid": number(table.measures.valid.get((facts.id, task)) if found else None),
+        "score": number(found.value if found else None), "score_se": number(found.se if found else None),
         "majority": number(reference.score_of_majority(metric) if reference else None),
         "chance": number(reference.chance(metric) if reference else None),
-        "diff_control": number(difference.mean if difference else None),
-        "diff_control_se": number(difference.se if difference else None),
+        "diff_control": number(found.diff_control if found else None),
+        "diff_control_se": number(found.diff_control_se if found else None),
         "train_loss": number(loss),
     }
     return [facts.id, facts.run.kind, *facts.cells.values(), *(values[name] for name in COLUMNS_AFTER)]
 
 
-def _reasons(facts: RunFacts) -> list[str]:
+def _reasons(facts: RunFacts, state: State | None) -> list[str]:
     """Why a stage is not done; of an evaluation that waits for its training, only what holds the training up."""
+    if state is None:
+        return ["not asked: evaluation.matrix"]
     reasons = []
     if facts.train and facts.train.status != "done" and facts.train.reason:
         reasons.append(f"train: {facts.train.reason}")
-    if facts.eval.status != "done" and not (reasons and facts.eval.status == "waiting"):
-        reasons.append(f"eval: {facts.eval.reason or 'not run yet'}")
+    if state.status != "done" and not (reasons and state.status == "waiting"):
+        reasons.append(f"eval: {state.reason or 'not run yet'}")
     return reasons
 
 
-def _difference(facts: RunFacts, control: RunFacts | None) -> tuple[Estimate | None, str]:
-    """Difference from the control, or why there is none."""
-    if facts.run.kind == "control" or not facts.answers:
-        return None, ""
-    if control is None:
-        return None, NO_CONTROL
-    if not control.answers:
-        return None, f"no difference: its control {control.id} is {control.eval.status}"
-    difference = paired_difference(facts, control)
-    return difference, "" if difference else f"no difference: its control {control.id} was asked other items"
-
-
-def _remarks(facts: RunFacts, score: Estimate | None) -> list[str]:
-    remarks = [f"{stage} went on although its preflight said: {reason}" for stage, reason in facts.forced.items()]
-    remarks += ["no standard error: one item, or one cluster"] if score and score.se is None else []
+def _why(facts: RunFacts, control: RunFacts | None, measure: tuple[str, str], found: Any, table: Table) -> list[str]:
+    """Why numbers are missing although the task is done, and what else is to be known of them."""
+    task, metric = measure
+    if found is None:
+        is_done = task in facts.tasks and facts.tasks[task].status == "done"
+        return [table.measures.why_not.get(measure, "has no scores")] if is_done else []
+    said = [table.measures.reasons.get((facts.id, task, metric), "")]
+    if math.isnan(found.value):
+        said.append(f"{metric} is not defined for these answers")
+    elif math.isnan(found.se):
+        said.append("no standard error: one item, or one cluster")
+    said.append(_no_difference(facts, control, task, found))
+    said += [f"{stage} went on although its preflight said: {reason}" for stage, reason in facts.forced.items()]
     if facts.train and facts.train.status == "done" and not facts.losses:
-        remarks.append("no train_loss: train.csv holds none")
-    return remarks
+        said.append("no train_loss: train.csv holds none")
+    return said
+
+
+def _no_difference(facts: RunFacts, control: RunFacts | None, task: str, found: Any) -> str:
+    """Why there is no difference from the control; empty where there is one, or none is looked for."""
+    if facts.run.is_control or not math.isnan(found.diff_control):
+        return ""
+    if control is None:
+        return NO_CONTROL
+    state = control.tasks.get(task)
+    if state is None or state.status != "done":
+        return f"no difference: its control {control.id} is {state.status if state else 'not asked'}"
+    return f"no difference: its control {control.id} {found.control_reason}" if found.control_reason else ""
 
 
 def number(value: float | None) -> str:
     """A number as results.csv holds it: six significant digits; empty where it is not known."""
-    return "" if value is None else format(value, ".6g")
+    return "" if value is None or math.isnan(value) else format(value, ".6g")
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

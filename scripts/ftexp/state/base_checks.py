@@ -26,7 +26,8 @@ def place_of(work: Work, run: Run, config: Config) -> Path:
     """Where it is written what was found of a run's base, as the present code and packages make it of these files."""
     model = {key: value for key, value in config["model"].items() if not key.startswith(("lora_", "apply_lora", "quantize_"))}
     facts: dict[str, Any] = {
-        "files": work.model_files(run.settings["model"]), "model": model, "type": config["checkpointer"].get("model_type"),
+        "files": work.inputs_of.model_files(run.settings["model"]),
+        "model": model, "type": config["checkpointer"].get("model_type"),
         "code": [work.code["training"], sha256_file(Path(base_check.__file__))],
         "packages": {name: version(name) for name in _PACKAGES},
     }

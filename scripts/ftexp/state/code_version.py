@@ -19,7 +19,10 @@ _ROOTS = {
     "training": ("trainers/torchtune/components", "trainers/torchtune/process.py"),
     "evaluation": (
         "evaluation/provider.py", "evaluation/samples.py", "evaluation/scorer.py", "evaluation/solver.py",
-        "trainers/torchtune/quantized_base.py",
+        "evaluation/likelihood_solvers.py", "evaluation/inspect_task.py", "trainers/torchtune/quantized_base.py",
+    ),
+    "scoring": (
+        "scoring/judge.py", "scoring/counts.py", "scoring/options.py", "scoring/run_scores.py", "scoring/judgements.py",
     ),
     "split": ("data/splits.py", "data/held_out.py"),
     "checks": ("checks", "trainers/torchtune/checks"),
@@ -45,7 +48,7 @@ _ALONE = ("checks",)
 
 
 def code_versions(memory: FileHashes | None = None) -> dict[str, str]:
-    """Twelve digits per part (split, training, evaluation, checks) that change only when its code does, wherever it lies.
+    """Twelve digits per part (split, training, evaluation, scoring, checks): they change when its code does, wherever it lies.
 
     Args:
         memory: Keeps what was read of each file; parsing them takes 0.2 s.

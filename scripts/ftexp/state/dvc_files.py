@@ -14,6 +14,7 @@ from typing import Any
 
 from ftexp.data.splits import source_paths
 from ftexp.design.run import Run
+from ftexp.design.tasks import task_file
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json
@@ -44,12 +45,14 @@ def run_pipeline(run: Run) -> str:
                 {str(places.manifest("train")): {"cache": False}},
             ],
         }
-    checkpoint = [] if run.is_control else [str(paths.RunPaths(run.training).checkpoint_dir)]
+    trained, kept = run.adapter_or_weights, {"persist": True}  # what is asked already is not asked again
+    rows = sorted({str(paths.split_part(task.test_set, "test")) for task in run.asked if task.data})
+    files = sorted({file for task in run.asked if (file := task_file(task.facts))})
     stages["eval"] = {
         "wdir": "../..", "cmd": f"bash {places.script('eval')}",
-        "deps": [str(places.eval_py), str(paths.split_part(run.test_set, "test")), model, *checkpoint],
+        "deps": [str(places.eval_py), *rows, *files, model, *([] if trained is None else [str(trained)])],
         "params": [{str(paths.CODE_JSON): ["evaluation"]}],
-        "outs": [str(places.eval_dir), {str(places.manifest("eval")): {"cache": False}}],
+        "outs": [{str(places.eval_dir): kept}, {str(places.manifest("eval")): {"cache": False, **kept}}],
     }
     return HEADER + dump_yaml({"stages": stages})
 

@@ -1,14 +1,15 @@
 """Whether the rows that runs train on and are asked are those of the data, the prompts and the tests as they are now."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.held_out import TrainingSet, training_inputs
-from ftexp.data.splits import half_of, set_inputs
+from ftexp.data.held_out import TaskSet, TrainingSet, task_inputs, training_inputs
+from ftexp.data.splits import Half, set_inputs
 from ftexp.design.planning import planned_runs
-from ftexp.design.run import Run
-from ftexp.design.trainings import training_sets
+from ftexp.design.run import Run, Task
+from ftexp.design.trainings import asked_sets, task_sets, training_sets
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping
 from ftexp.ground.memories import FileHashes
@@ -36,32 +37,64 @@ class RowSets:
         self._hashes = hashes
         self._is_current: dict[tuple[str, str], bool] = {}
 
-    def current(self, run: Run, part: str) -> Path:
-        """The file of the rows that a run trains on, or is asked.
+    def trained(self, run: Run) -> Path:
+        """The file of the rows that a run trains on.
+
+        Raises:
+            Missing: As `_current`.
+        """
+        return self._current(run.training_set, "train", lambda: self._of_training(run))
+
+    def asked(self, run: Run, task: Task) -> Path:
+        """The file of the rows that a run is asked in a task.
+
+        Raises:
+            Missing: As `_current`.
+        """
+        return self._current(task.test_set, "test", lambda: self._of_task(run, task))
+
+    def _current(self, name: str, part: str, wanted: Callable[[], dict[str, Any]]) -> Path:
+        """The file of a set of rows.
 
         Raises:
             Missing: If it is not there, or not of the data as it is now, or not all is held out that the tests hold now.
         """
-        name = run.training_set if part == "train" else run.test_set
         rows, made = (there(path(name, part), "make split") for path in (paths.split_part, paths.split_json))
         if (name, part) not in self._is_current:
             known = (read_mapping(made, ("inputs",)) or {"inputs": {}})["inputs"]
-            self._is_current[name, part] = all(known.get(key) == value for key, value in self._wanted(run, part).items())
+            self._is_current[name, part] = all(known.get(key) == value for key, value in wanted().items())
         if not self._is_current[name, part]:
-            what = "the data, the prompts or the tests" if part == "train" else "the data"
+            what = "the data, the prompts or the tests" if part == "train" else "the data, or what is trained,"
             raise Missing(f"{what} changed since {rows} was made: `make split`")
         return rows
 
-    def _wanted(self, run: Run, part: str) -> dict[str, Any]:
-        """What a set of rows has to be made from."""
-        if part == "test":
-            return set_inputs(half_of(run.data, "test"), self._hashes)
-        known = self._of_design
+    def _of_training(self, run: Run) -> dict[str, Any]:
+        """What a training set has to be made from."""
+        known = self._trainings
         if run.training_set not in known:  # a run of an earlier design
             known = training_sets([*planned_runs(), run])
         return training_inputs(known[run.training_set], self._hashes)
 
+    def _of_task(self, run: Run, task: Task) -> dict[str, Any]:
+        """What a task's rows have to be made from."""
+        if not task.has_own_data or task.test_set in self._tests_of_data:
+            return set_inputs(task.half, self._hashes)
+        known = self._tasks
+        if task.test_set not in known:
+            known = task_sets([*planned_runs(), run])
+        return task_inputs(known[task.test_set], self._hashes)
+
     @cached_property
-    def _of_design(self) -> dict[str, TrainingSet]:
+    def _trainings(self) -> dict[str, TrainingSet]:
         """The training sets of all planned runs, because what any of them is asked is held out."""
         return training_sets(planned_runs())
+
+    @cached_property
+    def _tasks(self) -> dict[str, TaskSet]:
+        """The sets of rows of all tasks with files of their own."""
+        return task_sets(planned_runs())
+
+    @cached_property
+    def _tests_of_data(self) -> dict[str, Half]:
+        """The test sets that come with the data of the planned runs."""
+        return asked_sets(planned_runs())

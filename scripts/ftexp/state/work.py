@@ -7,21 +7,14 @@ from typing import Any, Protocol
 from ftexp.design.planning import read_run
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_mapping, sha256_json
 from ftexp.ground.memories import FileHashes
-from ftexp.models.folder import small_files, weight_files
 from ftexp.state.code_version import code_versions
+from ftexp.state.inputs import Inputs, agree, changes, covers
 from ftexp.state.job_record import read_job
-from ftexp.state.row_sets import Missing, RowSets, there
+from ftexp.state.row_sets import Missing, there
 from ftexp.state.run_lock import is_running
 from ftexp.state.status_words import State
-
-_INPUT_WORDS = {
-    "config": "finetune.yaml", "rows": "the rows", "model": "the base model", "code": "the code",
-    "task": "eval.py", "checkpoint": "the checkpoint",
-}
-
 
 # What DVC holds need not be computed again.
 _BACK = "; `.venv/bin/dvc checkout --allow-missing` brings back what DVC has"
@@ -55,8 +48,7 @@ class Work:
         self.queue = queue
         self.is_forced = is_forced
         self.hashes = FileHashes(paths.HASHES_JSON)
-        self._models: dict[str, dict[str, str]] = {}
-        self._sets = RowSets(self.hashes)
+        self.inputs_of = Inputs(self.hashes)
         self._owners: dict[str, Run] = {}
         self._states: dict[tuple[str, str], State] = {}
 
@@ -96,15 +88,14 @@ class Work:
             return under_way or State("waiting", str(missing))
         manifest = read_manifest(run.id, stage)
         is_whole = manifest is not None and self._has_outputs(manifest)
-        if manifest is not None and is_whole and manifest["inputs"] == inputs:
+        if manifest is not None and is_whole and covers(manifest["inputs"], inputs):
             return State("done")
         if under_way:
             return under_way
         unfinished = self._unfinished(run, stage, inputs)
         if manifest is None or not is_whole or unfinished.status == "failed":
             return unfinished
-        changed = [_INPUT_WORDS[key] for key in inputs if manifest["inputs"].get(key) != inputs[key]]
-        return State("stale", f"changed: {', '.join(changed)}")
+        return State("stale", f"changed: {', '.join(changes(manifest['inputs'], inputs))}")
 
     def _under_way(self, run: str, stage: str) -> State | None:
         """`submitted` or `running`, by Slurm's word or by the lock of a job."""
@@ -112,9 +103,9 @@ class Work:
         return queued or (State("running") if is_running(run, stage) else None)
 
     def is_done(self, run: str, stage: str, inputs: dict[str, Any]) -> bool:
-        """Whether a whole manifest vouches for exactly these inputs, and its outputs are there, unchanged."""
+        """Whether a whole manifest vouches for these inputs, and its outputs are there, unchanged."""
         manifest = read_manifest(run, stage)
-        return manifest is not None and manifest["inputs"] == inputs and self._has_outputs(manifest)
+        return manifest is not None and covers(manifest["inputs"], inputs) and self._has_outputs(manifest)
 
     def _unfinished(self, run: Run, stage: str, inputs: dict[str, Any]) -> State:
         outcome = self.queue.outcome(run.id, stage, self.submission_hash(run, stage)) if self.queue else None
@@ -140,32 +131,26 @@ class Work:
         Raises:
             Missing: If an input is not there yet.
         """
-        return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
-
-    def _train_inputs(self, run: Run) -> dict[str, Any]:
-        """The rows are what is in the file as far as it trains, wherever it lies and whatever it was made from."""
-        rows = self._sets.current(run, "train")
-        config = there(paths.RunPaths(run.id).finetune_yaml, "make stamp")
-        return {
-            "config": self.hashes.of_yaml(config, place=str(rows)),
-            "rows": self.hashes.of_lines(rows, run.steps["train_rows"]),
-            "model": self.model_files(run.settings["model"]),
-            "code": self.code["training"],
-        }
+        return self.inputs_of.of_training(run, self.code["training"]) if stage == "train" else self._eval_inputs(run)
 
     def _eval_inputs(self, run: Run) -> dict[str, Any]:
-        return {**self._eval_inputs_before_training(run), "checkpoint": self._checkpoint(run)}
+        return {**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "checkpoint": self._checkpoint(run)}
 
-    def _eval_inputs_before_training(self, run: Run) -> dict[str, Any]:
-        rows = self._sets.current(run, "test")
-        task = there(paths.RunPaths(run.id).eval_py, "make stamp")
-        places = [str(rows), *([] if run.is_control else [str(paths.RunPaths(run.training).checkpoint_dir)])]
-        return {
-            "task": self.hashes.of_text(task, places),
-            "rows": self.hashes.of(rows),
-            "model": self.model_files(run.settings["model"]),
-            "code": self.code["evaluation"],
-        }
+    def current_askings(self, run: Run, inputs: dict[str, Any] | None = None) -> set[str]:
+        """The askings whose answers are there as they are wanted now; none where an input of all of them changed.
+
+        Args:
+            inputs: Those of its evaluation, where they are known already.
+
+        Raises:
+            Missing: If an input is not there yet.
+        """
+        manifest = read_manifest(run.id, "eval")
+        wanted = self._eval_inputs(run) if inputs is None else inputs
+        if manifest is None or not self._has_outputs(manifest) or not agree(manifest["inputs"], wanted):
+            return set()
+        given = manifest["inputs"]["tasks"]
+        return {name for name, asking in wanted["tasks"].items() if given.get(name) == asking}
 
     def submission_hash(self, run: Run, stage: str) -> str:
         """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
@@ -174,13 +159,13 @@ class Work:
             Missing: If an input is not there yet.
         """
         if stage == "train":
-            return sha256_json(self._train_inputs(run))
-        training = None if run.is_control else self._train_inputs(self.training_of(run))
-        return sha256_json({**self._eval_inputs_before_training(run), "training": training})
+            return sha256_json(self.inputs_of.of_training(run, self.code["training"]))
+        training = None if run.is_control else self.inputs_of.of_training(self.training_of(run), self.code["training"])
+        return sha256_json({**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "training": training})
 
     def _checkpoint(self, run: Run) -> dict[str, str] | None:
         if run.is_control:
-            return None
+            return self.inputs_of.existing_checkpoint(run.checkpoint) if run.checkpoint else None
         training = self.state(run, "train")
         if training.status != "done":
             whose = "its training" if run.trains else f"its training, that of {run.training},"
@@ -189,35 +174,18 @@ class Work:
         outputs = {Path(name): digest for name, digest in outputs_of(run.training, "train").items()}
         return {path.name: digest for path, digest in outputs.items() if path.is_relative_to(folder)}
 
-    def model_files(self, model: str) -> dict[str, str]:
-        """SHA-256 of every file of a base model that loading it can read.
-
-        Raises:
-            Missing: If the folder is not there.
-        """
-        if model not in self._models:
-            folder = paths.model_dir(model)
-            if not folder.is_dir():
-                raise Missing(f"the model's folder {folder} is not there")
-            texts = [path.name for path in small_files(folder)]
-            try:
-                self._models[model] = self.hashes.of_folder(folder, [*texts, *weight_files(folder)])
-            except UserError as error:
-                raise Missing(str(error)) from error
-        return self._models[model]
-
     def preflight_hash(self, run: Run) -> str:
         """What a run's preflight was made for; another value means it has to be made again.
 
         Raises:
             Missing: If an input is not there yet.
         """
-        test_file = self._sets.current(run, "test")
-        facts: dict[str, Any] = {"code": self.code, "test": self.hashes.of(test_file)}
-        facts["task"] = self.hashes.of(there(paths.RunPaths(run.id).eval_py, "make stamp"))
-        facts["model"] = self.model_files(run.settings["model"])
+        facts: dict[str, Any] = {key: value for key, value in self.code.items() if key != "scoring"}
+        facts |= {task.test_set: self.hashes.of(self.inputs_of.sets.asked(run, task)) for task in run.asked if task.data}
+        facts["eval.py"] = self.hashes.of(there(paths.RunPaths(run.id).eval_py, "make stamp"))
+        facts["base"] = self.inputs_of.model_files(run.settings["model"])
         if not run.is_control:
-            facts["train"] = self._train_inputs(self.training_of(run))
+            facts["train"] = self.inputs_of.of_training(self.training_of(run), self.code["training"])
         return sha256_json(facts)
 
     def preflight(self, run: Run) -> State:

@@ -1,0 +1,91 @@
+"""Whether the rows of tasks have what the evaluation section names: columns to judge by, options, labels that come again.
+
+Nothing is read or written.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftexp.data.answers import ROWS_PER_CHOICE
+from ftexp.data.cell_text import Row, cell_text, where
+from ftexp.data.conversations import answer_text
+from ftexp.design.evaluation_section import Evaluation
+from ftexp.design.fit_of_scores import AnswersOfTasks
+from ftexp.design.run import Task
+from ftexp.ground.errors import Findings, UserError, one_line, suggestion
+
+MOST_GROUPS = 50
+
+
+def check_tasks(evaluation: Evaluation, asked: Sequence[tuple[Task, Sequence[Row] | None]]) -> None:
+    """What the effects are clustered and grouped by is a column of every row, groups are few, and options hold the right one.
+
+    Raises:
+        UserError: If not; with every mistake of a column at once.
+    """
+    found = Findings("experiment.yaml")
+    for task, rows in asked:
+        judging = evaluation.judging[task.name]
+        named = [("cluster", judging.cluster)] if judging.cluster else []
+        for key, column in [*named, *(("groups", group) for group in judging.groups)]:
+            _check_column(found, key, column, rows or [])
+    found.messages = list(dict.fromkeys(found.messages))
+    found.raise_if_any()
+    for task, rows in asked:
+        if task.kind == "options":
+            for row in rows or []:
+                options_of(task.facts["choices"], row, right=answer_text(row, task.data["input"], task.data["output"]))
+
+
+def _check_column(found: Findings, key: str, column: str, rows: Sequence[Row]) -> None:
+    where_to = f"evaluation.{key}"
+    values = {cell_text(row, column) for row in rows if row.get(column) is not None}
+    if not all(row.get(column) is not None for row in rows):
+        what = f"must be a column that every test row has a value in, got {column!r}"
+        found.add(where_to, what, suggestion(column, map(str, rows[0])))
+    elif key == "groups" and len(values) > MOST_GROUPS:
+        what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
+        found.add(where_to, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
+
+
+def options_of(choices: str | Sequence[str], row: Mapping[str, Any], *, right: str) -> list[str]:
+    """The options of a row: those of the list, or of its column, which holds a list of texts (in a CSV one in JSON).
+
+    Raises:
+        UserError: If the column holds none, or the right answer is none of them.
+    """
+    options = list(choices) if not isinstance(choices, str) else _options_in(row, choices)
+    if [option.strip() for option in options].count(right.strip()) != 1:
+        what = f"the answer {one_line(repr(right))} is not one of the choices {one_line(repr(options))}"
+        raise UserError(f"{where(row)}: {what}. Name all choices, or correct the row.")
+    return options
+
+
+def _options_in(row: Mapping[str, Any], column: str) -> list[str]:
+    cell = row.get(column)
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError:
+            cell = None
+    if not (isinstance(cell, list) and len(cell) > 1 and all(isinstance(text, str) and text.strip() for text in cell)):
+        what = f"column '{one_line(column)}', which experiment.yaml names as choices, must hold a list of two or more texts"
+        raise UserError(f"{where(row)}: {what}, got {one_line(repr(row.get(column)))}. Write it as one.")
+    return list(cell)
+
+
+def check_labels(evaluation: Evaluation, answers: AnswersOfTasks) -> None:
+    """Metrics over labels have answers that come again and again, or their intervals would be too narrow.
+
+    Raises:
+        UserError: If one has not.
+    """
+    found = Findings("experiment.yaml")
+    for (_, task), test in answers.items():
+        metrics = evaluation.judging[task].over_labels
+        if metrics and len(test.counts) * ROWS_PER_CHOICE > test.rows:
+            what = f"{metrics[0]} needs {ROWS_PER_CHOICE} test rows a label, got {test.rows} rows with {len(test.counts)} labels"
+            found.add("evaluation.metrics", what, f"Leave {metrics[0]} out, or give more test rows.")
+    found.messages = list(dict.fromkeys(found.messages))
+    found.raise_if_any()

@@ -1,0 +1,142 @@
+"""One task of the evaluation section: what is asked, as run.yaml has it.
+
+Only the standard library is imported here, because the cookiecutter hook runs this code too.
+"""
+
+import json
+import re
+from typing import Any
+
+from ftexp.design.sections import check_data_value, check_keys, check_prompt_value, number_problem
+from ftexp.design.settings import check_setting
+from ftexp.ground.errors import Findings
+
+# How answers are drawn, with the defaults; where temperature is 0 they are not drawn, and a run knows none of these.
+SAMPLING = {"temperature": 0.0, "top_p": 1.0, "seed": 0, "epochs": 1}
+# What a task has of its own, and else from the section around it.
+ANSWERING_KEYS = ("max_tokens", *SAMPLING)
+JUDGING_KEYS = ("scorers", "metrics", "normalization", "cluster", "groups")
+DATA_KEYS = ("data", "input", "output")
+PROMPT_KEYS = ("prompt.system", "prompt.user", "prompt.date")
+TASK_KEYS = (*DATA_KEYS, *PROMPT_KEYS, "choices", "document", "inspect", "args", *ANSWERING_KEYS, *JUDGING_KEYS)
+DEFAULT_MAX_TOKENS = 64
+KINDS = {"choices": "options", "document": "document", "inspect": "inspect"}
+_INSPECT = re.compile(r"[^@\n]+\.py@[A-Za-z_]\w*|[A-Za-z_][\w.]*(/|@)[A-Za-z_]\w*")
+
+
+def task_file(task: dict[str, Any]) -> str | None:
+    """The file of the experiment that an inspect task is in; None of an installed package's, and of others."""
+    file = str(task.get("inspect") or "").partition("@")[0]
+    return file if file.endswith(".py") else None
+
+
+def check_task(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """What is asked, complete but for what it takes from a run: its data and its prompt."""
+    check_keys(found, f"{where}.", own, TASK_KEYS)
+    kinds = [kind for key, kind in KINDS.items() if own.get(key) is not None]
+    if len(kinds) > 1:
+        found.add(where, f"is of several kinds: {', '.join(kinds)}", "Keep one of them.")
+    kind = kinds[0] if kinds else "answer"
+    if kind == "inspect":
+        return _inspect_task(found, where, own, shared)
+    task: dict[str, Any] = {"kind": kind, **_task_data(found, where, own), "prompt": _task_prompt(found, where, own)}
+    if kind == "options":
+        task["choices"] = _check_choices(found, f"{where}.choices", own["choices"])
+    if kind == "document":
+        if not isinstance(own["document"], str):
+            found.add(f"{where}.document", f"must be the name of a column, got {own['document']!r}")
+        _refuse(found, where, own, (*PROMPT_KEYS, "input", "output"), "a document is read as it stands, without a prompt")
+        task["document"] = own["document"]
+    if kind != "answer":
+        _refuse(found, where, own, ANSWERING_KEYS, "nothing is generated")
+        return task
+    check_answering(found, where, {key: own[key] for key in ANSWERING_KEYS if key in own}, shared)
+    return task | answering({**shared, **own})
+
+
+def answering(section: dict[str, Any]) -> dict[str, Any]:
+    """How answers are made: max_tokens; where they are drawn also temperature, top_p, seed and epochs."""
+    settings: dict[str, Any] = {"max_tokens": section.get("max_tokens", DEFAULT_MAX_TOKENS)}
+    drawn = {name: section.get(name, default) for name, default in SAMPLING.items()}
+    if not drawn["temperature"] or isinstance(drawn["temperature"], str | bool):
+        return settings
+    return settings | drawn | {key: _as_float(drawn[key]) for key in ("temperature", "top_p")}
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int | float) else value
+
+
+def check_answering(found: Findings, where: str, given: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+    """Max_tokens, and temperature, top_p, seed and epochs, as far as they are given here."""
+    problems = {
+        "max_tokens": lambda value: check_setting("batch_size", value),
+        "temperature": lambda value: None if value == 0 and not isinstance(value, bool) else number_problem(
+            value, "0 for greedy answers, or a number from 0.01 to 100", 0.01, 100
+        ),
+        "top_p": lambda value: number_problem(value, "a number above 0, at most 1", 1e-9, 1),
+        "seed": lambda value: check_setting("seed", value), "epochs": lambda value: check_setting("epochs", value),
+    }
+    said = {key: problem for key, value in given.items() if key in problems and (problem := problems[key](value))}
+    for key, problem in said.items():
+        found.add(f"{where}.{key}", problem)
+    if said or {**(shared or {}), **given}.get("temperature", 0):
+        return
+    for key in (key for key, default in SAMPLING.items() if given.get(key, default) != default):
+        what = f"changes nothing, because the answers are greedy, got {given[key]!r}"
+        found.add(f"{where}.{key}", what, "Set evaluation.temperature above 0, or leave it out.")
+
+
+def _refuse(found: Findings, where: str, own: dict[str, Any], keys: tuple[str, ...], why: str) -> None:
+    for key in (key for key in keys if key in own):
+        found.add(f"{where}.{key}", f"changes nothing, because {why}", "Remove it.")
+
+
+def _task_data(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
+    """The file and the columns that are a task's own; empty where its rows are those of the run's data."""
+    given = {key: own[key] for key in DATA_KEYS if own.get(key) is not None}
+    for key, value in given.items():
+        check_data_value(found, f"{where}.{key}", "test" if key == "data" else key, value)
+    if given and "data" not in given:
+        cure = "Name the file as data, or remove them: the columns are the run's."
+        found.add(where, f"has {' and '.join(given)} and no data", cure)
+    return {"data": given} if given else {}
+
+
+def _task_prompt(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
+    given = {key.partition(".")[2]: own[key] for key in PROMPT_KEYS if key in own}
+    for key, value in given.items():
+        check_prompt_value(found, f"{where}.prompt.{key}", key, value)
+    return given
+
+
+def _check_choices(found: Findings, where: str, choices: Any) -> Any:
+    """A column, or a list of at least two different texts."""
+    if isinstance(choices, str) and choices:
+        return choices
+    texts = isinstance(choices, list) and all(isinstance(text, str) and text.strip() for text in choices)
+    if not texts or len({text.strip() for text in choices}) < max(2, len(choices)):
+        found.add(where, f"must be a list of two or more different texts, or the name of a column of such lists, got {choices!r}",
+                  "Put words such as yes and no in quotes.")
+        return [""]
+    return choices
+
+
+def _inspect_task(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    keys = tuple(key for key in own if key not in ("inspect", "args", "max_tokens"))
+    _refuse(found, where, own, keys, "inspect's task says it itself")
+    if not isinstance(own["inspect"], str) or not _INSPECT.fullmatch(own["inspect"]):
+        found.add(f"{where}.inspect", f"must be file.py@task, package/task or module@task, got {own['inspect']!r}")
+    args = own.get("args") or {}
+    if not isinstance(args, dict) or not all(isinstance(key, str) for key in args) or not _is_json(args):
+        found.add(f"{where}.args", f"must be a mapping of the task's arguments, got {args!r}")
+        args = {}
+    limit = own.get("max_tokens", shared.get("max_tokens", DEFAULT_MAX_TOKENS))
+    return {"kind": "inspect", "inspect": own["inspect"], "args": args, "max_tokens": limit}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,154 @@
+"""All that a report says, from recorded answers: tables, effects, sentences, figures. Nothing is read or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ftexp.design.levels import label_text
+from ftexp.design.run import Task
+from ftexp.design.settings import SEED
+from ftexp.design.spec import Experiment
+from ftexp.effects import Analysis, effects, run_table
+from ftexp.reporting.against_majority import Reference, against_majority
+from ftexp.reporting.cells_view import CellsView, cells_view
+from ftexp.reporting.conclusions import Conclusion, conclusions, forced_runs, thin_classes
+from ftexp.reporting.figures import Primary, draw_figures
+from ftexp.reporting.first_sentences import first_sentences
+from ftexp.reporting.plots import Plot
+from ftexp.reporting.scores import analysis_of, runs_frame
+from ftexp.reporting.task_contrasts import TaskContrast, task_contrasts
+from ftexp.reporting.task_views import Task as ShownTask
+from ftexp.reporting.task_views import TaskView, chosen_cells, task_view
+from ftexp.results.cells import Cell, cells_of, cells_table
+from ftexp.results.measures import Measures, labels_of, measures_of, numbers_of
+from ftexp.results.recorded import Recorded
+from ftexp.results.table import RunFacts, Table, results_rows
+
+# So many tasks have pictures of their own.
+MOST_DRAWN = 6
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made of.
+
+    Attributes:
+        results: Rows of results.csv.
+        cells: What cells.csv holds.
+        first: A sentence per task that needs no statistics.
+        table_of_cells: For reading.
+    """
+
+    results: Sequence[Sequence[str]]
+    cells: pd.DataFrame
+    effects: pd.DataFrame
+    analysis: Analysis
+    conclusions: Sequence[Conclusion]
+    plots: Sequence[Plot]
+    first: Sequence[str]
+    table_of_cells: CellsView
+    tasks: Sequence[TaskView]
+    contrasts: Sequence[TaskContrast]
+
+    @property
+    def figures(self) -> list[Plot]:
+        """Every picture, once."""
+        own = [plot for view in self.tasks for plot in (*view.plots, *([view.labels.plot] if view.labels else []))]
+        return [*self.plots, *own]
+
+
+def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded: Recorded) -> Report:
+    """The report of what is there now.
+
+    Raises:
+        UnusableTable: If answers and runs contradict each other.
+    """
+    measures = measures_of(recorded, experiment.evaluation)
+    runs = runs_frame(all_facts, experiment)
+    analysis = analysis_of(experiment, measures)
+    values = run_table(measures.scores, runs, measures.metrics)
+    table = effects(measures.scores, runs, analysis)
+    results = results_rows(all_facts, Table(values, measures, recorded.references))
+    factors = [name for name in experiment.factors if name != SEED]
+    cells = cells_of(runs, factors)
+    of_cells = cells_table(values, runs, factors, _asked(all_facts, measures))
+    kinds = {scorer.name: scorer.kind for judging in experiment.evaluation.judging.values() for scorer in judging.scorers}
+    primary = (analysis.primary_task, analysis.primary)
+    references = _references(all_facts, recorded, primary[0])
+    floor = against_majority(references, measures.scores, runs, analysis)
+    over_labels = {task: judging.over_labels for task, judging in experiment.evaluation.judging.items()}
+    said = [*forced_runs(all_facts), *thin_classes(recorded.references, over_labels), *conclusions(table, analysis, floor)]
+    own = values[(values["task"] == primary[0]) & (values["metric"] == primary[1]) & values["value"].notna()]
+    of_primary = Primary(
+        dict(zip(own["run"], own["value"], strict=True)), {run: reference.answers for run, reference in references.items()}
+    )
+    return Report(
+        results=results, cells=of_cells, effects=table, analysis=analysis, conclusions=said,
+        plots=draw_figures(experiment, all_facts, of_primary, table, analysis),
+        first=first_sentences(of_cells, cells, primary, kinds),
+        table_of_cells=cells_view(of_cells, factors, primary, kinds),
+        tasks=_views(experiment, recorded, measures, cells, values),
+        contrasts=task_contrasts(table, of_cells, cells, analysis.differences, kinds),
+    )
+
+
+def _asked(all_facts: Sequence[RunFacts], measures: Measures) -> pd.DataFrame:
+    """Every run, task and metric of the design, with the reason where it is known why there is no value."""
+    rows = [
+        (facts.id, task.name, metric, _reason(facts, task, metric, measures))
+        for facts in all_facts for task in facts.run.asked for metric in measures.names[task.name]
+    ]
+    return pd.DataFrame(rows, columns=["run", "task", "metric", "reason"])
+
+
+def _reason(facts: RunFacts, task: Task, metric: str, measures: Measures) -> str:
+    state = facts.tasks[task.name]
+    return measures.why_not.get((task.name, metric), "") if state.status == "done" else f"eval {state.status}"
+
+
+def _references(all_facts: Sequence[RunFacts], recorded: Recorded, task: str) -> dict[str, Reference]:
+    """Per run that answered a task what is right in it."""
+    rows = recorded.of_task(task)
+    if rows.empty:
+        return {}
+    asked = {facts.id: each.test_set for facts in all_facts for each in facts.run.asked if each.name == task}
+    items = rows.drop_duplicates(["item", "target"])
+    targets = dict(zip(items["item"], items["target"], strict=True))
+    there = {str(run) for run in rows["run"].unique()}
+    return {
+        run: Reference(rows_asked, recorded.references[run, task], targets) for run, rows_asked in asked.items()
+        if run in there and (run, task) in recorded.references
+    }
+
+
+def _views(
+    experiment: Experiment, recorded: Recorded, measures: Measures, cells: Sequence[Cell], values: pd.DataFrame
+) -> list[TaskView]:
+    """What is shown of each task that was answered."""
+    evaluation = experiment.evaluation
+    baseline = _baseline(experiment)
+    found = []
+    for number, (name, facts) in enumerate(evaluation.tasks.items()):
+        rows = recorded.of_task(name)
+        if rows.empty or facts["kind"] == "document":
+            continue
+        metric = evaluation.primary[1] if evaluation.primary[0] == name else measures.names[name][0]
+        options = labels_of(name, recorded, evaluation) if facts["kind"] == "options" else None
+        scorers = [scorer.name for scorer in evaluation.judging[name].scorers] or list(measures.names[name])
+        kinds = {scorer.name: scorer.kind for scorer in evaluation.judging[name].scorers}
+        task = ShownTask(name, metric, scorers, options or (), kinds)
+        choice = chosen_cells(task, cells, values, baseline)
+        shown = {run for each in choice.shown for run in each.cell.runs}
+        own = rows[rows["run"].isin(shown)]
+        if "number" in own:
+            own = own.assign(target_number=numbers_of(own["target"]))
+        found.append(task_view(task, own, choice, is_drawn=number < MOST_DRAWN))
+    return found
+
+
+def _baseline(experiment: Experiment) -> Mapping[str, str]:
+    return {
+        name: label_text(experiment.baseline.get(name, levels[0].label)) for name, levels in experiment.factors.items()
+        if name != SEED
+    }
