@@ -16,7 +16,7 @@ import torch
 import yaml
 from ftexp.data.rows import read_items
 from ftexp.design.planning import make_plan, read_run, write_plan
-from ftexp.evaluation import provider
+from ftexp.evaluation import loaded_model, provider
 from ftexp.evaluation.inspect_logs import log_path
 from ftexp.evaluation.sampling import Sampling, draw_tokens, nucleus
 from ftexp.evaluation.solver import stream_of
@@ -196,8 +196,9 @@ def test_in_bf16_whose_rounding_depends_on_the_batch_the_order_of_items_changes_
     experiment: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches are made of all requests, sorted; of others, as in a retry, a bf16 model gives other logits."""
-    load = provider.load_model
-    monkeypatch.setattr(provider, "load_model", lambda base, its, _, device, **more: load(base, its, "bf16", device, **more))
+    load = loaded_model.load_model
+    monkeypatch.setattr(loaded_model, "load_model", lambda base, its, _, device, **more: load(base, its, "bf16", device, **more))
+    monkeypatch.setattr(provider, "MODEL", loaded_model.LoadedModel())
     monkeypatch.setattr(provider, "BATCH_SIZE", 5)
     assert answers(evaluate(tmp_path / "one")) == answers(evaluate(tmp_path / "other", sample_shuffle=1))
 

@@ -1,10 +1,13 @@
 """inspect-ai's model provider `ftexp`: base and checkpoint, batches without waiting, the token ids of training.
 
 It is found by inspect's own commands: eval.py puts `scripts/` on the path, and `scripts/ftexp-0.dist-info`
-registers it where PYTHONPATH=scripts is set (`inspect eval-retry` resolves the model before it loads the task).
+registers it where PYTHONPATH=scripts is set (`inspect eval-retry` resolves the model before it loads the task), the scorers
+beside it (`inspect score` would take inspect-ai's own `exact` for ours).
 """
 
+import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +26,19 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
+from ftexp.evaluation.likelihood import Pair, Row, batches, check_lengths, score_rows
+from ftexp.evaluation.loaded_model import LoadedModel, Weights
 from ftexp.evaluation.sampling import Sampling
-from ftexp.evaluation.tuned_model import Answer, chosen_device, generate, load_model
+from ftexp.evaluation.tuned_model import Answer, generate
+from ftexp.evaluation.waiting import Waiting
 from ftexp.ground.errors import UserError
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Chat
+from ftexp.models.config_json import read_model_config
 
 BATCH_SIZE = 64
 MANY = 100_000
-# Turns of the event loop without a new request after which a batch is complete; samples start within a few.
-QUIET_TURNS = 50
+MODEL = LoadedModel()
 
 
 @dataclass(eq=False)
@@ -49,15 +55,25 @@ class _Request:
         return (self.max_tokens, self.sampling.temperature, self.sampling.top_p) if self.sampling else (self.max_tokens, 0.0, 1.0)
 
 
+@dataclass(eq=False)
+class _Pairs:
+    pairs: list[Pair]
+    answer: list[list[float]] | None = None
+
+
 class TunedModelAPI(ModelAPI):
-    """One base model with one checkpoint, or the base alone."""
+    """One base model with one checkpoint, or the base alone.
+
+    Attributes:
+        chat: Its tokens.
+    """
 
     def __init__(
         self, model_name: str, base_url: str | None = None, api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(), *, base: str, checkpoint: str | None = None, dtype: str, date: str,
         quantize_base: bool = False,
     ) -> None:
-        """Say where the model lies; it is loaded with the first request.
+        """Say where the model lies; it is loaded with the first request, once for all tasks of a process that ask it.
 
         Args:
             base: Folder of the base model, relative to the experiment's root.
@@ -65,14 +81,19 @@ class TunedModelAPI(ModelAPI):
             quantize_base: Whether the base was quantised in training.
         """
         super().__init__(model_name, base_url, api_key, [], config)
-        self._base_dir = from_root(base)
-        self._checkpoint_dir = from_root(checkpoint) if checkpoint else None
-        self._dtype = dtype
-        self._is_quantized = quantize_base
-        self.chat = Chat(self._base_dir, date)
-        self._model: Any = None
-        self._waiting: list[_Request] = []
-        self._lock = anyio.Lock()
+        self._weights = Weights(from_root(base), from_root(checkpoint) if checkpoint else None, dtype, quantize_base)
+        self.chat = Chat(self._weights.base_dir, date)
+        self._generating = Waiting(self._answer_waiting)
+        self._scoring = Waiting(self._score_waiting)
+
+    @functools.cached_property
+    def positions(self) -> int:
+        """How many tokens the model can be given."""
+        return read_model_config(self._weights.base_dir).longest
+
+    @functools.cached_property
+    def _files(self) -> tuple[Any, ...]:
+        return self._weights.files()
 
     async def generate(
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
@@ -80,29 +101,36 @@ class TunedModelAPI(ModelAPI):
         """Answer one sample, in a batch with whatever else is asked at the time."""
         messages = [{"role": message.role, "content": message.text} for message in input]
         request = _request(self.chat.prompt_ids(messages), config)
-        self._waiting.append(request)
-        async with self._lock:
-            if request.answer is None:
-                await self._until_quiet()
-                await self._answer_waiting()
+        await self._generating.answer(request)
         assert request.answer is not None
         return self._output(request, request.answer)
 
-    async def _until_quiet(self) -> None:
-        """Wait until the queue has stopped growing, without sleeping."""
-        size, turns = -1, 0
-        while turns < QUIET_TURNS:
-            turns = turns + 1 if len(self._waiting) == size else 0
-            size = len(self._waiting)
-            await anyio.sleep(0)
+    async def log_likelihoods(self, pairs: Sequence[Pair]) -> list[list[float]]:
+        """Per pair of token ids, given and continuation, the log-probabilities of the latter's tokens, in nats.
 
-    async def _answer_waiting(self) -> None:
+        They are computed in batches with whatever else is asked at the time, equal tokens once.
+
+        Raises:
+            UserError: If a pair is longer than the model's positions, or the logits are no numbers.
+        """
+        check_lengths(pairs, self.positions, str(self._weights.base_dir))
+        request = _Pairs(list(pairs))
+        await self._scoring.answer(request)
+        assert request.answer is not None
+        return request.answer
+
+    @property
+    def prefix_id(self) -> int:
+        """What stands before a text that has nothing before it, as in lm-evaluation-harness: BOS, or else the end token."""
+        bos, eos = self.chat.tokenizer.bos_token_id, self.chat.tokenizer.eos_token_id
+        return int(next((token for token in (bos, eos) if token is not None), min(self.chat.stop_ids)))
+
+    async def _answer_waiting(self, requests: list[_Request]) -> None:
         """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival.
 
         An item's answer is its own, whatever its neighbours, but for the rounding of logits. In bf16 that is enough to change
         some answers in a batch of another shape, greedy ones too; so the same requests must make the same batches.
         """
-        requests, self._waiting = self._waiting, []
         requests.sort(key=lambda r: (r.kind, len(r.prompt), r.prompt, r.stream))
         for _, group in itertools.groupby(requests, key=lambda request: request.kind):
             alike = list(group)
@@ -110,16 +138,25 @@ class TunedModelAPI(ModelAPI):
                 await anyio.to_thread.run_sync(self._answer_batch, alike[start : start + BATCH_SIZE])
 
     def _answer_batch(self, requests: list[_Request]) -> None:
-        if self._model is None:
-            self._model = load_model(
-                self._base_dir, self._checkpoint_dir, self._dtype, chosen_device(), quantize_base=self._is_quantized
+        with MODEL.use(self._weights, self._files) as model:
+            answers = generate(
+                model, self.chat, [request.prompt for request in requests], requests[0].max_tokens,
+                sampling=requests[0].sampling, streams=[request.stream for request in requests],
             )
-        answers = generate(
-            self._model, self.chat, [request.prompt for request in requests], requests[0].max_tokens,
-            sampling=requests[0].sampling, streams=[request.stream for request in requests],
-        )
         for request, answer in zip(requests, answers, strict=True):
             request.answer = answer
+
+    async def _score_waiting(self, requests: list[_Pairs]) -> None:
+        """Answer all that waits, in batches that do not depend on arrival either."""
+        found: dict[Pair, list[float]] = {}
+        for rows in batches(pair for request in requests for pair in request.pairs):
+            found.update(await anyio.to_thread.run_sync(self._score_rows, rows))
+        for request in requests:
+            request.answer = [found[pair] for pair in request.pairs]
+
+    def _score_rows(self, rows: list[Row]) -> dict[Pair, list[float]]:
+        with MODEL.use(self._weights, self._files) as model:
+            return score_rows(model, self.chat.pad_id, rows)
 
     def _output(self, request: _Request, answer: Answer) -> ModelOutput:
         choice = ChatCompletionChoice(
