@@ -119,6 +119,6 @@ def test_a_grader_in_models_is_our_own_provider(tmp_path: Path, monkeypatch: pyt
     assert first == second[::-1] and first[0].says != first[1].says and all(verdict.says for verdict in first)
     assert {verdict.reason for verdict in first} == {"the grader gave no grade"}
     model = graders.reached("tiny")
-    assert model is graders.reached("tiny") and isinstance(model, Model)
+    assert model is graders.reached("tiny") and isinstance(model, Model) and model.config.max_tokens == 12
     words = asyncio.run(model.generate("say: apples", config=GenerateConfig(max_tokens=3))).completion
     assert len(words) < len(asyncio.run(model.generate("say: apples")).completion)

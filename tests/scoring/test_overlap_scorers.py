@@ -66,6 +66,7 @@ def test_chrf_is_sacrebleus() -> None:
         wanted = sacrebleu.sentence_chrf(each.answer, [each.target]).score
         assert wanted == 0 if verdict.value is None else verdict.value == pytest.approx(wanted, abs=1e-9)
     assert {verdict.reason for verdict in verdicts} == {"", "the target is empty"}
+    assert [value("chrf", *pair) for pair in (("", " \n"), ("", "a"), ("a b", "ab"))] == [None, 0, 100]
     assert {0.0, 100.0} < {verdict.value for verdict in verdicts}
 
 

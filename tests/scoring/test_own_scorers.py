@@ -1,10 +1,13 @@
 """Scorers of one's own: what they see, what their scores are worth, and what is said where a file holds none."""
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
+from ftexp.design.judging import Scorer
 from ftexp.ground.errors import UserError
+from ftexp.scoring.judge import judge
 from ftexp.scoring.verdicts import Question, Verdict
 from helpers.questions import judged, question
 
@@ -49,6 +52,7 @@ LEVEL = 3
 """
 SURROUNDINGS = HEAD + """
 import math
+import sys
 
 def score(answer):
     if answer == "none":
@@ -154,6 +158,22 @@ def test_a_changed_file_is_read_again(experiment: Path) -> None:
     assert scored([question("please", "x")], "tone")[0].value == 1.0
     (experiment / "scorers/judged.py").write_text(OWN.replace("worth=1.0", "worth=4.0"))
     assert scored([question("please", "x")], "tone")[0].value == 4.0
+
+
+def test_the_root_can_be_imported_from_and_the_path_is_as_before(experiment: Path) -> None:
+    (experiment / "words_of_the_root.py").write_text("POLITE = 'please'\n")
+    with (experiment / "scorers/judged.py").open("a") as file:
+        file.write("\nfrom words_of_the_root import POLITE\n")
+    before = list(sys.path)
+    assert scored([question("please", "x")], "tone")[0].value == 1.0
+    assert sys.path == before
+
+
+def test_options_may_have_any_name(experiment: Path) -> None:
+    with (experiment / "scorers/judged.py").open("a") as file:
+        file.write("\ndef asked(questions, options):\n    return tone(questions, options)\n")
+    options = {"file": "scorers/judged.py", "function": "asked", "questions": "now", "options": 2.0}
+    assert judge(Scorer("tone", "own", options), [question("now", "x")])[0].value == 2.0
 
 
 def test_many_answers_are_scored_at_once() -> None:

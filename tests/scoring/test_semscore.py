@@ -76,6 +76,9 @@ def test_long_texts_are_cut_where_the_folder_says(bert: Path) -> None:
         same, other = "a " * end, "a " * (end - 1)
         assert value("semscore", same + "b c", same + "d", model=model) == pytest.approx(1, abs=1e-12)
         assert value("semscore", other + "b c", other + "d", model=model) != pytest.approx(1, abs=1e-12)
+    embeddings.embedder_of.cache_clear()
+    edit(bert / "sentence_bert_config.json", max_seq_length=12)
+    assert value("semscore", "a " * 10 + "b", "a " * 10 + "c", model="bert") == pytest.approx(1, abs=1e-12)
 
 
 def test_a_folder_that_says_lower_case_has_it(bert: Path) -> None:

@@ -35,7 +35,7 @@ def judge(scorer: Scorer, questions: Sequence[Question], grader: "Callable[[str]
     if scorer.kind == OWN:
         from ftexp.scoring import own
 
-        return own.judge(questions, **options)
+        return own.judge(questions, options)
     if scorer.kind == "model_graded_qa":
         from ftexp.scoring import graders
 

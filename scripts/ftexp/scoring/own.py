@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,22 +18,22 @@ from ftexp.scoring.asking import UnusableScore, outcomes, verdict
 from ftexp.scoring.verdicts import Question, Verdict, mistake
 
 
-def judge(questions: Sequence[Question], file: str, function: str, **options: Any) -> list[Verdict]:
+def judge(questions: Sequence[Question], options: Mapping[str, Any]) -> list[Verdict]:
     """What a scorer of one's own says of each answer; where it raises an exception there is a gap, to be asked again.
 
     The experiment's root and the file's folder can be imported from.
 
     Args:
-        file: Relative to the experiment's root, which is the working folder.
-        function: The name of the function in it that gives the scorer, or is it.
-        options: What the function is called with.
+        options: `file`, relative to the experiment's root, which is the working folder; `function`, the name of the function in
+            it that gives the scorer, or is it; and what that function is called with.
 
     Raises:
         UserError: If there is no such scorer, or it gives a list or a mapping.
     """
-    name = f"{file}@{function}"
+    file, function = options["file"], options["function"]
+    name, others = f"{file}@{function}", {key: value for key, value in options.items() if key not in ("file", "function")}
     with _importable(Path.cwd(), Path(file).absolute().parent):
-        scorer = _scorer(name, _member(file, function), options)
+        scorer = _scorer(name, _member(file, function), others)
         found = outcomes(scorer, questions)
     try:
         return [verdict(outcome) for outcome in found]
