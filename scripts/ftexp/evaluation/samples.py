@@ -41,7 +41,8 @@ def documents(file: str, column: str) -> MemoryDataset:
     """One sample per document, which is read as it stands."""
     pairs = [(item["item"], item["row"]) for item in read_items(from_root(file))]
     samples = [
-        Sample(id=name, input=[ChatMessageUser(content=cell_text(row, column))], metadata={"row": dict(row)}) for name, row in pairs
+        Sample(id=name, input=[ChatMessageUser(content=cell_text(row, column))], metadata={"row": dict(row)})
+        for name, row in pairs
     ]
     return MemoryDataset(samples, name=Path(file).parent.name)
 
