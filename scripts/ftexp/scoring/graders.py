@@ -1,6 +1,7 @@
 """Answers graded by a model, by inspect-ai's `model_graded_qa`; and how a grader is reached."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ MOST_TOKENS = 1024
 DATE = "2026-01-01"
 # A grader elsewhere that does not answer is asked so often again; inspect-ai would never give up.
 RETRIES = 3
+_MARKUP = re.compile(r"\[/?[a-z]+\]")  # of rich's, in inspect-ai's messages
 
 
 def judge(
@@ -65,8 +67,9 @@ def reached(name: str, urls: Mapping[str, str] | None = None) -> Model:
     try:
         return get_model(name, base_url=(urls or {}).get(name), config=GenerateConfig(max_retries=RETRIES), memoize=False)
     except Exception as error:
+        plain = one_line(" ".join(_MARKUP.sub("", str(error)).split())).rstrip(".")
         raise mistake(
-            f"model_graded_qa: {name} cannot be reached, got {type(error).__name__}: {one_line(str(error)).rstrip('.')}",
+            f"model_graded_qa: {name} cannot be reached, got {type(error).__name__}: {plain}",
             f"Correct the name, or graders in {paths.SITE_YAML}.",
         ) from error
 
