@@ -46,7 +46,7 @@ def {function}() -> Task:
     return Task(
         dataset={dataset},
         solver={solver},
-        scorer=scorers({task!r}),
+        scorer={scorer},
         model=model(date={date!r}),{config}
         epochs=Epochs({epochs}, with_answers()),
         metadata={{**RUN, "asking": {asking!r}}},
@@ -71,6 +71,7 @@ _MODULES = {
     "reference_likelihood": "evaluation.likelihood_solvers", "document_likelihood": "evaluation.likelihood_solvers",
     "tuned_model": "evaluation.provider", "test_samples": "evaluation.samples", "documents": "evaluation.samples",
     "with_answers": "evaluation.scorer",
+    "recorded": "evaluation.scorer",
     "sampled": "evaluation.solver", "scorers": "scoring.inspect_scorers",
 }
 
@@ -109,8 +110,14 @@ def _asking(task: Task, asking: str) -> str:
     if task.kind == "inspect":
         return _INSPECT_TASK.format(**shared, source=facts["inspect"], arguments=facts["args"], max_tokens=facts["max_tokens"])
     return _TASK.format(
-        **shared, task=task.name, dataset=_dataset(task, asking), **(_likelihood(task, asking) or _generation(facts)),
+        **shared, dataset=_dataset(task, asking), scorer=f"scorers({task.name!r})" if _is_answered(task, asking) else "recorded()",
+        **(_likelihood(task, asking) or _generation(facts)),
     )
+
+
+def _is_answered(task: Task, asking: str) -> bool:
+    """Whether an asking gives a text that can be judged."""
+    return task.kind != "document" and not asking.endswith(REFERENCE)
 
 
 def _dataset(task: Task, asking: str) -> str:

@@ -22,6 +22,8 @@ KIND_TITLES = {
     "trend": "Trends of numeric factors",
     "average": "All tuned cells against the untuned model",
     "control": "Each tuned cell against the untuned model",
+    "cells": "All tuned cells: the difference between the two",
+    "cell": "Each tuned cell: the difference between the two",
 }
 LIST_TITLES = {"level": "Each cell against the baseline cell"}
 OPEN_KINDS = ("main", "interaction", "trend", "average")
