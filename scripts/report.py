@@ -46,6 +46,7 @@ from ftexp.scoring.score_files import score_file
 from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
+from ftexp.state.status_words import State
 
 MOST_LINES = 60
 
@@ -134,16 +135,17 @@ def _logs_not_counted(experiment: Experiment, all_facts: list[RunFacts]) -> list
             continue
         done = [task for task in facts.run.asked if facts.tasks[task.name].status == "done"]
         counted = [log_path(facts.id, asking) for task in done for asking in task.askings]
-        why = "another log of this run; its eval.json vouches for one of each task" if done else _why_none(facts)
-        found += logs_not_counted(facts.id, experiment.name, counted, why)
+        found += logs_not_counted(facts.id, experiment.name, counted, {task: _why_none(s) for task, s in facts.tasks.items()})
     for folder in folders_not_in_design([facts.id for facts in all_facts]):
-        found += logs_not_counted(folder, experiment.name, (), "the run is not in the design")
+        found += logs_not_counted(folder, experiment.name, (), {}, "the run is not in the design")
     return found
 
 
-def _why_none(facts: RunFacts) -> str:
-    """Why a run's log does not count although nothing is wrong with the file."""
-    return f"not while the run's evaluation is {facts.eval.status}" + (f" ({facts.eval.reason})" if facts.eval.reason else "")
+def _why_none(state: State) -> str:
+    """Why a log of a task does not count although nothing is wrong with the file."""
+    if state.status == "done":
+        return "another log of this task; eval.json vouches for one"
+    return f"not while the evaluation is {state.status}" + (f" ({state.reason})" if state.reason else "")
 
 
 def _key(all_facts: list[RunFacts]) -> str:
@@ -221,8 +223,9 @@ def _show(run_count: int) -> None:
     print(text_table(*shown_table(header, rows[:MOST_LINES])))
     if len(rows) > MOST_LINES:
         print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")
-    gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in missing(header, rows)]
-    _list(f"missing, failed or forced in {len(gaps)} of {run_count} runs:", gaps)
+    found = missing(header, rows)
+    gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in found]
+    _list(f"missing, failed or forced in {len({gap['run'] for gap in found})} of {run_count} runs:", gaps)
     if any({row[header.index("train_status")], row[header.index("eval_status")]} - {"", "done"} for row in rows):
         print("  to run what is missing: make submit eval report", file=sys.stderr)
     _list(f"logs that are not counted: {len(memory['logs'])}", [f"{path}: {reason}" for path, reason in memory["logs"]])

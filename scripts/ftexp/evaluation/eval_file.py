@@ -109,10 +109,9 @@ def _asking(task: Task, asking: str) -> str:
     facts = task.facts
     if task.kind == "inspect":
         return _INSPECT_TASK.format(**shared, source=facts["inspect"], arguments=facts["args"], max_tokens=facts["max_tokens"])
-    return _TASK.format(
-        **shared, dataset=_dataset(task, asking), scorer=f"scorers({task.name!r})" if _is_answered(task, asking) else "recorded()",
-        **(_likelihood(task, asking) or _generation(facts)),
-    )
+    scorer = f"scorers({task.name!r})" if _is_answered(task, asking) else "recorded()"
+    how = _likelihood(task, asking) or _generation(facts)
+    return _TASK.format(**shared, **how, dataset=_dataset(task, asking), scorer=scorer)
 
 
 def _is_answered(task: Task, asking: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftexp.design.run import Run
+from ftexp.design.run import REFERENCE, Run
 from ftexp.evaluation.scorer_name import RECORDED
 from ftexp.ground import paths
 
@@ -174,14 +174,17 @@ def _scored(sample: "EvalSample") -> Scored:
     return Scored(str(sample.id), sample.epoch, text, target, sample.output.completion, scores)
 
 
-def logs_not_counted(run: str, experiment: str, counted: Collection[Path], why: str) -> list[tuple[str, str]]:
+def logs_not_counted(
+    run: str, experiment: str, counted: Collection[Path], why: Mapping[str, str], otherwise: str = "no task of the run"
+) -> list[tuple[str, str]]:
     """Every log in a run's folder, and what an evaluation that did not end left, but for those that were counted.
 
     Args:
         run: Its id, or the name of a folder outside the design.
         experiment: The experiment's name.
         counted: The logs whose answers are in the table.
-        why: What is known of the run's evaluation, for a log with nothing wrong in itself.
+        why: Per task what is known of its evaluation, for a log with nothing wrong in itself.
+        otherwise: The same for a log of another task.
 
     Returns:
         Pairs of path and reason.
@@ -190,12 +193,14 @@ def logs_not_counted(run: str, experiment: str, counted: Collection[Path], why: 
     scratch = places.scratch_dir("eval")
     folders = (places.eval_dir, scratch / "logs", scratch / "finished")
     others = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES and path not in counted]
-    return [(str(path), _why_not_counted(path, {"experiment": experiment, "run": run}, why)) for path in others]
+    return [(str(path), _why_not_counted(path, {"experiment": experiment, "run": run}, why, otherwise)) for path in others]
 
 
-def _why_not_counted(path: Path, wanted: Mapping[str, str], why: str) -> str:
+def _why_not_counted(path: Path, wanted: Mapping[str, str], why: Mapping[str, str], otherwise: str) -> str:
     try:
-        _check_header(_read_header(path), wanted)
+        log = _read_header(path)
+        _check_header(log, wanted)
     except UnusableLog as unusable:
         return str(unusable)
-    return why
+    task = str((log.eval.metadata or {}).get("asking", "")).removesuffix(REFERENCE)
+    return why.get(task, otherwise)

@@ -39,16 +39,18 @@ def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[s
 
     Equal ones of a run stand together.
     """
-    found: dict[tuple[str, ...], list[str]] = {}
-    count = len({tuple(row[header.index(name)] for name in ("task", "metric")) for row in rows})
+    found: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    metrics: dict[str, set[str]] = {}
     for row in rows:
         train, evaluation, reason, task, metric = row[len(header) - len(COLUMNS_AFTER) :][:5]
+        metrics.setdefault(task, set()).add(metric)
         if reason not in ("", NO_CONTROL) or {train, evaluation} - {"", "done"}:
-            found.setdefault((row[0], train, evaluation, reason), []).append(f"{task}/{metric}")
+            found.setdefault((row[0], train, evaluation, reason), {}).setdefault(task, []).append(metric)
     gaps = []
     for (run, train, evaluation, reason), which in found.items():
-        of_what = f"{', '.join(which)}: " if len(which) < count else ""
-        gaps.append({"run": run, "train": train, "eval": evaluation, "reason": of_what + reason})
+        is_all = len(which) == len(metrics) and all(len(names) == len(metrics[task]) for task, names in which.items())
+        named = [task if len(names) == len(metrics[task]) else f"{task}/{', '.join(names)}" for task, names in which.items()]
+        gaps.append({"run": run, "train": train, "eval": evaluation, "reason": ("" if is_all else f"{'; '.join(named)}: ") + reason})
     return gaps
 
 

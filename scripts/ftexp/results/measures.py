@@ -76,7 +76,7 @@ def measures_of(recorded: Recorded, evaluation: Evaluation) -> Measures:
                 why_not[task, name] = found
                 continue
             parts.append(rows[[*_KEYS, *_groups(rows)]].assign(metric=name, **found))
-            reasons |= {(str(run), task, name): text for run, text in _reasons(rows, name).items()}
+            reasons |= {(str(run), task, name): text for run, text in _reasons(rows, name, found).items()}
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*_KEYS, "metric", "score"])
     for name in ("task", "item", "cluster", "metric"):
         scores[name] = scores[name].astype("category")
@@ -156,8 +156,12 @@ _MAKERS: dict[str, Callable[[pd.DataFrame, Metric, Mapping[str, Any]], Mapping[s
 }
 
 
-def _reasons(rows: pd.DataFrame, name: str) -> dict[Any, str]:
-    """Per run why answers could not be scored: the commonest reason, with its number and that of all."""
+def _reasons(rows: pd.DataFrame, name: str, found: Mapping[str, Any]) -> dict[Any, str]:
+    """Per run why answers could not be scored: the commonest reason, with its number."""
+    if name in METRICS and METRICS[name].needs == "numbers":
+        is_gap = pd.isna(found["prediction"]) | pd.isna(found["target"])
+        counts = is_gap.groupby(rows["run"], observed=True).sum()
+        return {run: f"{count} answers, or their targets, hold no number" for run, count in counts.items() if count}
     if name + ":why" not in rows:
         return {}
     gaps = rows[rows[name + ":why"].fillna("") != ""]
