@@ -9,7 +9,6 @@ import io
 import os
 
 from ftexp.checks.cautions import cautions
-from ftexp.data.splits import source_paths
 from ftexp.design.confounds import derived_along
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import folders_not_in_design, plan_files, plan_with_answers, runs_table, some_of
@@ -53,7 +52,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     ]
     lines += [
         f"outside of the experiment: {path}: neither git nor DVC keeps it, and a clone needs it there. Better copy it to data/raw"
-        for path in sorted({str(path) for run in runs for path in source_paths(run.data)})
+        for path in sorted({str(path) for run in runs for path in run.data_files})
         if os.path.isabs(path) or os.path.normpath(path).startswith("..")
     ]
     extra = folders_not_in_design([run.id for run in runs])

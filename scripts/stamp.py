@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from ftexp.checks.verdicts import grouped
-from ftexp.data.splits import source_paths
 from ftexp.design.planning import folders_not_in_design, make_plan, plan_files, planned_runs, some_of
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
@@ -50,7 +49,7 @@ def _stamp(*, is_partial: bool) -> int:
     site = read_site(paths.SITE_YAML)
     require_link(site)
     experiment, runs = make_plan()
-    stamped = generate_files(runs, site)
+    stamped = generate_files(runs, site, experiment.evaluation.own_files)
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     renew_readme(experiment, runs)
     _report(changed, stamped.refused, [run.id for run in runs])
@@ -59,8 +58,9 @@ def _stamp(*, is_partial: bool) -> int:
         print(f"stamp: {hint}", file=sys.stderr)
     if stamped.refused:
         return 0 if is_partial and len(stamped.refused) < len(runs) else 1
-    sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
-    models = sorted({str(paths.model_dir(str(run.settings["model"])) / "config.json") for run in runs})
+    sources = sorted({str(path) for run in runs for path in run.data_files})
+    configs = {str(paths.model_dir(str(run.settings["model"])) / "config.json") for run in runs}
+    models = sorted(configs | {str(Path(run.checkpoint) / "adapter_config.json") for run in runs if run.checkpoint})
     key = _freshness(sources, models) if _written_by_hand() == begun else None  # edited meanwhile: the next call stamps again
     content = {"key": key, "sources": sources, "models": models, "files": read_known_hashes()}
     write_json(paths.STAMP_JSON, content)

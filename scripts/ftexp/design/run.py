@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.splits import Half, half_of, set_name
+from ftexp.data.splits import Half, half_of, set_name, source_paths
 from ftexp.ground import paths
 
 STAGES = ("train", "eval")
@@ -143,6 +143,12 @@ class Run:
         """Name and part of each set of rows of its: what it is trained on, unless it is a control, and what it is asked."""
         asked = tuple(dict.fromkeys((task.test_set, "test") for task in self.asked if task.data))
         return asked if self.is_control else ((self.training_set, "train"), *asked)
+
+    @property
+    def data_files(self) -> list[Path]:
+        """The files that its rows come from: those of its data, and those of tasks with files of their own."""
+        own = [Path(task["data"]["data"]) for task in self.tasks.values() if "data" in task]
+        return list(dict.fromkeys([*source_paths(self.data), *own]))
 
     @property
     def adapter_or_weights(self) -> Path | None:

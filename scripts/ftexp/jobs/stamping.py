@@ -1,5 +1,6 @@
 """The generated files of an experiment: what they hold, which of them changed, which were edited by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +30,11 @@ class Stamped:
     refused: dict[str, str]
 
 
-def generate_files(runs: list[Run], site: Site) -> Stamped:
+def generate_files(runs: list[Run], site: Site, own_files: Sequence[str] = ()) -> Stamped:
     """The text of every generated file but runs.csv and run.yaml.
+
+    Args:
+        own_files: The files that scorers of one's own are in.
 
     Raises:
         UserError: If the job template names a field that nobody sets.
@@ -48,7 +52,7 @@ def generate_files(runs: list[Run], site: Site) -> Stamped:
             refused[run.id] = str(error)
             run.problems = [str(error)]
             continue
-    files[paths.ROOT_DVC_YAML] = root_pipeline(runs)
+    files[paths.ROOT_DVC_YAML] = root_pipeline(runs, own_files)
     files[paths.CODE_JSON] = _code_json()
     return Stamped(files, refused)
 
@@ -77,8 +81,8 @@ def _run_files(run: Run) -> dict[Path, str]:
     if run.trains:
         header = CONFIG_HEADER.format(run=run.id, command=trainer.command(run))
         files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
-    else:
-        data = {**run.data, "train": run.data["train"] or run.data["test"]}
+    elif not run.is_other:  # whether the trainer knows its base; what it would train on does not matter
+        data = {**run.data, "train": run.data["train"] or "rows"}
         trainer.config(replace(run, overrides={}, data=data, steps={"train_rows": 0, "steps_per_epoch": 1}))
     files[places.dvc_yaml] = run_pipeline(run)
     return files

@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ftexp.data.splits import source_paths
 from ftexp.design.run import STAGES, Run
 from ftexp.ground import paths
 from ftexp.ground.cores import available_cores
@@ -79,12 +79,13 @@ def open_folder() -> IO[str]:
     return log
 
 
-def fill_folder(document: dict[str, Any], site: dict[str, Any], runs: list[Run]) -> None:
+def fill_folder(document: dict[str, Any], site: dict[str, Any], runs: list[Run], own_files: Sequence[str] = ()) -> None:
     """Write everything that the stages start from, the tiny models too.
 
     Args:
         document: experiment.yaml, made small.
         site: site.yaml, made local.
+        own_files: The files of scorers and tasks of one's own, of which those beside them are needed too.
 
     Raises:
         UserError: With what is wrong with the real models' folders.
@@ -96,13 +97,19 @@ def fill_folder(document: dict[str, Any], site: dict[str, Any], runs: list[Run])
         if path.is_file():
             shutil.copyfile(path, folder / path)
     beside = [path for path in Path().iterdir() if path.is_file() and path not in _NOT_LINKED and not path.name.startswith(".")]
-    sources = {path for run in runs for path in source_paths(run.data)}
+    sources = {path for run in runs for path in run.data_files} | _files_of_own(own_files)
     for path in [*beside, *(path for path in sources if not os.path.isabs(path) and not os.path.normpath(path).startswith(".."))]:
         link = folder / os.path.normpath(path)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path.absolute())
     write_if_changed(folder / paths.EXPERIMENT_YAML, dump_yaml(document))
     write_if_changed(folder / paths.SITE_YAML, dump_yaml(site))
+
+
+def _files_of_own(files: Sequence[str]) -> set[Path]:
+    """Files of one's own with all that lies in their folders, as far as these are not the experiment's root."""
+    folders = {Path(file).parent for file in files} - {Path()}
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
 def _make_models(models: list[str]) -> None:

@@ -4,7 +4,6 @@ Levels keep their labels and stay different from one another; only what they set
 """
 
 import math
-import os
 from typing import Any
 
 from ftexp.data.splits import SOURCE_KEYS
@@ -14,6 +13,7 @@ from ftexp.design.run import Run
 from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import Experiment
+from ftexp.life.small_evaluation import absolute_if_outside, small_controls, small_evaluation
 from ftexp.trainers.choice import trainer_of
 
 # Optimiser steps of a training, where no level of warmup_steps needs more.
@@ -125,6 +125,7 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
             base = made["baseline"].pop(factor)
             made["baseline"] |= {name: base} if base in [level.label for level in smaller] else {}
     made |= _small_combinations(experiment, names, small)
+    made |= {"controls": small_controls(document), "evaluation": small_evaluation(document, experiment, names)}
     return _with_reachable_sources(made)
 
 
@@ -193,11 +194,7 @@ def _with_reachable_sources(document: dict[str, Any]) -> dict[str, Any]:
 
 def _reachable(section: dict[str, Any], prefix: str) -> dict[str, Any]:
     keys = [prefix + key for key in SOURCE_KEYS]
-    return {key: _absolute_if_outside(value) if key in keys and value else value for key, value in section.items()}
-
-
-def _absolute_if_outside(path: str) -> str:
-    return os.path.abspath(path) if os.path.normpath(path).startswith("..") else path
+    return {key: absolute_if_outside(value) if key in keys and value else value for key, value in section.items()}
 
 
 def changes_in_words(small: SmallValues) -> list[str]:

@@ -6,7 +6,6 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ftexp.data.splits import source_paths
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -65,7 +64,7 @@ def kept_in_git(runs: list[Run]) -> list[Path]:
         files += [paths.METRICS_DIR / f"{run.id}.json"]
         if run.kind == "trained":
             files += [places.finetune_yaml, places.train_csv, places.manifest("train")]
-        files += [path for path in map(Path, map(os.path.normpath, source_paths(run.data))) if is_inside(path)]
+        files += [path for path in map(Path, map(os.path.normpath, run.data_files)) if is_inside(path)]
     return list(dict.fromkeys(files))
 
 

@@ -50,7 +50,8 @@ def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[s
     for (run, train, evaluation, reason), which in found.items():
         is_all = len(which) == len(metrics) and all(len(names) == len(metrics[task]) for task, names in which.items())
         named = [task if len(names) == len(metrics[task]) else f"{task}/{', '.join(names)}" for task, names in which.items()]
-        gaps.append({"run": run, "train": train, "eval": evaluation, "reason": ("" if is_all else f"{'; '.join(named)}: ") + reason})
+        of_what = "" if is_all else f"{'; '.join(named)}: "
+        gaps.append({"run": run, "train": train, "eval": evaluation, "reason": of_what + reason})
     return gaps
 
 

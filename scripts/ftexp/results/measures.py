@@ -165,12 +165,12 @@ def _reasons(rows: pd.DataFrame, name: str, found: Mapping[str, Any]) -> dict[An
     if name + ":why" not in rows:
         return {}
     gaps = rows[rows[name + ":why"].fillna("") != ""]
-    counts = gaps.groupby(["run", name + ":why"], observed=True).size().sort_values(ascending=False)
-    found: dict[Any, str] = {}
-    for key, count in counts.items():
+    sizes = gaps.groupby(["run", name + ":why"], observed=True).size().sort_values(ascending=False)
+    said: dict[Any, str] = {}
+    for key, count in sizes.items():
         run, reason = cast(tuple[str, str], key)
-        found.setdefault(run, f"{count} answers have no {name}: {reason}")
-    return found
+        said.setdefault(run, f"{count} answers have no {name}: {reason}")
+    return said
 
 
 def _valid(rows: pd.DataFrame, task: str, recorded: Recorded, evaluation: Evaluation) -> dict[Any, float]:

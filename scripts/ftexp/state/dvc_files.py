@@ -9,10 +9,10 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.splits import source_paths
 from ftexp.design.run import Run
 from ftexp.design.tasks import task_file
 from ftexp.ground import paths
@@ -57,9 +57,13 @@ def run_pipeline(run: Run) -> str:
     return HEADER + dump_yaml({"stages": stages})
 
 
-def root_pipeline(runs: list[Run]) -> str:
-    """The experiment's dvc.yaml: split before the runs, report after them."""
-    sources = sorted({str(path) for run in runs for path in source_paths(run.data)})
+def root_pipeline(runs: list[Run], own_files: Sequence[str] = ()) -> str:
+    """The experiment's dvc.yaml: split before the runs, score and report after them.
+
+    Args:
+        own_files: The files that scorers of one's own are in.
+    """
+    sources = sorted({str(path) for run in runs for path in run.data_files})
     usable = [run for run in runs if not run.problems]
     stages = {
         "split": {
@@ -67,11 +71,18 @@ def root_pipeline(runs: list[Run]) -> str:
             "params": [{str(paths.CODE_JSON): ["split"]}],
             "outs": sorted({str(folder) for run in usable for folder in _split_dirs(run)}),
         },
+        "score": {
+            "cmd": ".venv/bin/python scripts/score.py",
+            "deps": [
+                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *own_files,
+                *(str(paths.RunPaths(run.id).eval_dir) for run in usable),
+            ],
+            "params": [{str(paths.CODE_JSON): ["scoring"]}],
+            "outs": [{str(paths.SCORES_DIR): {"persist": True}}],  # what is judged already is not judged again
+        },
         "report": {
             "cmd": ".venv/bin/python scripts/report.py",
-            "deps": [
-                str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), *(str(paths.RunPaths(run.id).eval_dir) for run in usable),
-            ],
+            "deps": [str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), str(paths.SCORES_DIR)],
             "outs": [
                 *({str(path): {"cache": False}} for path in _IN_GIT), str(paths.ITEMS_PARQUET),
             ],
@@ -116,25 +127,26 @@ def record_finished(work: Work, runs: list[Run]) -> None:
 
 
 def record_report(runs: list[Run]) -> None:
-    """Record the report, if every run is evaluated and recorded, and DVC does not know this report yet."""
+    """Record scores and report, if every run is evaluated and recorded, and DVC does not know this report yet."""
     evaluated = {}
     for run in runs:
         places = paths.RunPaths(run.id)
         evaluated[str(places.eval_dir)] = _locked(places.dvc_lock, "eval").get(str(places.eval_dir))
     if None in evaluated.values():
         return
-    known = _locked(paths.ROOT_DVC_LOCK, "report")
-    is_same = str(paths.METRICS_DIR) in known and all(known.get(name) == digest for name, digest in evaluated.items())
+    judged, known = _locked(paths.ROOT_DVC_LOCK, "score"), _locked(paths.ROOT_DVC_LOCK, "report")
+    is_same = str(paths.METRICS_DIR) in known and all(judged.get(name) == digest for name, digest in evaluated.items())
+    is_same = is_same and judged.get("code") == read_json(paths.CODE_JSON)["scoring"]
     outputs = (*paths.REPORT_FILES, paths.ITEMS_PARQUET)
     if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in outputs)):
-        _commit([f"{paths.ROOT_DVC_YAML}:report"])
+        _commit([f"{paths.ROOT_DVC_YAML}:score", f"{paths.ROOT_DVC_YAML}:report"])
 
 
 def _is_split_recorded(runs: list[Run]) -> bool:
     """Whether DVC's lock holds these splits of these sources, under the prompts and tests of this experiment.yaml."""
     known = _locked(paths.ROOT_DVC_LOCK, "split")
     splits = {str(folder) for run in runs for folder in _split_dirs(run)}
-    sources = {paths.EXPERIMENT_YAML, *(path for run in runs for path in source_paths(run.data))}
+    sources = {paths.EXPERIMENT_YAML, *(path for run in runs for path in run.data_files)}
     code = read_json(paths.CODE_JSON)["split"]
     return splits <= set(known) and known.get("code") == code and all(known.get(str(path)) == _md5(path) for path in sources)
 
