@@ -226,10 +226,10 @@ def _why(facts: RunFacts, control: RunFacts | None, measure: tuple[str, str], fo
         return [table.measures.why_not.get(measure, "has no scores")] if is_done else []
     said = [table.measures.reasons.get((facts.id, task, metric), "")]
     if math.isnan(found.value):
-        said.append(f"{metric} is not defined for these answers")
-    elif math.isnan(found.se):
-        said.append("no standard error: one item, or one cluster")
-    said.append(_no_difference(facts, control, task, found))
+        said.append("" if said[0] else f"{metric} is not defined for these answers")
+    else:
+        said.append("no standard error: one item, or one cluster" if math.isnan(found.se) else "")
+        said.append(_no_difference(facts, control, task, found))
     said += [f"{stage} went on although its preflight said: {reason}" for stage, reason in facts.forced.items()]
     if facts.train and facts.train.status == "done" and not facts.losses:
         said.append("no train_loss: train.csv holds none")
