@@ -55,9 +55,9 @@ def cells_view(
 
 
 def ordered_measures(table: pd.DataFrame, primary: tuple[str, str]) -> list[tuple[str, str]]:
-    """Each task and metric once: the primary one, those of its task, then the others as they come."""
+    """Each task and metric once: the primary one, other tasks by its metric, its task by other metrics, then the others."""
     known = dict.fromkeys(zip(table["task"], table["metric"], strict=True))
-    return sorted(known, key=lambda measure: (measure != primary, measure[0] != primary[0]))
+    return sorted(known, key=lambda measure: (measure != primary, measure[1] != primary[1], measure[0] != primary[0]))
 
 
 def _text(row: Mapping[Any, Any], words: MeasureWords) -> str:
