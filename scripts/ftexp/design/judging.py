@@ -13,6 +13,7 @@ from ftexp.design.sections import check_names
 from ftexp.ground.errors import Findings, suggestion
 
 PERPLEXITY = "perplexity"
+GRADED = "model_graded_qa"
 OWN = "own"
 
 
@@ -55,7 +56,7 @@ SCORERS: dict[str, ScorerKind] = {
         "cosine of the embeddings (mean over the tokens) of answer and target, by the `model` of that name in models/; "
         "`compare`: continuation, these alone, or text, each after the prompt", {"model": ..., "compare": "continuation"},
     ),
-    "model_graded_qa": ScorerKind(
+    GRADED: ScorerKind(
         "inspect-ai's: the grade that `model` gives the answer, a folder in models/ or a name of inspect-ai's (see "
         "graders in site.yaml)",
         {"model": ..., "template": None, "instructions": None, "partial_credit": False},

@@ -20,7 +20,7 @@ from ftexp.design.levels import table_text
 from ftexp.design.run import Run, Task
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
 from ftexp.design.spec import Experiment, read_experiment
-from ftexp.design.task_rows import check_labels, check_tasks
+from ftexp.design.task_rows import check_graders, check_labels, check_tasks
 from ftexp.design.trainings import share_trainings, training_sets
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, one_line
@@ -102,6 +102,7 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], AnswersOfTasks
     _check_prompts(runs, rows)
     asked = {(task.name, task.test_set): (task, rows.tests[task.test_set]) for run in runs for task in run.asked if task.data}
     check_tasks(experiment.evaluation, list(asked.values()))
+    check_graders(experiment.evaluation, runs)
     rows.hold_out(runs)
     answers = _answers(runs, rows, experiment)
     check_labels(experiment.evaluation, answers)

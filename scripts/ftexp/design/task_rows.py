@@ -4,7 +4,7 @@ Nothing is read or written.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ftexp.data.answers import ROWS_PER_CHOICE
@@ -12,7 +12,8 @@ from ftexp.data.cell_text import Row, cell_text, where
 from ftexp.data.conversations import answer_text
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.fit_of_scores import AnswersOfTasks
-from ftexp.design.run import Task
+from ftexp.design.judging import GRADED
+from ftexp.design.run import Run, Task
 from ftexp.ground.errors import Findings, UserError, one_line, suggestion
 
 MOST_GROUPS = 50
@@ -36,6 +37,21 @@ def check_tasks(evaluation: Evaluation, asked: Sequence[tuple[Task, Sequence[Row
         if task.kind == "options":
             for row in rows or []:
                 options_of(task.facts["choices"], row, right=answer_text(row, task.data["input"], task.data["output"]))
+
+
+def check_graders(evaluation: Evaluation, runs: Iterable[Run]) -> None:
+    """No grader is a model whose answers it would grade.
+
+    Raises:
+        UserError: If one is.
+    """
+    found = Findings("experiment.yaml")
+    models = {str(run.settings["model"]) for run in runs}
+    for scorer in dict.fromkeys(scorer for judging in evaluation.judging.values() for scorer in judging.scorers):
+        if scorer.kind == GRADED and scorer.options["model"] in models:
+            what = f"{GRADED}: {scorer.options['model']!r} is a model of the runs, which would grade itself"
+            found.add("evaluation.scorers", what, "Name another model.")
+    found.raise_if_any()
 
 
 def _check_column(found: Findings, key: str, column: str, rows: Sequence[Row]) -> None:

@@ -15,6 +15,10 @@ from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
 
+# The value of a group where items of a task have none; an empty text is a value like any other.
+NOT_GROUPED = "\0"
+
+
 def group_column(name: str) -> str:
     """The column of `scores` that holds a group, apart from the other columns whatever the group is called."""
     return f"group:{name}"

@@ -14,7 +14,7 @@ from ftexp.effects.checks import check_analysis, check_differences, check_scores
 from ftexp.effects.contrasts import CONTROL_KINDS, KINDS
 from ftexp.effects.errors import UnusableTable
 from ftexp.effects.families import with_holm
-from ftexp.effects.measurements import Panel, panels
+from ftexp.effects.measurements import NOT_GROUPED, Panel, panels
 from ftexp.effects.rows import COLUMNS, Block, Part
 from ftexp.effects.samples import Sample
 
@@ -104,7 +104,7 @@ def _readings(cells: Cells, runs: pd.DataFrame, analysis: Analysis) -> list[tupl
 
 
 def _samples(part: Part, found: list[Panel]) -> Iterator[tuple[Part, Sample]]:
-    """All items, then each group of them."""
+    """All items, then each group of them; items that have no such group are in none."""
     sample = Sample(tuple(found))
     yield part, sample
     for group, value, is_used in _groups(found[0].groups):
@@ -114,7 +114,7 @@ def _samples(part: Part, found: list[Panel]) -> Iterator[tuple[Part, Sample]]:
 def _groups(groups: Mapping[str, Any]) -> Iterator[tuple[str, str, BoolArray]]:
     for name, values in groups.items():
         texts = np.array([str(value) for value in values])
-        for text in sorted(set(texts)):
+        for text in sorted(set(texts) - {NOT_GROUPED}):
             yield name, text, texts == text
 
 

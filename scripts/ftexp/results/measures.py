@@ -13,6 +13,7 @@ import pandas as pd
 from ftexp.data.answers import Answers
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.judging import METRICS
+from ftexp.effects.measurements import NOT_GROUPED
 from ftexp.effects.metrics import UNNAMED, Metric, is_mean_of_scores
 from ftexp.results.metric_objects import metric_objects
 from ftexp.results.recorded import Recorded
@@ -78,6 +79,8 @@ def measures_of(recorded: Recorded, evaluation: Evaluation) -> Measures:
             parts.append(rows[[*_KEYS, *_groups(rows)]].assign(metric=name, **found))
             reasons |= {(str(run), task, name): text for run, text in _reasons(rows, name, found).items()}
     scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*_KEYS, "metric", "score"])
+    for name in _groups(scores):  # of a task that has no such column
+        scores[name] = scores[name].fillna(NOT_GROUPED)
     for name in ("task", "item", "cluster", "metric"):
         scores[name] = scores[name].astype("category")
     return Measures(scores, metrics, names, why_not, reasons, valid)

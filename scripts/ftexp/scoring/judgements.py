@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.evaluation_section import Judging
-from ftexp.design.judging import METRICS, OWN, PERPLEXITY, Scorer
+from ftexp.design.judging import GRADED, METRICS, OWN, PERPLEXITY, Scorer
 from ftexp.design.run import Task
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -14,7 +14,6 @@ from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 from ftexp.models.folder import small_files, weight_files
 
-GRADED = "model_graded_qa"
 # Kinds that ask a model, or run code of one's own, so that they are judged by `make score` alone.
 SLOW = ("semscore", GRADED, OWN)
 OPTIONS, NUMBERS, BLEU, CHRF = "options", "number", "bleu", "corpus_chrf"
