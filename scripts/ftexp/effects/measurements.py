@@ -14,7 +14,6 @@ from ftexp.effects.metrics import Metric, Rows, is_mean_of_scores
 from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
-
 # The value of a group where items of a task have none; an empty text is a value like any other.
 NOT_GROUPED = "\0"
 
