@@ -3,19 +3,25 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import report
 import split as split_stage
+from ftexp.data.conversations import answer_text
 from ftexp.design.planning import make_plan, read_run, write_plan
-from ftexp.evaluation.eval_file import task_name
+from ftexp.design.run import Run, Task
+from ftexp.evaluation.eval_file import eval_text
 from ftexp.evaluation.inspect_logs import log_path
+from ftexp.evaluation.scorer_name import RECORDED
 from ftexp.ground import paths
 from ftexp.ground.filesystem import sha256_json, write_json
 from ftexp.state.publishing import write_manifest
 from ftexp.state.work import Work
+
+WRONG = "<b>no</b>"
 
 
 def plan(text: str) -> list[str]:
@@ -26,7 +32,7 @@ def plan(text: str) -> list[str]:
     write_plan(planned, runs)
     for run in runs:
         places = paths.RunPaths(run.id)
-        places.eval_py.write_text(f"# {run.id}")
+        places.eval_py.write_text(eval_text(run))
         if run.kind == "trained":
             places.finetune_yaml.write_text(f"run: {run.id}\n")
     split_stage.main([])
@@ -41,8 +47,9 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text())))
 
 
-def results() -> dict[str, dict[str, str]]:
-    return {row["run"]: row for row in read_csv(paths.RESULTS_CSV)}
+def results(metric: str = "exact") -> dict[str, dict[str, str]]:
+    """The rows of one metric in results.csv, of an experiment of one task, by run."""
+    return {row["run"]: row for row in read_csv(paths.RESULTS_CSV) if row["metric"] == metric}
 
 
 def finish_training(run_id: str, losses: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)) -> None:
@@ -52,9 +59,14 @@ def finish_training(run_id: str, losses: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0
     (places.checkpoint_dir / "adapter_model.safetensors").write_text(run_id)
     rows = [f"{i},{(i + 1) // 2},{loss},0.1,10.0," for i, loss in enumerate(losses, 1)]
     places.train_csv.write_text("\n".join(["step,epoch,loss,lr,tokens_per_s,peak_gb", *rows]) + "\n")
-    inputs = Work().inputs(read_run(run_id), "train")
-    record_job(run_id, "train", "done", "", inputs)
-    write_manifest(run_id, "train", inputs)
+    finish(run_id, "train")
+
+
+def finish(run_id: str, stage: str) -> None:
+    """The job record and the manifest of a stage whose products are there."""
+    inputs = Work().inputs(read_run(run_id), stage)
+    record_job(run_id, stage, "done", "", inputs)
+    write_manifest(run_id, stage, inputs)
 
 
 def record_job(run_id: str, stage: str, state: str, reason: str, inputs: dict[str, Any]) -> None:
@@ -65,69 +77,108 @@ def record_job(run_id: str, stage: str, state: str, reason: str, inputs: dict[st
 
 
 def finish_eval(run_id: str, is_right: Callable[[int], bool], **of_log: Any) -> None:
-    """What an evaluation leaves: a log, a job record, a manifest."""
+    """What an evaluation of generated answers leaves: a log of each task, a job record, a manifest."""
     run = read_run(run_id)
-    write_log(run, is_right, **of_log)
-    inputs = Work().inputs(run, "eval")
-    record_job(run_id, "eval", "done", "", inputs)
-    write_manifest(run_id, "eval", inputs)
+    for task in run.asked:
+        write_log(run, is_right, task=task, **of_log)
+    finish(run_id, "eval")
+
+
+def edit_eval(run_id: str) -> None:
+    """Another limit of tokens in a run's eval.py, from which its answers follow."""
+    path = paths.RunPaths(run_id).eval_py
+    text = path.read_text()
+    assert "max_tokens=8," in text
+    path.write_text(text.replace("max_tokens=8,", "max_tokens=9,"))
+
+
+def rows_of(task: Task) -> list[dict[str, Any]]:
+    """The items of a task, each `item` and `row`."""
+    return [json.loads(line) for line in paths.split_part(task.test_set, "test").read_text().splitlines()]
 
 
 def write_log(
-    run: dict[str, Any], is_right: Callable[[int], bool], *, status: Any = "success", owner: str | None = None,
-    experiment: str | None = None, drop: int = 0, path: Path | None = None, has_samples: bool = True,
+    run: Run, is_right: Callable[[int], bool], *, task: Task | None = None, drop: int = 0, **of_log: Any
 ) -> None:
-    """A log as inspect-ai writes it: samples (which take it 5 ms each), and the reductions of their scores.
+    """A log of right and wrong answers to one task, `drop` of its items left out.
 
     Where the run is asked several times, `is_right` goes on counting in the next epoch.
     """
-    from inspect_ai.log import (
-        EvalConfig,
-        EvalDataset,
-        EvalLog,
-        EvalResults,
-        EvalSample,
-        EvalSampleReductions,
-        EvalSampleScore,
-        EvalSpec,
-        write_eval_log,
+    task = task or run.asked[0]
+    items = rows_of(task)[drop:]
+    targets = [answer_text(item["row"], task.data["input"], task.data["output"]) for item in items]
+    answers = [
+        [(target if is_right(epoch * len(items) + place) else WRONG, None) for epoch in range(task.epochs)]
+        for place, target in enumerate(targets)
+    ]
+    named = dict(zip([item["item"] for item in items], answers, strict=True))
+    inputs = [str(item["row"][task.data["input"]]) for item in items]
+    write_answers(Asked(run, task.name, inputs, targets), named, **of_log)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a log is of: a run, one of its askings; and what stands in its samples."""
+
+    run: Run
+    asking: str
+    inputs: Sequence[str] = ()
+    targets: Sequence[str] = ()
+
+
+# Per item and epoch the text, and what was measured.
+Answers = Mapping[str, Sequence[tuple[str, Mapping[str, Any] | None]]]
+
+
+def write_answers(
+    asked: Asked, answers: Answers, *, status: Any = "success", owner: str | None = None, experiment: str | None = None,
+    path: Path | None = None, has_samples: bool = True,
+) -> None:
+    """A log as inspect-ai writes it: samples (which take it 5 ms each), and the reductions of what was recorded of them."""
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalResults, EvalSpec, write_eval_log
+
+    run = asked.run
+    epochs = max(map(len, answers.values()), default=1)
+    metadata = {"experiment": experiment or run.experiment, "run": owner or run.id, "asking": asked.asking}
+    spec = EvalSpec(
+        created="2026-01-01T00:00:00+00:00", task=asked.asking, dataset=EvalDataset(samples=len(answers)), model="ftexp/x",
+        config=EvalConfig(), metadata=metadata,
     )
+    counts = EvalResults(total_samples=len(answers) * epochs, completed_samples=len(answers) * epochs)
+    log = EvalLog(status=status, eval=spec, samples=_samples(asked, answers) if has_samples else [], results=counts)
+    log.reductions = [_reduced(answers)]
+    path = path or log_path(run.id, asked.asking)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_eval_log(log, str(path))
+
+
+def _samples(asked: Asked, answers: Answers) -> list[Any]:
+    from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageSystem, ChatMessageUser
     from inspect_ai.scorer import Score
 
-    lines = (paths.split_part(run.test_set, "test")).read_text().splitlines()
-    items = [json.loads(line) for line in lines][drop:]
-    epochs = run.evaluation.get("epochs", 1)
-    asked = [(epoch, item) for epoch in range(1, epochs + 1) for item in items]
-    answers = [item["row"][run.data["output"]] if is_right(i) else "<b>no</b>" for i, (_, item) in enumerate(asked)]
-    samples = [
+    said = zip(answers.items(), asked.inputs, asked.targets, strict=True)
+    return [
         EvalSample(
-            id=item["item"], epoch=epoch, target=item["row"][run.data["output"]],
-            input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=item["row"][run.data["input"]])],
-            scores={"exact": Score(value="CI"[not is_right(i)], answer=answers[i])},
+            id=item, epoch=epoch, target=target, input=[ChatMessageSystem(content="Be brief."), ChatMessageUser(content=text)],
+            scores={RECORDED: Score(value=1.0, answer=answer)},
         )
-        for i, (epoch, item) in enumerate(asked if has_samples else [])
+        for (item, given), text, target in said for epoch, (answer, _) in enumerate(given, 1)
     ]
-    reduced = []
-    for i, item in enumerate(items):
+
+
+def _reduced(answers: Answers) -> Any:
+    """What the scorer `recorded` and its reducer leave."""
+    from inspect_ai.log import EvalSampleReductions, EvalSampleScore
+
+    found = []
+    for item, given in answers.items():
         said = [
-            {"epoch": epoch, "answer": answers[at], "score": float(is_right(at))}
-            for epoch, at in enumerate(range(i, len(asked), len(items)), 1)
+            {"epoch": epoch, "answer": text, "is_ended": True, **({"likelihood": measured} if measured else {})}
+            for epoch, (text, measured) in enumerate(given, 1)
         ]
-        metadata = {"answers": said} if "epochs" in run.evaluation else None
-        mean = sum(each["score"] for each in said) / epochs  # type: ignore[misc]
-        reduced.append(EvalSampleScore(sample_id=item["item"], value=mean, answer=answers[i], metadata=metadata))
-    spec = EvalSpec(
-        created="2026-01-01T00:00:00+00:00", task="caps", dataset=EvalDataset(samples=len(items)), model="ftexp/x",
-        config=EvalConfig(), metadata={"experiment": experiment or task_name(run.experiment), "run": owner or run.id},
-    )
-    counts = EvalResults(total_samples=len(asked), completed_samples=len(asked))
-    reductions = [EvalSampleReductions(scorer="exact", samples=reduced)]
-    log = EvalLog(status=status, eval=spec, samples=samples, results=counts)
-    log.reductions = reductions
-    path = path or log_path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_eval_log(log, str(path))
+        found.append(EvalSampleScore(sample_id=item, value=1.0, answer=given[0][0], metadata={"answers": said}))
+    return EvalSampleReductions(scorer=RECORDED, samples=found)
 
 
 def make_report() -> None:

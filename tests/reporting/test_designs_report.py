@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 import power
 import pytest
-from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.reporting.conclusions import Conclusion, conclusions
-from ftexp.reporting.scores import analysis_of
+from helpers.recorded_tables import analysis_here
 from helpers.simulated_survey import EMPTY_CELL, EXPERIMENT, make_survey
 
 FEWER = EXPERIMENT.replace(", groups: [language], metrics: [macro_f1]", "").replace("seed: [1, 2, 3]", "seed: [1, 2]")
@@ -34,12 +33,12 @@ def effects_of(kind: str, scope: str = "recipe") -> pd.DataFrame:
 def cell_means() -> "pd.Series[float]":
     """Mean score by cell, from the answers themselves."""
     runs = pd.read_csv(paths.RUNS_CSV).set_index("run")[CELL]
-    scores = pd.read_parquet(paths.ITEMS_PARQUET).groupby("run")["score"].mean().to_frame()
-    return scores.join(runs).dropna().groupby(CELL)["score"].mean()
+    scores = pd.read_parquet(paths.ITEMS_PARQUET).groupby("run")["exact"].mean().to_frame()
+    return scores.join(runs).dropna().groupby(CELL)["exact"].mean()
 
 
 def said() -> dict[str, Conclusion]:
-    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_here()
     return {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
 
 

@@ -9,16 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from ftexp.design.spec import read_experiment
+from ftexp.design.evaluation_section import check_evaluation
 from ftexp.effects import COLUMNS, detectable, effects
 from ftexp.effects.columns import COLUMN_MEANINGS
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError
+from ftexp.ground.errors import Findings, UserError
 from ftexp.reporting.columns import tables_page
 from ftexp.reporting.conclusions import conclusions
 from ftexp.reporting.number_words import shown
-from ftexp.reporting.scores import analysis_of, label_codes, run_scores
-from helpers.fake_results import make_report, plan
+from ftexp.results.measures import measures_of
+from ftexp.results.recorded import Recorded
+from helpers.fake_results import make_report, plan, results
+from helpers.recorded_tables import analysis_here
 from helpers.simulated_survey import EMPTY_CELL, PASSAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,11 +56,12 @@ def test_the_missing_cell_is_an_empty_row_with_its_reason_and_a_warning_elsewher
 
 def test_a_main_effect_equals_the_difference_of_means_over_the_items_table(survey: Path) -> None:
     items, table = pd.read_parquet(paths.ITEMS_PARQUET), pd.read_csv(paths.EFFECTS_CSV)
-    assert list(items.columns) == ["run", "task", "item", "epoch", "cluster", "target", "completion", "score"]
+    assert list(items.columns) == [
+        "run", "task", "item", "epoch", "cluster", "input", "target", "completion", "is_ended", "exact", "language"]
     assert len(items) == (1 + 45) * items["item"].nunique() and set(items["cluster"]) <= {f"p{i}" for i in range(PASSAGES)}
     levels = pd.read_csv(paths.RUNS_CSV).set_index("run")[["lora_rank", "lr", "loss"]]
-    means = items.groupby("run")["score"].mean().to_frame().join(levels).dropna()
-    cells = means.groupby(["lr", "loss", "lora_rank"])["score"].mean().unstack()
+    means = items.groupby("run")["exact"].mean().to_frame().join(levels).dropna()
+    cells = means.groupby(["lr", "loss", "lora_rank"])["exact"].mean().unstack()
     wanted = (cells[16] - cells[2]).dropna().mean()
     row = table[(table["kind"] == "main") & (table["factor"] == "lora_rank") & (table["metric"] == "exact")].iloc[0]
     assert row["estimate"] == pytest.approx(wanted, abs=1e-6) and (row["level"], row["reference"]) == ("16", "2")
@@ -88,7 +91,7 @@ def test_one_sentence_per_factor_claims_what_matters_and_nothing_else(survey: Pa
 
 
 def test_what_does_not_outlast_holms_correction_is_said_to_and_is_no_claim(survey: Path) -> None:
-    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_here()
     before = {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
     table.loc[table["kind"].isin(["main", "interaction"]), "p_holm"] = 0.06
     after = {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
@@ -98,7 +101,7 @@ def test_what_does_not_outlast_holms_correction_is_said_to_and_is_no_claim(surve
 
 
 def test_an_interaction_is_said_as_what_one_factor_adds_at_a_level_of_the_other(survey: Path) -> None:
-    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_here()
     own = (table["kind"] == "interaction") & (table["factor"] == "lr x lora_rank") & (table["level"] == "3e-3 x 16")
     table.loc[own, ["estimate", "low", "high", "p_holm", "flags"]] = [-0.2, -0.3, -0.1, 0.001, "ceiling; scale-dependent"]
     said = next(c for c in conclusions(table, analysis) if c.subject == "interactions")
@@ -114,13 +117,12 @@ def test_the_metric_that_is_named_primary_is_what_sentences_and_plots_are_about(
     row = table[(table["kind"] == "main") & (table["factor"] == "lora_rank") & (table["metric"] == "macro_f1")].iloc[1]
     assert row["family"].startswith("confirmatory") and row["scope"] == "recipe"
     assert f"raises macro_f1 by {row['estimate']:.3f} (95 % interval {row['low']:.3f} to {row['high']:.3f})" in page
-    items, experiment = pd.read_parquet(paths.ITEMS_PARQUET), read_experiment(paths.EXPERIMENT_YAML)
-    scores = items.assign(metric="macro_f1", **label_codes(items))
-    assert run_scores(scores, experiment)["base"] == pytest.approx(macro_f1(items[items["run"] == "base"]))
+    items = pd.read_parquet(paths.ITEMS_PARQUET)
+    assert float(results("macro_f1")["base"]["score"]) == pytest.approx(macro_f1(items[items["run"] == "base"]), rel=1e-5)
 
 
 def test_fine_tuning_that_shows_nothing_claims_nothing(survey: Path) -> None:
-    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_of(read_experiment(paths.EXPERIMENT_YAML))
+    table, analysis = pd.read_csv(paths.EFFECTS_CSV), analysis_here()
     table.loc[table["kind"] == "average", ["estimate", "low", "high"]] = [0.01, -0.02, 0.04]
     first = conclusions(table, analysis)[0]
     assert first.text.startswith("Fine-tuning: nothing to claim") and "−0.020 to 0.040" in first.text and not first.is_claim
@@ -157,7 +159,7 @@ def test_figures_lie_beside_the_page_as_svg_and_png_and_old_ones_go(survey: Path
     factors = ("lr", "lora_rank", "loss")
     pairs = ("lr-lora_rank", "lr-loss", "lora_rank-loss")
     of_factors = {f"{kind}-{name}" for kind in ("effect", "score") for name in factors}
-    assert names == {*of_factors, *(f"interaction-{pair}" for pair in pairs), "curves"}
+    assert names == {*of_factors, *(f"interaction-{pair}" for pair in pairs), "curves", "confusion-test"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths.FIGURES_DIR.glob("*.png"))
     without_rank = paths.EXPERIMENT_YAML.read_text().replace("  lora_rank: [2, 16]\n", "")
     plan(without_rank.replace("constants: {", "constants: {lora_rank: 16, "))
@@ -167,8 +169,8 @@ def test_figures_lie_beside_the_page_as_svg_and_png_and_old_ones_go(survey: Path
 
 def test_what_is_read_from_the_tables_gives_the_same_effects(survey: Path) -> None:
     """effects is a pure function of two tables: items.parquet and runs.csv are enough."""
-    analysis = analysis_of(read_experiment(paths.EXPERIMENT_YAML))
-    items = pd.read_parquet(paths.ITEMS_PARQUET).assign(metric="exact")
+    analysis = analysis_here()
+    items = pd.read_parquet(paths.ITEMS_PARQUET).rename(columns={"exact": "score"}).assign(metric="exact")
     runs = pd.read_csv(paths.RUNS_CSV, dtype=str)
     runs["control"] = np.where(runs["kind"] == "trained", "base", "")
     again = effects(items.assign(**{"group:language": "all"}), runs, analysis)
@@ -188,8 +190,13 @@ def macro_f1(items: pd.DataFrame) -> float:
 
 
 def test_labels_are_codes_of_the_targets_and_any_other_answer_is_none() -> None:
-    items = pd.DataFrame({"target": list("aabbc"), "completion": ["a", "b", " b", "no label", "c\n"]})
-    codes = label_codes(items)
+    frame = pd.DataFrame({
+        "run": "base", "task": "test", "item": list("12345"), "epoch": 1, "cluster": list("12345"), "target": list("aabbc"),
+        "completion": ["a", "b", " b", "no label", "c\n"],
+    })
+    evaluation = check_evaluation(Findings("experiment.yaml"), {"metrics": ["macro_f1"]}, {})
+    scores = measures_of(Recorded(frame, {}, {}, {}, {}), evaluation).scores
+    codes = scores[scores["metric"] == "macro_f1"]
     assert codes["target"].tolist() == [0, 0, 1, 1, 2] and codes["prediction"].tolist() == [0, 1, 1, -1, 2]
 
 
@@ -197,10 +204,11 @@ def test_cite_prints_all_that_a_number_stands_on(survey: Path, capsys: pytest.Ca
     run_id = "lr3e-4_r16_completion_s2"
     assert cite.main([run_id]) == 0
     said = yaml.safe_load(capsys.readouterr().out)
-    row = pd.read_csv(paths.RESULTS_CSV, dtype=str).set_index("run").loc[run_id]
-    assert said["result"]["score"] == row["score"] and said["result"]["control"]["run"] == "base"
+    rows = [results(metric)[run_id] for metric in ("exact", "macro_f1")]
+    assert [each["score"] for each in said["results"]] == [row["score"] for row in rows] and said["control"]["run"] == "base"
+    assert [(each["task"], each["metric"]) for each in said["results"]] == [("test", "exact"), ("test", "macro_f1")]
     assert said["seed"] == 2 and said["levels"]["lora_rank"] == 16
-    assert said["log"]["file"] == f"runs/{run_id}/eval/survey.eval" and len(said["log"]["sha256"]) == 64
+    assert list(said["logs"]) == [f"runs/{run_id}/eval/test.eval"] and len(*said["logs"].values()) == 64
     assert list(said["data"]["sources"]) == ["data/raw/rows.jsonl"] and "model.safetensors" in said["model"]["sha256"]
     assert said["config"]["resolved"] == {"run": run_id} and said["code"].keys() == {"train", "eval"}
     assert said["packages"]["train"]["torchtune"] and said["jobs"]["train"]["host"] == "node1"

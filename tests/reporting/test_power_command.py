@@ -1,6 +1,7 @@
 """make power: from a finished experiment, from what is expected, and what it refuses."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -56,8 +57,8 @@ def test_of_a_metric_that_is_no_mean_it_is_in_its_own_units(
 def test_power_beforehand_comes_from_what_is_expected(
     survey: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths.ITEMS_PARQUET.unlink()
-    with pytest.raises(UserError, match=r"items.parquet: there is none yet. Run `make report` first.*make power MEANS="):
+    shutil.rmtree(paths.SCORES_DIR)
+    with pytest.raises(UserError, match=r"scores: there are none yet. Run `make report` first.*make power MEANS="):
         power.main([])
     for name, value in {"MEANS": ".6,.7", "SEED_SD": ".02", "ITEMS": "300,3000", "SEEDS": "2,5"}.items():
         monkeypatch.setenv(name, value)

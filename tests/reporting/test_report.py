@@ -11,14 +11,26 @@ from pathlib import Path
 
 import pytest
 import report
-from ftexp.data.items import Item, read_test_items
+from ftexp.data.items import Item, read_task_items
+from ftexp.design.controls import controls_of
 from ftexp.design.planning import read_run
-from ftexp.evaluation.inspect_logs import Answer, UnusableLog, log_path, read_log
+from ftexp.evaluation.inspect_logs import Answer, UnusableLog, log_path, read_answers
 from ftexp.ground import paths
-from ftexp.results.table import controls_by_run, number
+from ftexp.results.table import number
 from ftexp.state.publishing import write_manifest
 from ftexp.state.work import Work, outputs_of
-from helpers.fake_results import finish_eval, finish_training, ids, make_report, plan, read_csv, record_job, results, write_log
+from helpers.fake_results import (
+    edit_eval,
+    finish_eval,
+    finish_training,
+    ids,
+    make_report,
+    plan,
+    read_csv,
+    record_job,
+    results,
+    write_log,
+)
 
 SCRIPTS = Path(report.__file__).parent
 WORDS = [f"word{i:02d}" for i in range(40)]
@@ -107,8 +119,8 @@ def test_results_have_exactly_the_rows_of_runs_csv(experiment: Path) -> None:
 def test_the_columns_are_those_of_the_issue(experiment: Path) -> None:
     make_report()
     assert paths.RESULTS_CSV.read_text().splitlines()[0] == (
-        "run,kind,lora_rank,lr,seed,train_status,eval_status,reason,task,metric,n,score,score_se,majority,chance,"
-        "diff_control,diff_control_se,train_loss"
+        "run,kind,lora_rank,lr,seed,train_status,eval_status,reason,task,metric,n,unscored,valid,score,score_se,majority,"
+        "chance,diff_control,diff_control_se,train_loss"
     )
 
 
@@ -118,7 +130,7 @@ def test_a_missing_number_is_empty_with_status_and_reason(experiment: Path, caps
     record_job(failed, "train", "failed", "killed by SIGKILL", Work().inputs(read_run(failed), "train"))
     finish_training(stale)
     finish_eval(stale, lambda i: True)
-    paths.RunPaths(stale).eval_py.write_text("# changed")
+    edit_eval(stale)
     make_report()
     rows, told, page = results(), capsys.readouterr().err, html.unescape(paths.REPORT_HTML.read_text())
     for run_id, train, evaluation, words in (
@@ -128,7 +140,8 @@ def test_a_missing_number_is_empty_with_status_and_reason(experiment: Path, caps
         row = rows[run_id]
         assert (row["train_status"], row["eval_status"]) == (train, evaluation)
         assert words in row["reason"] and f"runs/{run_id}: " in told and f"<td>{row['reason']}</td>" in page
-        assert [row[name] for name in ("n", "score", "score_se", "diff_control", "diff_control_se")] == [""] * 5
+        numbers = ("n", "unscored", "valid", "score", "score_se", "diff_control", "diff_control_se")
+        assert [row[name] for name in numbers] == [""] * 7
     assert rows[stale]["train_loss"] == "1.5" and rows[failed]["train_loss"] == ""
     assert rows["base"]["score"] == "0" and rows["base"]["train_status"] == ""
 
@@ -149,23 +162,24 @@ def test_logs_that_must_not_count_fill_no_cell_and_each_is_named(
     finish_eval(replaced, lambda i: True)
     write_log(read_run(replaced), lambda i: False)
     finish_eval(older, lambda i: True)
-    paths.RunPaths(older).eval_py.write_text("# changed")
+    edit_eval(older)
     write_log(read_run(good), lambda i: False, path=Path(f"runs/{good}/eval/2025-01-01.eval"))
     write_log(read_run("base"), lambda i: True, status="started", path=Path(".scratch/eval/base/logs/now.eval"))
-    write_log(read_run("base"), lambda i: True, path=Path("runs/r99/eval/caps.eval"))
+    write_log(read_run("base"), lambda i: True, path=Path("runs/r99/eval/test.eval"))
     make_report()
     rows, told, page = results(), capsys.readouterr().err, html.unescape(paths.REPORT_HTML.read_text())
     assert rows[good]["score"] == "1"
     assert [row["score"] for name, row in rows.items() if name != good] == [""] * 8
     named = dict(re.findall(r"^  (\S+\.eval): (.*)$", told, flags=re.MULTILINE))
     expected = {
-        f"runs/{broken}/eval/caps.eval": "has status error", f"runs/{cancelled}/eval/caps.eval": "has status cancelled",
-        f"runs/{foreign}/eval/caps.eval": f"belongs to run {good}",
-        f"runs/{elsewhere}/eval/caps.eval": "belongs to experiment another",
-        f"runs/{truncated}/eval/caps.eval": "truncated",
-        f"runs/{replaced}/eval/caps.eval": "not while the run's evaluation is ready",
-        f"runs/{older}/eval/caps.eval": "changed: eval.py", f"runs/{good}/eval/2025-01-01.eval": "another log of this run",
-        ".scratch/eval/base/logs/now.eval": "has status started", "runs/r99/eval/caps.eval": "belongs to run base",
+        f"runs/{broken}/eval/test.eval": "has status error", f"runs/{cancelled}/eval/test.eval": "has status cancelled",
+        f"runs/{foreign}/eval/test.eval": f"belongs to run {good}",
+        f"runs/{elsewhere}/eval/test.eval": "belongs to experiment another",
+        f"runs/{truncated}/eval/test.eval": "truncated",
+        f"runs/{replaced}/eval/test.eval": "not while the run's evaluation is ready",
+        f"runs/{older}/eval/test.eval": "changed: eval.py of task test",
+        f"runs/{good}/eval/2025-01-01.eval": "another log of this run",
+        ".scratch/eval/base/logs/now.eval": "has status started", "runs/r99/eval/test.eval": "belongs to run base",
     }
     assert set(named) == set(expected)
     for path, reason in expected.items():
@@ -175,43 +189,40 @@ def test_logs_that_must_not_count_fill_no_cell_and_each_is_named(
 
 def cut_log(run_id: str) -> None:
     """The log loses its end, and the manifest vouches for what is left: the disk was full when both were written."""
-    path = log_path(read_run(run_id))
+    path = log_path(run_id, "test")
     path.write_bytes(path.read_bytes()[:-40])
     write_manifest(run_id, "eval", Work().inputs(read_run(run_id), "eval"))
 
 
-NO_ANALYSIS = {"primary": "exact", "metrics": [], "cluster": None, "groups": []}
-
-
-def test_a_log_without_a_score_for_every_item_of_the_test_set_is_refused(experiment: Path) -> None:
+def test_a_log_without_an_answer_to_every_item_of_the_test_set_is_refused(experiment: Path) -> None:
     run = read_run("base")
-    items = read_test_items(run.test_set, run.data, NO_ANALYSIS)
+    items = list(read_task_items(run.asked[0].test_set, run.data, None, []))
     finish_eval("base", lambda i: True, drop=1)
-    with pytest.raises(UnusableLog, match=r"no score for 1 of 20 items of the test set, for example \w+"):
-        read_log(run, items, vouched=outputs_of("base", "eval"))
+    vouched = outputs_of("base", "eval")
+    with pytest.raises(UnusableLog, match=r"no answer to 1 of 20 items of the test set, for example \w+"):
+        read_answers(run, "test", items, epochs=1, vouched=vouched)
     with pytest.raises(UnusableLog, match="1 items that are not in the test set"):
-        read_log(run, list(items)[2:], vouched=outputs_of("base", "eval"))
-    run.evaluation["scorer"] = "another"
-    with pytest.raises(UnusableLog, match="no score for 20 of 20"):
-        read_log(run, items, vouched=outputs_of("base", "eval"))
+        read_answers(run, "test", items[2:], epochs=1, vouched=vouched)
+    with pytest.raises(UnusableLog, match="no answer to 20 of 20"):
+        read_answers(run, "test", [*"abcdefghijklmnopqrst"], epochs=1, vouched=vouched)
 
 
-def test_an_answer_has_the_items_id_the_whole_text_and_the_score(experiment: Path) -> None:
+def test_an_answer_has_the_items_id_and_the_whole_text(experiment: Path) -> None:
     finish_eval("base", lambda i: i == 0)
     run = read_run("base")
-    lines = [json.loads(x) for x in (paths.split_part(run.test_set, "test")).read_text().splitlines()]
-    items = read_test_items(run.test_set, run.data, NO_ANALYSIS)
-    first, second = read_log(run, items, vouched=outputs_of("base", "eval"))[:2]
+    lines = [json.loads(x) for x in (paths.split_part(run.asked[0].test_set, "test")).read_text().splitlines()]
+    items = read_task_items(run.asked[0].test_set, run.data, None, [])
+    first, second = read_answers(run, "test", list(items), epochs=1, vouched=outputs_of("base", "eval"))[:2]
     row = lines[0]["row"]
-    assert items[lines[0]["item"]] == Item(lines[0]["item"], row["input"], row["output"], lines[0]["item"], ())
-    assert first == Answer(lines[0]["item"], 1, row["output"], 1.0)
-    assert second == Answer(lines[1]["item"], 1, "<b>no</b>", 0.0)
+    assert items[lines[0]["item"]] == Item(lines[0]["item"], row, row["input"], row["output"], lines[0]["item"], ())
+    assert first == Answer(lines[0]["item"], 1, row["output"], True)
+    assert second == Answer(lines[1]["item"], 1, "<b>no</b>", True)
 
 
 def test_the_difference_in_the_table_is_against_the_runs_own_control(experiment: Path) -> None:
     wording = "wording: {plain: {prompt.user: '{input}'}, told: {prompt.user: 'caps {input}'}}"
     plan(EXPERIMENT.replace("lora_rank: [2, 16]", wording).replace("seed: [1, 2]", "seed: [1]"))
-    pairs = controls_by_run([read_run(run_id) for run_id in ids()])
+    pairs = controls_of([read_run(run_id) for run_id in ids()])
     controls = [run_id for run_id in ids() if run_id.startswith("base")]
     assert len(controls) == 2 and set(pairs.values()) == set(controls)
     for run_id, control in pairs.items():
@@ -235,7 +246,7 @@ def test_without_a_finished_control_the_difference_is_empty_and_says_why(experim
     finish_eval("base", lambda i: True, drop=3)
     make_report()
     assert results()[run_id]["diff_control"] == "" and "its control base is failed" in results()[run_id]["reason"]
-    assert "no score for 3 of 20 items" in results()["base"]["reason"]
+    assert "no answer to 3 of 20 items" in results()["base"]["reason"]
     assert results()[run_id]["score"] == "1"
 
 
@@ -297,7 +308,7 @@ def outputs() -> list[Path]:
 
 def test_same_inputs_same_bytes(reported: Path) -> None:
     before = {path: path.read_bytes() for path in outputs()}
-    assert len(before) == 4 + 2 * 6
+    assert len(before) == 5 + 2 * 6
     paths.REPORT_MEMORY_JSON.unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(SCRIPTS), "MPLBACKEND": "agg"}
     for path in before:

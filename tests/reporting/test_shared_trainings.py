@@ -10,7 +10,7 @@ import yaml
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
 from ftexp.results.provenance import provenance_of_run
-from ftexp.results.table import collect_contents, collect_states
+from ftexp.results.table import collect_states, with_contents
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
 from ftexp.state.work import Work
 from helpers.fake_results import finish_eval, finish_training, ids, plan, read_csv, results
@@ -24,7 +24,6 @@ factors: {on: {near: {data.test: near.json}, far: {data.test: far.json}}, seed: 
 constants: {model: tiny, batch_size: 4, epochs: 2}
 evaluation: {max_tokens: 8}
 """
-NO_ANALYSIS = {"cluster": None, "groups": [], "primary": "exact", "metrics": []}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_every_run_has_its_row_with_the_training_that_it_is_evaluated_on() -> No
 def test_the_page_says_how_many_trainings_there_are_and_what_was_held_out() -> None:
     page = paths.REPORT_HTML.read_text(encoding="utf-8")
     assert "4 trained runs, 2 trainings (" in page
-    (near,) = {run.test_set for run in planned_runs() if run.levels["on"] == "near"}
+    (near,) = {run.asked[0].test_set for run in planned_runs() if run.levels["on"] == "near"}
     assert f"<td>training</td><td class=\"number\">28</td><td>2 of {near}</td>" in page.replace("\n", "")
 
 
@@ -97,7 +96,7 @@ def test_dvc_evaluates_on_the_checkpoint_of_the_run_that_trains() -> None:
     document = yaml.safe_load(root_pipeline(list(runs.values())))
     assert list(document["plots"][0]["training loss"]["y"]) == ["runs/on-near_s1/train.csv", "runs/on-near_s2/train.csv"]
     assert set(document["stages"]["split"]["outs"]) == {
-        f"data/splits/{name}" for run in runs.values() for name in [run.test_set, *([] if run.is_control else [run.training_set])]
+        f"data/splits/{name}" for run in runs.values() for name, _ in run.row_sets
     }
 
 
@@ -107,7 +106,7 @@ def test_a_run_waits_for_the_training_of_another_and_says_whose_it_is() -> None:
     text = manifest.read_text()
     manifest.unlink()
     try:
-        facts = {each.id: each for each in collect_contents(collect_states(Work(), planned_runs()), NO_ANALYSIS)}
+        facts = {each.id: each for each in with_contents(collect_states(Work(), planned_runs()), {})}
         assert [facts[f"on-{on}_s2"].eval.status for on in ("near", "far")] == ["waiting"] * 2
         assert facts["on-far_s2"].eval.reason.startswith("its training, that of on-near_s2, is ready")
         assert facts["on-far_s2"].train is not None and facts["on-far_s2"].train.status == "ready"

@@ -30,7 +30,7 @@ _SHOWN, _MOST_NAMED = 40, 4
 
 @dataclass(frozen=True)
 class Reference:
-    """What is right in the rows of the primary task that a run was asked: their name, the answers, and that to each item."""
+    """What is right in the rows of the primary task that a run is asked: their name, the answers, and that to each item."""
 
     rows: str
     answers: Answers
@@ -43,18 +43,19 @@ def against_majority(
     """The sentence; none where the commonest answer is so rare that always giving it is as good as being wrong.
 
     Args:
-        asked: Per run that answered the primary task what is right.
+        asked: Per run that is asked the primary task what is right, where another has answered on the same rows.
         scores: What `effects` reads.
         runs: What `effects` reads beside it.
         analysis: How it reads them.
     """
-    tests = {_name(reference.rows): reference.answers for reference in asked.values()}
+    own = scores[(scores["metric"] == analysis.primary) & (scores["task"] == analysis.primary_task)]
+    there = set(own["run"].unique())
+    speakers = {reference.rows: run for run, reference in reversed(list(asked.items())) if run in there}
+    tests = {_name(rows): asked[run].answers for rows, run in speakers.items()}
     if all((test.score_of_majority(analysis.primary) or 0.0) < LEAST_TOLD for test in tests.values()):
         return []
-    own = scores[(scores["metric"] == analysis.primary) & (scores["task"] == analysis.primary_task)]
-    speakers = {reference.rows: run for run, reference in reversed(list(asked.items()))}
     answerers = [_answerer(own[own["run"] == run], asked[run]).assign(run=_name(rows)) for rows, run in speakers.items()]
-    floors = [_name(asked[run].rows) if run in asked else "" for run in runs["run"]]
+    floors = [_name(asked[run].rows) if run in asked and asked[run].rows in speakers else "" for run in runs["run"]]
     trained = runs.assign(control=floors)[runs["kind"] == "trained"]
     rows = [{"run": name, "kind": "control", "control": "", "seed": "", "eval_status": "done"} for name in tests]
     of_trained = own[own["run"].isin(set(trained["run"]))]

@@ -108,17 +108,17 @@ def _reason(facts: RunFacts, task: Task, metric: str, measures: Measures) -> str
 
 
 def _references(all_facts: Sequence[RunFacts], recorded: Recorded, task: str) -> dict[str, Reference]:
-    """Per run that answered a task what is right in it."""
+    """Per run that is asked a task what is right in it, where a run has answered on the same rows."""
     rows = recorded.of_task(task)
     if rows.empty:
         return {}
     asked = {facts.id: each.test_set for facts in all_facts for each in facts.run.asked if each.name == task}
     items = rows.drop_duplicates(["item", "target"])
     targets = dict(zip(items["item"], items["target"], strict=True))
-    there = {str(run) for run in rows["run"].unique()}
+    own = {run: recorded.references[run, task] for run in asked if (run, task) in recorded.references}
+    of_rows = {asked[run]: answers for run, answers in reversed(list(own.items()))}
     return {
-        run: Reference(rows_asked, recorded.references[run, task], targets) for run, rows_asked in asked.items()
-        if run in there and (run, task) in recorded.references
+        run: Reference(name, own.get(run, of_rows[name]), targets) for run, name in asked.items() if name in of_rows
     }
 
 

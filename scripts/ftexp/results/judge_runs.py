@@ -35,6 +35,7 @@ class Judge:
         self._items: dict[tuple[str, str], dict[str, Item]] = {}
         self._questions: dict[str, list[Question]] = {}
         self._wanted: dict[str, list[Judgement]] = {}
+        self._unusable: dict[tuple[str, str], str] = {}
 
     def items(self, task: Task) -> dict[str, Item]:
         """The items of a task, by id; of an inspect task none, which stand in its log."""
@@ -65,18 +66,22 @@ class Judge:
         if is_current(run, asked, vouched):
             return None
         full = Asked(task, self._asked(task), asked.normalization, wanted, self._grader)
-        return score_run(run, full, vouched)
+        try:
+            return score_run(run, full, vouched)
+        except UnusableLog as error:
+            self._unusable[run.id, task.name] = str(error)
+            raise
 
     def read(self, run: Run, task: Task) -> ScoreFile:
         """What a run answered in a task, with what it was judged to be; a judgement that is not current is not there.
 
         Raises:
-            UnusableLog: If nothing is judged of the logs that are there now.
+            UnusableLog: If nothing is judged of the logs that are there now; where `score` found why, with that.
         """
         path = score_file(task.name, run.id)
         found = read_scores(path)
         if found is None or found.answers != hash_of_logs(run, task, outputs_of(run.id, "eval")):
-            raise UnusableLog(f"{path} is not of its answers: `make score`")
+            raise UnusableLog(self._unusable.get((run.id, task.name), f"{path} is not of its answers: `make score`"))
         for judgement in self.wanted(task):
             if found.keys.get(judgement.name, "").rstrip("*") != judgement.key:
                 own = [name for name in map(str, found.frame) if name.partition(":")[0] == judgement.name]

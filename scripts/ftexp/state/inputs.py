@@ -54,8 +54,12 @@ class Inputs:
         file = None if own is None else there(Path(own), "the task's file belongs there")
         trained = run.adapter_or_weights
         places = [str(place) for place in (rows, trained) if place is not None]
+        try:
+            own_part = self.hashes.of_part(path, asking, lambda text: text_of_asking(text, asking), places)
+        except (ValueError, SyntaxError) as error:
+            raise Missing(f"{path}: {error}: `make stamp` writes it anew") from error
         return {
-            "task": self.hashes.of_part(path, asking, lambda text: text_of_asking(text, asking), places),
+            "task": own_part,
             **({} if rows is None else {"rows": self.hashes.of(rows)}),
             **({} if file is None else {"file": self.hashes.of(file)}),
         }
