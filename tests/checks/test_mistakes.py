@@ -274,7 +274,7 @@ MISTAKES = [
             "experiment.yaml: lora_rank: 128 trains ", is_warning=True),
     Mistake("data", "free texts scored by equality", both(experiment(evaluation={"max_tokens": 64}), rows(lambda document: [
             row.update(output=f"One {row['input']} lies on the old table.") for row in document])),
-            "experiment.yaml: evaluation.scorer: exact takes an answer for right only where it is the reference",
+            "experiment.yaml: evaluation.scorers: exact takes an answer for right only where it is the reference",
             is_warning=True),
     Mistake("data", "a class of few test rows under macro F1", both(experiment(evaluation={"metrics": ["macro_f1"]}), rows(
             lambda document: [row.update(output="no" if number < 4 else "yes") for number, row in enumerate(document)])),

@@ -167,10 +167,8 @@ def test_a_file_of_conversations_is_ready_to_train_on_with_the_tokens_of_evaluat
     *_, run = planned_runs()
     assert not [entry for entry in read_json(paths.PREFLIGHT_JSON)["runs"].values() if entry["errors"]]
     chat = Chat(paths.model_dir(run.settings["model"]), DATE)
-    test = samples_of(
-        str(paths.split_part(run.test_set, "test")), system=None, user=run.prompt["user"], input_column=columns["input"],
-        output_column=columns["output"],
-    )
+    (task,) = run.asked
+    test = samples_of(str(paths.split_part(task.test_set, "test")), task.prompt, (columns["input"], columns["output"]))
     asked = {}
     for sample in test:
         assert isinstance(sample.input, list) and isinstance(sample.target, str)

@@ -75,7 +75,7 @@ def stamped(**sections: Any) -> list[dict[str, Any]]:
 
 
 def split_rows(run: dict[str, Any]) -> dict[str, Rows]:
-    names = {"train": run.training_set, "test": run.test_set}
+    names = {"train": run.training_set, "test": run.asked[0].test_set}
     return {part: [item["row"] for item in read_items(paths.split_part(name, part))] for part, name in names.items()}
 
 
@@ -99,7 +99,7 @@ def test_a_source_of_any_format_is_ready_to_train_on(suffix: str, experiment: Ti
     WRITERS[suffix](Path(f"data/raw/reviews.{suffix}"), ROWS)
     control, run = stamped(data={**DATA, "source": f"data/raw/reviews.{suffix}", "split": SPLIT})
     parts = split_rows(run)
-    assert [len(parts[part]) for part in PARTS] == [24, 16] and control.test_set == run.test_set
+    assert [len(parts[part]) for part in PARTS] == [24, 16] and control.asked[0].test_set == run.asked[0].test_set
     assert sorted(sum(parts.values(), []), key=ROWS.index) == ROWS
 
 

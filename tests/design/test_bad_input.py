@@ -29,7 +29,7 @@ RUNS = re.compile(r"^runs/[\w.+-]+(, runs/[\w.+-]+)*( and \d+ more)?: (not stamp
 PROGRESS = re.compile(r"(stamp|split|validate): |cost of |  |$")
 # What stages write for themselves; all else is a person's, or is a result.
 GENERATED = re.compile(r"tiny/(runs\.csv|dvc\.yaml|code\.json|events\.jsonl|preflight\.json|\.scratch/.*|runs/[^/]+(/[^/]+)?)")
-RESULTS = ("results.csv", "runs/s1/checkpoint/adapter_model.safetensors", "runs/s1/eval/log.eval")
+RESULTS = ("results.csv", "runs/s1/checkpoint/adapter_model.safetensors", "runs/s1/eval/test.eval")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_prompt_may_hold_anything_and_reaches_the_model_as_it_is(folder: Path)
         assert (config["dataset"]["system"], config["dataset"]["user"]) == (text, user)  # type: ignore[index,call-overload]
         constants = {node.value for node in ast.walk(ast.parse(places.eval_py.read_bytes())) if isinstance(node, ast.Constant)}
         assert {text, user} <= constants
-        row = read_items(paths.split_part(run.test_set, "test"))[0]["row"]
+        row = read_items(paths.split_part(run.asked[0].test_set, "test"))[0]["row"]
         tokens = chat.prompt_ids(prompt_turns(run.prompt, "input", row))
         asked = chat.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
         assert text in asked and f"{text} {row['input']}" in asked

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ftexp.design.controls import controls_of
 from ftexp.design.levels import number_text
 from ftexp.design.planning import make_plan, runs_table
 from ftexp.design.run import Run
-from ftexp.design.runs import control_key, derive_steps, expand
+from ftexp.design.runs import derive_steps, expand
 from ftexp.design.spec import check_experiment
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import parse_yaml
@@ -168,15 +169,15 @@ def test_training_files_that_share_a_test_file_share_a_control() -> None:
     text = BASE.replace("source: data/raw/words.json", "test: t.json") + MODEL
     text += "factors: {corpus: {a: {data.train: a.json}, b: {data.train: b.json}}}"
     control, *trained = expand(check_experiment(parse_yaml(text, "x"), "experiment.yaml"))
-    assert {control_key(run) for run in trained} == {control_key(control)}
+    assert controls_of([control, *trained]) == {run.id: "base" for run in trained}
     assert (control.id, control.data["train"], [run.data["train"] for run in trained]) == ("base", None, ["a.json", "b.json"])
 
 
 def test_a_quantized_base_has_a_control_of_its_own_and_other_settings_do_not_know_of_it() -> None:
     text = MODEL + "factors: {quantize_base: [false, true], lora_rank: [2, 4]}"
     assert _ids(text) == ["nf4-false_r2", "nf4-false_r4", "nf4-true_r2", "nf4-true_r4"]
-    controls = {control_key(run): run.id for run in _runs(text, "control")}
-    assert [controls[control_key(run)] for run in _runs(text)] == ["base_nf4-false"] * 2 + ["base_nf4-true"] * 2
+    controls = controls_of([*_runs(text, "control"), *_runs(text)])
+    assert [controls[run.id] for run in _runs(text)] == ["base_nf4-false"] * 2 + ["base_nf4-true"] * 2
     assert ["quantize_base" in run.settings for run in _runs(text)] == [False, False, True, True]
     assert _ids("constants: {model: tiny, quantize_base: true}", "control") == ["base"]
 
@@ -185,10 +186,11 @@ def test_every_trained_run_finds_its_control() -> None:
     text = (
         "factors: {model: [a, b], wording: {bare: {prompt.user: '{input}'}, told: {prompt.user: 'Upper: {input}'}}, seed: [1, 2]}"
     )
-    controls = {control_key(run): run for run in _runs(text, "control")}
-    assert len(controls) == 4
+    controls = {run.id: run for run in _runs(text, "control")}
+    found = controls_of([*controls.values(), *_runs(text)])
+    assert len(controls) == 4 and set(found.values()) == set(controls)
     for run in _runs(text):
-        control = controls[control_key(run)]
+        control = controls[str(found[run.id])]
         assert (control.settings["model"], control.prompt) == (run.settings["model"], run.prompt)
 
 

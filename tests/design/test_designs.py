@@ -14,10 +14,11 @@ import validate as validate_stage
 from conftest import REPOSITORY
 from ftexp.checks.design_check import check_comparisons
 from ftexp.design.combinations import compared_strata
+from ftexp.design.controls import controls_of
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import planned_runs, runs_table
 from ftexp.design.run import Run
-from ftexp.design.runs import control_key, expand
+from ftexp.design.runs import expand
 from ftexp.design.spec import Experiment, check_experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -115,10 +116,9 @@ def test_a_control_that_no_remaining_run_needs_is_dropped() -> None:
     factors = {"model": ["a", "b"], "wording": WORDINGS, "seed": [1, 2]}
     def ids(**design: Any) -> list[str]:
         runs = expand(read(factors=factors, **design))
-        needed = {control_key(run) for run in runs if run.kind == "trained"}
-        controls = [run for run in runs if run.kind == "control"]
-        assert {control_key(run) for run in controls} == needed
-        return [run.id for run in controls]
+        controls = [run.id for run in runs if run.kind == "control"]
+        assert set(controls_of(runs).values()) == set(controls)
+        return controls
 
     every = ["base_a_wording-plain", "base_a_wording-asked", "base_b_wording-plain", "base_b_wording-asked"]
     assert ids() == every

@@ -20,8 +20,11 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 from ftexp.design import sections
+from ftexp.design.evaluation_section import EVALUATION_KEYS
+from ftexp.design.judging import METRICS, NORMALIZATIONS, SCORERS
 from ftexp.design.settings import SETTINGS, TORCHTUNE_TOP_LEVEL
 from ftexp.design.spec import TOP_KEYS
+from ftexp.design.tasks import TASK_KEYS
 from ftexp.ground.errors import UserError, run_command
 from ftexp.jobs import site
 from ftexp.jobs.site import read_site
@@ -63,8 +66,11 @@ GOOD: dict[str, list[Any]] = {
     "experiment": ["mine"], "question": ["Does it matter?"], "recipe": ["lora_finetune_single_device"], "design": ["factorial"],
     "source": [*SOURCES], "split": [{"train": 0.5, "validation": 0, "test": 0.5, "seed": 3}, {"train": 0.5, "test": 0.5}],
     "input": ["input"], "output": ["output"], "system": ["Be brief.", None], "user": ["{input}", "{who}: {input}"],
-    "date": ["2026-01-01"], "base": [True, False], "scorer": ["exact"], "max_tokens": [8], "primary": ["exact"],
-    "metrics": [[], ["macro_f1"]], "cluster": ["who", None], "groups": [["who"], []],
+    "date": ["2026-01-01"], "base": [True, False], "scorer": ["exact"], "max_tokens": [8], "primary": ["exact", "test/exact"],
+    "metrics": [[], ["macro_f1"], ["bits_per_byte"]], "cluster": ["who", None], "groups": [["who"], []],
+    "others": [None, {"older": "models/tiny"}, {"older": "adapters/x"}], "normalization": [*NORMALIZATIONS],
+    "choices": [["Word 0", "Word 1", "Word 2"], ["yes", "no"], "output"], "document": ["input"], "data": [*SOURCES],
+    "inspect": ["asks.py@one", "inspect_evals/arc_easy"], "args": [{"limit": 2}, {}],
     "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
     "validation": [None], "test": ["data/raw/parts.json"],
 }
@@ -122,8 +128,32 @@ def section(name: str) -> st.SearchStrategy[Any]:
     if name == "data":
         return mapping([*sections.DATA_KEYS], 2).map(lambda held: {"source": SOURCES[0], **held})
     if name == "evaluation":
-        return mapping([*sections.EVALUATION_KEYS, *sections.SAMPLING, *sections.ANALYSIS_KEYS], 3)
+        return evaluations
     return mapping([*keys], 2) if keys else good_value(name)
+
+
+options = mapping(sorted({"name", "ignored", *(key for kind in SCORERS.values() for key in kind.options)}), 2)
+named_scorers = st.sampled_from([*SCORERS, "judged.py@tone"])
+scorers = st.lists(mostly(st.one_of(
+    named_scorers, named_scorers.flatmap(lambda name: st.fixed_dictionaries({name: mostly(options, one_in=4)})),
+    st.sampled_from([{"match": "[0-9]+"}, {"match": "("}, {"match": "a{99999999999}"}, {"numeric": 0.1}]),
+)), min_size=1, max_size=3)
+task = st.tuples(mapping([*TASK_KEYS], 3), st.fixed_dictionaries({}, optional={"scorers": mostly(scorers)}))
+tasks = st.dictionaries(
+    mostly(st.sampled_from(["test", "other", "Test", "arc"]), one_in=30).filter(_is_key),
+    mostly(task.map(lambda pair: {**pair[0], **pair[1]})), min_size=1, max_size=3,
+)
+matrices = st.lists(mostly(st.fixed_dictionaries({
+    "runs": mostly(st.sampled_from([{}, {"size": "a"}, {"corpus": ["a", "b"]}, {"seed": [1]}]), one_in=4),
+    "tasks": mostly(st.lists(st.sampled_from(["test", "other", "arc"]), max_size=2)),
+})), max_size=2)
+evaluations = st.tuples(
+    mapping([key for key in EVALUATION_KEYS if key not in ("tasks", "matrix", "scorers")], 2),
+    st.fixed_dictionaries({}, optional={
+        "scorers": mostly(scorers), "tasks": mostly(tasks), "matrix": mostly(matrices, one_in=4),
+        "metrics": mostly(st.lists(st.sampled_from([*METRICS]), max_size=2, unique=True)),
+    }),
+).map(lambda pair: {**pair[0], **pair[1]})
 
 
 NEEDED = ("experiment", "question", "data", "constants")
@@ -159,7 +189,11 @@ documents = sectioned.flatmap(with_a_design)
 GOOD_TEXT = yaml.safe_dump({
     "experiment": "mine", "question": "Why?", "data": {"source": SOURCES[0]}, "prompt": {"user": "{input}", "date": "2026-01-01"},
     "factors": {"lr": [1e-4, 1e-3], "size": {"small": {"lora_rank": 2}, "large": {"lora_rank": 8}}},
-    "constants": {"model": "tiny", "epochs": 2}, "evaluation": {"scorer": "exact", "max_tokens": 8},
+    "constants": {"model": "tiny", "epochs": 2}, "evaluation": {
+        "scorers": ["exact", {"match": "[0-9]+"}, "judged.py@tone"], "max_tokens": 8, "primary": "test/exact",
+        "tasks": {"test": {}, "own": {"data": SOURCES[1], "choices": ["Word 0", "Word 1", "Word 2"]}},
+        "matrix": [{"runs": {"size": "small"}, "tasks": ["test"]}],
+    },
 }, sort_keys=False)
 FRAGMENTS = [
     "\t", "[", "]", "{", "}", ": ", ":", "- ", "&a ", "*a", "<<: *a\n", "!!binary x", "!!timestamp x", "!!set {a}",

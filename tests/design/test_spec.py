@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from ftexp.design.evaluation_section import Judging
+from ftexp.design.judging import Scorer
 from ftexp.design.runs import expand
 from ftexp.design.spec import check_experiment
 from ftexp.ground.yamlfile import parse_yaml
@@ -128,7 +130,8 @@ WRONG_VALUES = [
     ("model: tiny", "model: ../../tiny", "constants.model: must be the name of a folder in models/"),
     ("design: factorial", "design: random", "design: must be factorial, one_at_a_time or a list of runs"),
     ("{base: true}", "{base: on}", "controls.base: must be true or false, got 'on'"),
-    ("scorer: exact", "scorer: match", "evaluation.scorer: must be one of exact, got 'match'"),
+    ("scorer: exact", "scorer: exakt", "evaluation.scorers: must be scorers' names, or file.py@name of one's own, got 'exakt'."),
+    ("scorer: exact", "scorer: match", "evaluation.scorers: match.pattern: must be given"),
     ("max_tokens: 16", "max_tokens: 0", "evaluation.max_tokens: must be a whole number above 0"),
     ("max_tokens: 16", "temperature: -1", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
     ("max_tokens: 16", "temperature: 1e-9", "evaluation.temperature: must be 0 for greedy answers, or a number from 0.01 to 100"),
@@ -145,8 +148,8 @@ WRONG_VALUES = [
     ),
     ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy"),
     ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
-    ("max_tokens: 16", "primary: f1", "evaluation.primary: must be the scorer or one of evaluation.metrics (exact), got 'f1'"),
-    ("max_tokens: 16", "metrics: [bleu]", "evaluation.metrics: must be out of macro_f1, balanced_accuracy, got 'bleu'"),
+    ("max_tokens: 16", "primary: f1", "evaluation.primary: must be task/metric, or a metric alone, got 'f1'. Valid here: test/exact."),
+    ("max_tokens: 16", "metrics: [blue]", "evaluation.metrics: must be out of macro_f1, balanced_accuracy, mcc, "),
     ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
     ("max_tokens: 16", "groups: [a, a]", "evaluation.groups: names one twice"),
     ("max_tokens: 16", "groups: [1]", "evaluation.groups: must be a list of names"),
@@ -168,11 +171,13 @@ def test_a_wrong_value_is_refused_by_its_key(old: str, new: str, message: str) -
 
 def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
     plain = check_experiment(parse_yaml(GOOD, "experiment.yaml"), "experiment.yaml")
-    assert plain.analysis == {"primary": "exact", "metrics": [], "cluster": None, "groups": []} and plain.baseline == {}
+    assert plain.evaluation.judging == {"test": Judging((Scorer("exact", "exact"),), (), "none", None, ())}
+    assert plain.evaluation.primary == ("test", "exact") and plain.baseline == {}
     text = alter("max_tokens: 16", "max_tokens: 16, primary: macro_f1, metrics: [macro_f1], cluster: passage, groups: [language]")
     text = text.replace("controls:", "baseline: {lora_rank: 16, optimizer.weight_decay: 0.10, corpus: large}\ncontrols:")
     read = check_experiment(parse_yaml(text, "experiment.yaml"), "experiment.yaml")
-    assert read.analysis == {"primary": "macro_f1", "metrics": ["macro_f1"], "cluster": "passage", "groups": ["language"]}
+    wanted = Judging((Scorer("exact", "exact"),), ("macro_f1",), "none", "passage", ("language",))
+    assert (read.evaluation.judging, read.evaluation.primary) == ({"test": wanted}, ("test", "macro_f1"))
     assert read.baseline == {"lora_rank": 16, "optimizer.weight_decay": 0.1, "corpus": "large"}
     assert [vars(run) for run in expand(read)] == [vars(run) for run in expand(plain)]
 
@@ -180,14 +185,14 @@ def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:
 @pytest.mark.parametrize("said", ["", "temperature: 0", "temperature: 0.0, top_p: 1, epochs: 1, seed: 0"])
 def test_greedy_answers_are_the_default_however_they_are_spelt(said: str) -> None:
     read = check_experiment(parse_yaml(alter("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
-    assert read.evaluation == {"scorer": "exact", "max_tokens": 64}
+    assert read.evaluation.tasks == {"test": {"kind": "answer", "prompt": {}, "max_tokens": 64}}
 
 
 @pytest.mark.parametrize("said", ["temperature: 1", "temperature: 1.0, top_p: 1", "seed: 0, temperature: 1, top_p: 1.0"])
 def test_sampled_answers_have_defaults_and_one_spelling(said: str) -> None:
     read = check_experiment(parse_yaml(alter("max_tokens: 16", said), "experiment.yaml"), "experiment.yaml")
-    wanted = {"scorer": "exact", "max_tokens": 64, "temperature": 1.0, "top_p": 1.0, "seed": 0, "epochs": 1}
-    assert repr(read.evaluation) == repr(wanted)
+    drawn = {"max_tokens": 64, "temperature": 1.0, "top_p": 1.0, "seed": 0, "epochs": 1}
+    assert repr(read.evaluation.tasks) == repr({"test": {"kind": "answer", "prompt": {}, **drawn}})
 
 
 def test_all_mistakes_of_a_file_are_reported_at_once() -> None:

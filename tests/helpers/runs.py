@@ -13,7 +13,7 @@ DATA = {
 def a_run(name: str = "r", kind: str = "trained", **given: Any) -> Run:
     """A run of this name; what is not given is empty, or as simple as can be."""
     facts: dict[str, Any] = {
-        "levels": {}, "settings": {}, "overrides": {}, "data": DATA, "evaluation": {},
+        "levels": {}, "settings": {}, "overrides": {}, "data": DATA, "tasks": {},
         "prompt": {"system": None, "user": "{input}", "date": "2001-02-03"}, **given,
     }
     return Run(experiment="e", id=name, kind=kind, **facts)

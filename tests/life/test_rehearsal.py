@@ -138,7 +138,7 @@ def test_a_small_design_has_the_runs_of_the_real_one_and_every_run_can_be_traine
         assert list(run.levels.values()) == list(other.levels.values())
         same = [name for name in WHAT if name != "recipe"]
         assert [run.settings[name] for name in same] == [other.settings[name] for name in same]
-        assert (run.prompt, run.overrides, run.evaluation) == (other.prompt, other.overrides, other.evaluation)
+        assert (run.prompt, run.overrides, run.tasks) == (other.prompt, other.overrides, other.tasks)
         assert other.settings["epochs"] <= run.settings["epochs"] and other.steps.get("steps", 0) <= 40
         assert "distributed" not in other.settings["recipe"]
     assert set(small.baseline.values()) == set(real.baseline.values()) and "mean nothing: Why?" in small.question

@@ -222,7 +222,7 @@ class Captured:
 
 def capture_training(experiment: TinyExperiment, captured: Captured) -> None:
     """Train on the test rows: a split never has a row on both sides, and the comparison needs the same ones."""
-    file = paths.split_part(experiment.document().test_set, "test")
+    file = paths.split_part(experiment.document().asked[0].test_set, "test")
     count = len(file.read_text(encoding="utf-8").splitlines())
     assert count == len(ROWS) // 2
     recipe = set_up_recipe(experiment.config(dataset__file=str(file), dataset__rows=count))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
+from ftexp.design.controls import controls_of
 from ftexp.design.planning import planned_runs
 from ftexp.evaluation import provider
 from ftexp.evaluation.tuned_model import load_model
@@ -17,7 +18,6 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.config_json import read_model_config
-from ftexp.results.table import controls_by_run
 from ftexp.trainers.torchtune import quantized_base
 from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
@@ -68,7 +68,7 @@ def test_it_reaches_training_evaluation_and_the_control(made: TinyExperiment, mo
     for run in made.runs:
         text = paths.RunPaths(run).eval_py.read_text(encoding="utf-8")
         assert text.count("            quantize_base=True,\n") == ("true" in run)
-    assert controls_by_run(planned_runs()) == {WITHOUT: "base_nf4-false", WITH: "base_nf4-true"}
+    assert controls_of(planned_runs()) == {WITHOUT: "base_nf4-false", WITH: "base_nf4-true"}
     verdicts = Verdicts.of(made.runs)
     check_runs(planned_runs(), verdicts)
     assert not any(verdicts.errors.values()), verdicts.errors

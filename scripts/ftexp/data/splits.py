@@ -137,11 +137,12 @@ def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]
 
 def _checked(data: Half, rows: list[Row]) -> list[Row]:
     """The rows of a file, or of one part of it, if each has an input and an output, or is a document."""
+    section = "" if "test" in data else "data."  # a file that only tests may be a task's
     for row in rows:
         for key in ("document",) if "document" in data else ("input", "output"):
             column = data[key]
             if column not in row:
-                what = f"has no column '{one_line(column)}', which experiment.yaml names as {key}"
+                what = f"has no column '{one_line(column)}', which experiment.yaml names as {section}{key}"
                 raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
         if "document" in data:
             if not cell_text(row, data["document"]).strip():

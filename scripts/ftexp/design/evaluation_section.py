@@ -205,8 +205,8 @@ def _check_primary(
     task, _, metric = primary.partition("/") if isinstance(primary, str) else ("", "", "")
     if task in tasks and metric and tasks[task]["kind"] == "inspect":
         return task, metric
-    alone = [pair for pair in names.values() if pair[1] == primary]
-    if primary in names or alone:
-        return names.get(primary) or alone[0]
+    chosen = [pair for name, pair in names.items() if primary in (name, pair[1])]
+    if chosen:
+        return chosen[0]
     found.add("evaluation.primary", f"must be task/metric, or a metric alone, got {primary!r}", suggestion(str(primary), names))
     return first, ""

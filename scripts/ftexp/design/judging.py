@@ -190,5 +190,5 @@ def _option_problem(key: str, value: Any) -> str:
 def _compiles(pattern: str) -> bool:
     try:
         return re.compile(pattern).groups <= 1
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return False
