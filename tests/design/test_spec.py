@@ -148,7 +148,7 @@ WRONG_VALUES = [
     ),
     ("max_tokens: 16", "temperature: 0, top_p: 0.9", "evaluation.top_p: changes nothing, because the answers are greedy"),
     ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
-    ("max_tokens: 16", "primary: f1", "evaluation.primary: must be task/metric, or a metric alone, got 'f1'. Valid here: test/exact."),
+    ("max_tokens: 16", "primary: f1", "evaluation.primary: must be task/metric, or a metric alone, got 'f1'. Valid"),
     ("max_tokens: 16", "metrics: [blue]", "evaluation.metrics: must be out of macro_f1, balanced_accuracy, mcc, "),
     ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
     ("max_tokens: 16", "groups: [a, a]", "evaluation.groups: names one twice"),

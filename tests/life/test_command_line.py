@@ -151,7 +151,7 @@ def test_a_python_that_is_none_is_one_message(place: Path, folder: str, value: s
     assert done.returncode == 2 and f"PYTHON: there is no program '{value}' here." in done.stderr and not list(top.rglob("y"))
 
 
-ORDER = ["--options", "split", "--surroundings", "validate", "submit", "evaluate", "status", "report"]
+ORDER = ["--options", "split", "--surroundings", "validate", "submit", "evaluate", "status", "score", "report"]
 
 
 @pytest.mark.parametrize("flags", ["-j4", "-kj", "-eBj4", "-sj4 -Otarget --warn-undefined-variables"])

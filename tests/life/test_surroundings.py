@@ -73,7 +73,7 @@ def test_what_is_ignored_around_an_experiment_is_kept_in_it(inside: Path, patter
 
 
 HIDDEN = [
-    (".gitignore", "*.csv", "runs.csv, results.csv, effects.csv and "),
+    (".gitignore", "*.csv", "runs.csv, results.csv, cells.csv and "),
     ("runs/.gitignore", "run.yaml", "runs/base/run.yaml, "),
     ("data/.gitignore", "*", "data/raw/words.json."),
 ]

@@ -12,7 +12,7 @@ from ftexp.checks.preflight import check_runs
 from ftexp.checks.verdicts import Verdicts
 from ftexp.design.controls import controls_of
 from ftexp.design.planning import planned_runs
-from ftexp.evaluation import provider
+from ftexp.evaluation import loaded_model
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
@@ -67,7 +67,7 @@ def test_it_reaches_training_evaluation_and_the_control(made: TinyExperiment, mo
     assert made.document(WITH).settings["quantize_base"] is True
     for run in made.runs:
         text = paths.RunPaths(run).eval_py.read_text(encoding="utf-8")
-        assert text.count("            quantize_base=True,\n") == ("true" in run)
+        assert text.count("        quantize_base=True,\n") == ("true" in run)
     assert controls_of(planned_runs()) == {WITHOUT: "base_nf4-false", WITH: "base_nf4-true"}
     verdicts = Verdicts.of(made.runs)
     check_runs(planned_runs(), verdicts)
@@ -83,7 +83,7 @@ def test_eval_py_loads_the_base_as_it_was_trained(run: str, made: TinyExperiment
         asked.append(inspect.signature(load_model).bind(*args, **kwargs).arguments)
         return load_model(*args, **kwargs)
 
-    monkeypatch.setattr(provider, "load_model", spy)
+    monkeypatch.setattr(loaded_model, "load_model", spy)
     logs = inspect_ai.eval(str(paths.RunPaths(run).eval_py), log_dir="logs", display="none")
     assert logs[0].status == "success", logs[0].error
     assert [arguments["quantize_base"] for arguments in asked] == ["true" in run]

@@ -93,7 +93,7 @@ def test_every_secret_is_in_dot_env_and_in_no_other_file(tracked: Path) -> None:
     # The search sees what is compressed: git's objects, DVC's cache, the logs of inspect-ai, the table of answers.
     kinds = {name.split("/")[0] for name, content in found.items() if b"r2_s1" in content}
     assert {".git", ".dvc", "logs", "runs", "results.csv", "report.html", "items.parquet", ".scratch"} <= kinds
-    assert b"r2_s1" in found["runs/r2_s1/eval/small.eval"]
+    assert b"r2_s1" in found["runs/r2_s1/eval/test.eval"]
     assert {name for name, content in found.items() if any(value.encode() in content for value in SECRETS.values())} == {".env"}
 
 
