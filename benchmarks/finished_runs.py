@@ -1,8 +1,8 @@
 """Finishes every run of an experiment without training one: checkpoints, losses, logs of inspect-ai, manifests.
 
-One log is written by an evaluation with inspect-ai's mock model; every run has a copy of it with a header and reductions
-(all that a report reads of a log) of its own. Reads the stamped and split experiment in the working folder. Writes what its
-stages would write.
+Of its one task one log is written by an evaluation with inspect-ai's mock model; every run has a copy of it with a header and
+reductions (all that judging reads of a log) of its own. Reads the stamped and split experiment in the working folder. Writes what
+its stages would write.
 Command: .venv/bin/python benchmarks/finished_runs.py (in the experiment's folder)
 """
 
@@ -42,12 +42,14 @@ def finish_all() -> None:
     """Finish every run of the experiment in the working folder, by its own code."""
     from ftexp.data.rows import read_items
     from ftexp.design.planning import planned_runs
+    from ftexp.evaluation.inspect_logs import log_path
     from ftexp.state.work import Work
 
     runs, work, rng = planned_runs(), Work(), np.random.default_rng(0)
+    [asking] = {asking for run in runs for asking in run.askings}
     [test_file] = Path("data/splits").glob("*/test.jsonl")
     questions = [Question(x["item"], x["row"]["input"], x["row"]["output"]) for x in read_items(test_file)]
-    trunk, header = cut(evaluate_with_mock_model(runs[0], test_file))
+    trunk, header = cut(evaluate_with_mock_model(runs[0], asking, test_file))
     count, levels = len(questions), levels_of(runs)
     difficulties = rng.normal(0, ITEM_SD, count)
     for run in runs:
@@ -56,7 +58,8 @@ def finish_all() -> None:
             vouch(work, run, "train")
         logits = logit(run, levels) - difficulties + rng.normal(0, RUN_SD) + rng.normal(0, ITEM_BY_RUN_SD, count)
         is_right = rng.random(count) < 1 / (1 + np.exp(-logits))
-        write_log(run, trunk, header, reductions(questions, is_right.tolist(), rng.integers(3, size=count).tolist()))
+        said = reductions(questions, is_right.tolist(), rng.integers(3, size=count).tolist())
+        write_log(log_path(run.id, asking), run, (trunk, header), said)
         vouch(work, run, "eval")
 
 
@@ -75,17 +78,19 @@ def logit(run: "Run", levels: dict[str, list[Any]]) -> float:
     return UNTUNED + TUNED + sizes + RANK_BY_LR * shares["lora_rank"] * shares["lr"]
 
 
-def evaluate_with_mock_model(run: "Run", test_file: Path) -> Path:
+def evaluate_with_mock_model(run: "Run", asking: str, test_file: Path) -> Path:
     """A log of the run's test set, as inspect-ai writes it at the end of an evaluation."""
     import inspect_ai
-    from ftexp.evaluation.eval_file import task_name
     from ftexp.evaluation.samples import test_samples
-    from ftexp.evaluation.scorer import exact
+    from ftexp.evaluation.scorer import recorded, with_answers
     from inspect_ai.solver import generate
 
-    samples = test_samples(str(test_file), system=None, user="{input}", input_column="input", output_column="output")
-    metadata = {"experiment": task_name(run.experiment), "run": run.id, "kind": run.kind}
-    task = inspect_ai.Task(dataset=samples, solver=generate(), scorer=exact(), name=task_name(run.experiment), metadata=metadata)
+    samples = test_samples(str(test_file), {"system": None, "user": "{input}"}, ("input", "output"))
+    metadata = {"experiment": run.experiment, "run": run.id, "kind": run.kind, "asking": asking}
+    task = inspect_ai.Task(
+        dataset=samples, solver=generate(), scorer=recorded(), name=asking, metadata=metadata,
+        epochs=inspect_ai.Epochs(1, with_answers()),
+    )
     model = inspect_ai.model.get_model("mockllm/model", custom_outputs=in_capitals)
     folder = str(Path("..").resolve() / "mock")
     [log] = inspect_ai.eval(task, model=model, log_dir=folder, display="none", log_format="eval", log_realtime=False)
@@ -114,13 +119,11 @@ def cut(log: Path) -> tuple[bytes, dict[str, Any]]:
     return trunk.read_bytes(), header
 
 
-def write_log(run: "Run", trunk: bytes, header: dict[str, Any], reduced: list[dict[str, Any]]) -> None:
+def write_log(path: Path, run: "Run", shared: tuple[bytes, dict[str, Any]], reduced: list[dict[str, Any]]) -> None:
     """A run's log: its own header and reductions after the samples that all share."""
-    from ftexp.evaluation.inspect_logs import log_path
-
+    trunk, header = shared
     metadata = {**header["eval"]["metadata"], "run": run.id, "kind": run.kind}
     own = {**header, "status": "success", "eval": {**header["eval"], "model": f"ftexp/{run.id}", "metadata": metadata}}
-    path = log_path(run)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(trunk)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_ZSTANDARD) as log:  # type: ignore[attr-defined]
@@ -129,7 +132,7 @@ def write_log(run: "Run", trunk: bytes, header: dict[str, Any], reduced: list[di
 
 
 def reductions(questions: Sequence[Question], is_right: Sequence[bool], mistakes: Sequence[int]) -> list[dict[str, Any]]:
-    """What reductions.json says: per item the score and the answer, which is the target or one of three mistakes.
+    """What reductions.json says: per item what was recorded, its answer the target or one of three mistakes.
 
     A mistake is another label where targets are labels, else the target written otherwise.
     """
@@ -139,8 +142,9 @@ def reductions(questions: Sequence[Question], is_right: Sequence[bool], mistakes
             question.word, question.target[:-1], question.target.title(),
         ]
         answer = question.target if right else others[mistake]
-        samples.append({"value": float(right), "answer": answer, "history": [], "sample_id": question.item})
-    return [{"scorer": "exact", "samples": samples}]
+        said = {"answers": [{"epoch": 1, "answer": answer, "is_ended": True}]}
+        samples.append({"value": 1.0, "answer": answer, "metadata": said, "history": [], "sample_id": question.item})
+    return [{"scorer": "recorded", "samples": samples}]
 
 
 def write_training(run: str, rng: np.random.Generator) -> None:

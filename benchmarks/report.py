@@ -17,7 +17,8 @@ from experiments import call, environment, experiments_folder, finish_runs, make
 REPEATS = 2
 ITEMS = 1_000
 METRICS = ("macro_f1", "balanced_accuracy")
-OUTPUTS = ("report.html", "results.csv", "effects.csv", "items.parquet", "timings.csv", "figures/*")
+OUTPUTS = ("report.html", "results.csv", "cells.csv", "effects.csv", "items.parquet", "timings.csv", "figures/*", "metrics/*")
+SCORES = "scores/*/*"
 MEMORIES = ".scratch/*.json"
 
 
@@ -29,30 +30,35 @@ def main(metrics: Sequence[str]) -> None:
         finish_runs(folder)
         seconds, logs = time.perf_counter() - began, list(folder.glob("runs/*/eval/*.eval"))
         print(f"{len(logs):,} logs of {ITEMS:,} items: {bytes_of(logs) / 1e9:.2f} GB, made in {seconds:.0f} s", flush=True)
-        for _ in range(REPEATS):
-            forget(folder)
-            report(folder, "report, nothing remembered (limit 60 s, 4 GB)")
-        for _ in range(REPEATS):
-            report(folder, "a second report, nothing changed")
+        for what, patterns in (
+            ("report, nothing judged, nothing remembered", (*OUTPUTS, SCORES, MEMORIES)),
+            ("report of judged answers (limit 60 s, 4 GB)", OUTPUTS), ("a second report, nothing changed", ()),
+        ):
+            for _ in range(REPEATS):
+                forget(folder, patterns)
+                measure(folder, "report", what)
+        forget(folder, (SCORES, MEMORIES))
+        measure(folder, "score", "make score, nothing judged, nothing remembered")
+        measure(folder, "score", "a second make score")
         print(call(folder, [sys.executable, __file__, "effects"]), end="")
-        for name in OUTPUTS:
+        for name in (*OUTPUTS, SCORES):
             files = list(folder.glob(name))
             print(f"{name}: {bytes_of(files) / 1e6:.2f} MB" + (f" in {len(files)} files" if len(files) > 1 else ""))
 
 
-def forget(folder: Path) -> None:
-    """Remove what a report left, and what stages remember."""
-    for pattern in (*OUTPUTS, MEMORIES):
+def forget(folder: Path, patterns: Sequence[str]) -> None:
+    """Remove what a report left, or what stages remember."""
+    for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink()
 
 
-def report(folder: Path, what: str) -> None:
-    """One line: wall seconds and peak memory of one process that reports. Its output goes to a file beside the experiment."""
+def measure(folder: Path, verb: str, what: str) -> None:
+    """One line: wall seconds and peak memory of one process of a verb's. Its output goes to a file beside the experiment."""
     terminal = folder.parent / "terminal.txt"
     began = time.perf_counter()
     with terminal.open("wb") as file:
-        command, own = [sys.executable, "scripts/report.py"], {**environment(folder), "DVC_ROOT": str(folder)}
+        command, own = [sys.executable, f"scripts/{verb}.py"], {**environment(folder), "DVC_ROOT": str(folder)}
         process = subprocess.Popen(command, cwd=folder, env=own, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
@@ -74,17 +80,22 @@ def time_effects() -> None:
     from ftexp.design.spec import read_experiment
     from ftexp.effects import effects
     from ftexp.ground import paths
-    from ftexp.reporting.scores import analysis_of, items_frame, runs_frame, scores_frame
-    from ftexp.results.table import collect_contents, collect_states
+    from ftexp.reporting.scores import analysis_of, runs_frame
+    from ftexp.results.judge_runs import Judge
+    from ftexp.results.measures import measures_of
+    from ftexp.results.recorded import recorded_answers
+    from ftexp.results.table import collect_states, tasks_done
     from ftexp.state.work import Work
 
-    experiment = read_experiment(paths.EXPERIMENT_YAML)
-    facts = collect_contents(collect_states(Work(), planned_runs()), experiment.analysis)
-    scores, runs = scores_frame(facts, items_frame(facts), experiment), runs_frame(facts, experiment)
+    experiment, work = read_experiment(paths.EXPERIMENT_YAML), Work()
+    facts = collect_states(work, planned_runs())
+    judge = Judge(experiment.evaluation, work.code["scoring"], work.hashes)
+    measures = measures_of(recorded_answers(tasks_done(facts), judge, experiment.evaluation), experiment.evaluation)
+    runs, analysis = runs_frame(facts, experiment), analysis_of(experiment, measures)
     for _ in range(REPEATS):
         began = time.perf_counter()
-        table = effects(scores, runs, analysis_of(experiment))
-        print(f"effects alone, {len(scores):,} scores, {len(table):,} rows: {time.perf_counter() - began:.1f} s")
+        table = effects(measures.scores, runs, analysis)
+        print(f"effects alone, {len(measures.scores):,} scores, {len(table):,} rows: {time.perf_counter() - began:.1f} s")
 
 
 if __name__ == "__main__":
