@@ -77,5 +77,5 @@ def test_the_logs_are_published_by_the_command_of_the_experiments_readme(finishe
     command[command.index("site")] = str(tmp_path / "site")
     subprocess.run(command, cwd=finished, check=True, capture_output=True)
     published = {path.name for path in (tmp_path / "site").rglob("*.eval")}
-    assert (tmp_path / "site/index.html").is_file() and published == {"small.eval"}
+    assert (tmp_path / "site/index.html").is_file() and published == {"test.eval"}
     assert len(list((tmp_path / "site").rglob("*.eval"))) == 3

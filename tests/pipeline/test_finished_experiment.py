@@ -61,7 +61,7 @@ def test_the_effects_are_in_git_and_the_answers_in_dvc(finished: Path) -> None:
 def test_a_number_of_the_table_is_cited_down_to_its_log(finished: Path) -> None:
     said = make(finished, "cite", "RUN=r2_s1").stdout
     score = results(finished)["r2_s1"]["score"]
-    assert f"score: '{score}'" in said and "lora_rank: 2" in said and "file: runs/r2_s1/eval/small.eval" in said
+    assert f"score: '{score}'" in said and "lora_rank: 2" in said and "runs/r2_s1/eval/test.eval: " in said
     assert said.count("device: cpu") >= 2, "training and evaluation say what they computed on"
     refused = make(finished, "cite", "RUN=r3_s1", check=False)
     assert refused.returncode == 2 and "RUN: there is no run 'r3_s1'. Did you mean 'r" in refused.stderr
