@@ -1,11 +1,13 @@
 """What makes a stage of a run stale, and in which status it is: the one place that says so."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from ftexp.design.planning import read_run
 from ftexp.design.run import Run
+from ftexp.evaluation.inspect_logs import log_path
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping, sha256_json
 from ftexp.ground.memories import FileHashes
@@ -121,9 +123,10 @@ class Work:
         return State("ready", f"its files are gone or changed{_BACK}")
 
     def _has_outputs(self, manifest: dict[str, Any]) -> bool:
-        return all(
-            Path(name).is_file() and self.hashes.of(Path(name)) == digest for name, digest in manifest["outputs"].items()
-        )
+        return all(self._is_as_published(name, manifest["outputs"]) for name in manifest["outputs"])
+
+    def _is_as_published(self, name: str, outputs: Mapping[str, str]) -> bool:
+        return name in outputs and Path(name).is_file() and self.hashes.of(Path(name)) == outputs[name]
 
     def inputs(self, run: Run, stage: str) -> dict[str, Any]:
         """Everything that can change what a stage gives, as hashes.
@@ -147,10 +150,11 @@ class Work:
         """
         manifest = read_manifest(run.id, "eval")
         wanted = self._eval_inputs(run) if inputs is None else inputs
-        if manifest is None or not self._has_outputs(manifest) or not agree(manifest["inputs"], wanted):
+        if manifest is None or not agree(manifest["inputs"], wanted):
             return set()
-        given = manifest["inputs"]["tasks"]
-        return {name for name, asking in wanted["tasks"].items() if given.get(name) == asking}
+        given, logs = manifest["inputs"]["tasks"], manifest["outputs"]
+        same = [name for name, asking in wanted["tasks"].items() if given.get(name) == asking]
+        return {name for name in same if self._is_as_published(str(log_path(run.id, name)), logs)}
 
     def submission_hash(self, run: Run, stage: str) -> str:
         """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
