@@ -1,4 +1,4 @@
-"""Evaluation: the scorer, the provider, and inspect's own commands on a stamped experiment."""
+"""Evaluation: the scorers of an eval.py, the provider, and inspect's own commands on a stamped experiment."""
 
 import asyncio
 import os
@@ -14,18 +14,18 @@ import pytest
 import torch
 from ftexp.data.rows import read_items
 from ftexp.evaluation import provider
-from ftexp.evaluation.scorer import exact
 from ftexp.evaluation.tuned_model import generate, load_model
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json, write_json
 from ftexp.models.chat import Chat
+from ftexp.scoring.inspect_scorers import scorers
 from ftexp.state.publishing import publish_checkpoint
 from ftexp.trainers.torchtune.components.resume import epoch_dirs
 from helpers.tiny_models import DATE, TinyExperiment, enter, make_experiment, make_tiny_model, train
 from inspect_ai.log import EvalLog, list_eval_logs, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessageUser, ModelName, ModelOutput
-from inspect_ai.scorer import CORRECT, Target
+from inspect_ai.scorer import Target
 from inspect_ai.solver import TaskState
 from transformers.generation.utils import GenerationMixin
 
@@ -54,28 +54,30 @@ def experiment(made: TinyExperiment, monkeypatch: pytest.MonkeyPatch) -> TinyExp
     return enter(made, monkeypatch)
 
 
-# The scorer.
+# The scorers.
 
 
-def score(answer: str, target: str) -> bool:
-    state = TaskState(
-        model=ModelName("ftexp/run"), sample_id=1, epoch=1, input="", messages=[], output=ModelOutput.from_content("run", answer)
-    )
-    result = asyncio.run(exact()(state, Target(target)))
-    assert result is not None and result.answer == answer
-    return result.value == CORRECT
+def score(answer: str, target: str) -> float:
+    """What `exact` says, as it stands in the run's eval.py; before it, what is recorded."""
+    output = ModelOutput.from_content("run", answer)
+    state = TaskState(model=ModelName("ftexp/run"), sample_id=1, epoch=1, input="", messages=[], output=output)
+    recorded, exact = (asyncio.run(each(state, Target(target))) for each in scorers("test"))
+    assert recorded is not None and recorded.metadata == {"epoch": 1, "answer": answer, "is_ended": True}
+    assert exact is not None and exact.answer == answer and isinstance(exact.value, float)
+    return exact.value
 
 
+@pytest.mark.usefixtures("experiment")
 @pytest.mark.parametrize("answer", ["Word", " Word\n", "\tWord "])
 def test_outer_white_space_does_not_count(answer: str) -> None:
-    assert score(answer, "Word")
-    assert score("Word", answer)
+    assert score(answer, "Word") == score("Word", answer) == 1
 
 
+@pytest.mark.usefixtures("experiment")
 @pytest.mark.parametrize("answer", ["word", "WORD", "Wo rd", "Word.", "The Word", "Word Word", "Wörd", ""])
 def test_anything_else_counts(answer: str) -> None:
     """inspect-ai's own `exact` takes the first, the second, the fourth and the fifth for right."""
-    assert not score(answer, "Word")
+    assert score(answer, "Word") == 0
 
 
 # The provider.
@@ -149,8 +151,8 @@ def test_the_run_answers_by_its_checkpoint_and_the_control_without(
 def test_a_log_identifies_its_experiment_run_and_kind(experiment: TinyExperiment, evaluated: dict[str, Evaluated]) -> None:
     for run, kind in ((experiment.run, "trained"), ("base", "control")):
         log = evaluated[run].log
-        assert log.eval.metadata == {"experiment": "tiny", "run": run, "kind": kind}
-        assert (log.eval.task, log.eval.model) == ("tiny", f"ftexp/{run}")
+        assert log.eval.metadata == {"experiment": "tiny", "run": run, "kind": kind, "asking": "test"}
+        assert (log.eval.task, log.eval.model) == ("test", f"ftexp/{run}")
         assert log.samples and {sample.id for sample in log.samples} == set(item_rows())
 
 

@@ -287,7 +287,7 @@ def test_a_score_is_the_mean_over_items_of_the_mean_over_epochs(reported: Path) 
 def test_every_answer_stands_in_items_parquet(reported: Path) -> None:
     items = pd.read_parquet(paths.ITEMS_PARQUET)
     assert len(items) == 3 * 10 * 4 and not items.duplicated(["run", "item", "epoch"]).any()
-    assert items[items["run"] == "r2"].groupby("epoch")["score"].sum().tolist() == [10, 5, 0, 0]
+    assert items[items["run"] == "r2"].groupby("epoch")["exact"].sum().tolist() == [10, 5, 0, 0]
 
 
 def test_effects_count_items_and_not_answers(reported: Path) -> None:
@@ -299,7 +299,7 @@ def test_effects_count_items_and_not_answers(reported: Path) -> None:
 def test_macro_f1_is_over_all_answers(reported: Path) -> None:
     """r2 is right in 15 of 40 answers and says no label in the others, so that there is no false alarm."""
     items = pd.read_parquet(paths.ITEMS_PARQUET).query("run == 'r2'")
-    given, hits = items.groupby("target").size(), items.groupby("target")["score"].sum()
+    given, hits = items.groupby("target").size(), items.groupby("target")["exact"].sum()
     wanted = (2 * hits / (given + hits)).mean()
     table = [row for row in read_csv(paths.EFFECTS_CSV) if (row["kind"], row["metric"]) == ("control", "macro_f1")]
     assert float(table[0]["estimate"]) == pytest.approx(wanted, rel=1e-5)
@@ -318,7 +318,7 @@ def test_a_log_that_lacks_an_epoch_does_not_count(reported: Path) -> None:
     paths.EXPERIMENT_YAML.write_text(EXPERIMENT)
     write_plan(*make_plan())
     finish_eval("r4", lambda i: True)
-    shutil.copy("three.eval", log_path(read_run("r4")))
+    shutil.copy("three.eval", log_path("r4", "test"))
     write_manifest("r4", "eval", Work().inputs(read_run("r4"), "eval"))
     make_report()
-    assert results()["r4"]["score"] == "" and "has no score for 10 of 10 items" in results()["r4"]["reason"]
+    assert results()["r4"]["score"] == "" and "has no answer to 10 of 10 items" in results()["r4"]["reason"]

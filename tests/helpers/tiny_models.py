@@ -215,8 +215,8 @@ def enter(experiment: TinyExperiment, monkeypatch: pytest.MonkeyPatch) -> TinyEx
     """Make the experiment's root the working folder, and what evaluation takes for the root, for one test."""
     monkeypatch.chdir(experiment.root)
     monkeypatch.setattr(sys, "path", list(sys.path))  # eval.py puts its scripts/ first
-    for module in ("provider", "samples"):
-        monkeypatch.setattr(f"ftexp.evaluation.{module}.from_root", lambda path: experiment.root / path)
+    for module in ("evaluation.provider", "evaluation.samples", "evaluation.inspect_task", "scoring.inspect_scorers"):
+        monkeypatch.setattr(f"ftexp.{module}.from_root", lambda path: experiment.root / path)
     return experiment
 
 

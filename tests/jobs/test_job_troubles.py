@@ -237,7 +237,7 @@ def test_an_evaluation_on_a_full_disk_fails_with_the_reason_and_is_finished_when
     fails_for_want_of_room(small_disk, "eval", "s2", left_kb)
     assert execute(small_disk, "eval", "s2").returncode == 0
     after = products(small_disk)
-    assert before.items() <= after.items() and {*after} - {*before} == {"runs/s2/eval.json", "runs/s2/eval/tiny.eval"}
+    assert before.items() <= after.items() and {*after} - {*before} == {"runs/s2/eval.json", "runs/s2/eval/test.eval"}
 
 
 def test_the_wait_says_which_runs_failed_and_ends_with_status_1(

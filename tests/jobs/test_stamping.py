@@ -243,7 +243,7 @@ def test_the_eval_file_is_python_that_names_data_prompt_scorer_and_model(stamped
     assert text == (stamped_once / "runs" / run.id / "eval.py").read_text()
     constants = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
     assert {
-        f"data/splits/{run.test_set}/test.jsonl",
+        f"data/splits/{run.asked[0].test_set}/test.jsonl",
         "{input}",
         run.id,
         "models/tiny-instruct",

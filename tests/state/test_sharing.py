@@ -79,14 +79,18 @@ def test_metrics_are_the_tables_numbers_run_by_run_and_a_missing_one_is_null(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    header = ["run", "kind", *NUMBERS]
-    rows = [["r2", "trained", "0.5", "0.1", "0.25", "", "", "", "1.25"], ["r4", "trained", *[""] * 7]]
+    header = ["run", "kind", "task", "metric", *NUMBERS]
+    rows = [
+        ["r2", "trained", "test", "exact", "", "0.5", "0.1", "0.25", "", "", "", "1.25"],
+        ["r2", "trained", "test", "f1", "0.9", "0.75", *[""] * 5, "1.25"],
+        ["r4", "trained", "test", "exact", *[""] * 8],
+    ]
     assert write_metrics(header, rows) and not write_metrics(header, rows)
-    assert json.loads(Path("metrics/r2.json").read_text()) == {
-        "score": 0.5, "score_se": 0.1, "majority": 0.25, "chance": None, "diff_control": None, "diff_control_se": None,
-        "train_loss": 1.25,
-    }
-    assert set(json.loads(Path("metrics/r4.json").read_text()).values()) == {None}
+    unknown = dict.fromkeys(name for name in NUMBERS if name != "train_loss")
+    assert json.loads(Path("metrics/r2.json").read_text()) == {"train_loss": 1.25, "test": {
+        "exact": {**unknown, "score": 0.5, "score_se": 0.1, "majority": 0.25}, "f1": {**unknown, "valid": 0.9, "score": 0.75},
+    }}
+    assert json.loads(Path("metrics/r4.json").read_text()) == {"train_loss": None, "test": {"exact": unknown}}
     assert write_metrics(header, rows[:1]) and [path.name for path in Path("metrics").iterdir()] == ["r2.json"]
 
 

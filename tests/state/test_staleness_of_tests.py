@@ -62,6 +62,7 @@ def more_tests(text: str) -> Change:
     return spec("b: {data.test: data/raw/b.json}", f"b: {{data.test: data/raw/b.json}}, {text}")
 
 
+OTHER_ROWS = ("2 done", "3 done, 3 stale (changed: the rows of task test)")
 UNDER_TWO_TESTS: list[tuple[str, Change, tuple[str, str], str]] = [
     ("under two tests: nothing", lambda: None, BOTH_DONE, "each training is done once, and evaluated on both"),
     ("under two tests: a third", more_tests("c: {data.test: data/raw/c.json}"), ("2 done", "6 done, 3 ready"), ""),
@@ -75,9 +76,9 @@ UNDER_TWO_TESTS: list[tuple[str, Change, tuple[str, str], str]] = [
     ),
     (
         "under two tests: another file for one of them", spec("data/raw/b.json", "data/raw/c.json"),
-        ("2 done", "3 done, 3 stale (changed: the rows)"), "",
+        OTHER_ROWS, "",
     ),
-    ("under two tests: the rows of one of them", rows_of("b", 440, 490), ("2 done", "3 done, 3 stale (changed: the rows)"), ""),
+    ("under two tests: the rows of one of them", rows_of("b", 440, 490), OTHER_ROWS, ""),
     (
         "under two tests: the name of the training file", renamed("train", "learn"), BOTH_DONE,
         "the same rows are the same training",
@@ -85,7 +86,10 @@ UNDER_TWO_TESTS: list[tuple[str, Change, tuple[str, str], str]] = [
     ("under two tests: the name of a test file", renamed("b", "exam"), BOTH_DONE, "the same rows are the same test"),
     (
         "under two tests: training rows that a test came to ask", rows_of("b", 380, 440),
-        ("2 stale (changed: finetune.yaml, the rows)", "1 done, 1 stale (changed: the rows), 4 waiting for their training"),
+        (
+            "2 stale (changed: finetune.yaml, the rows)",
+            "1 done, 1 stale (changed: the rows of task test), 4 waiting for their training",
+        ),
         "they are held out of the training, for all tests",
     ),
     (

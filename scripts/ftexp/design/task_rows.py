@@ -3,18 +3,17 @@
 Nothing is read or written.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from ftexp.data.answers import ROWS_PER_CHOICE
-from ftexp.data.cell_text import Row, cell_text, where
+from ftexp.data.cell_text import Row, cell_text
+from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.fit_of_scores import AnswersOfTasks
 from ftexp.design.judging import GRADED
 from ftexp.design.run import Run, Task
-from ftexp.ground.errors import Findings, UserError, one_line, suggestion
+from ftexp.ground.errors import Findings, suggestion
 
 MOST_GROUPS = 50
 
@@ -63,32 +62,6 @@ def _check_column(found: Findings, key: str, column: str, rows: Sequence[Row]) -
     elif key == "groups" and len(values) > MOST_GROUPS:
         what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
         found.add(where_to, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
-
-
-def options_of(choices: str | Sequence[str], row: Mapping[str, Any], *, right: str) -> list[str]:
-    """The options of a row: those of the list, or of its column, which holds a list of texts (in a CSV one in JSON).
-
-    Raises:
-        UserError: If the column holds none, or the right answer is none of them.
-    """
-    options = list(choices) if not isinstance(choices, str) else _options_in(row, choices)
-    if [option.strip() for option in options].count(right.strip()) != 1:
-        what = f"the answer {one_line(repr(right))} is not one of the choices {one_line(repr(options))}"
-        raise UserError(f"{where(row)}: {what}. Name all choices, or correct the row.")
-    return options
-
-
-def _options_in(row: Mapping[str, Any], column: str) -> list[str]:
-    cell = row.get(column)
-    if isinstance(cell, str):
-        try:
-            cell = json.loads(cell)
-        except ValueError:
-            cell = None
-    if not (isinstance(cell, list) and len(cell) > 1 and all(isinstance(text, str) and text.strip() for text in cell)):
-        what = f"column '{one_line(column)}', which experiment.yaml names as choices, must hold a list of two or more texts"
-        raise UserError(f"{where(row)}: {what}, got {one_line(repr(row.get(column)))}. Write it as one.")
-    return list(cell)
 
 
 def check_labels(evaluation: Evaluation, answers: AnswersOfTasks) -> None:

@@ -8,10 +8,10 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
 from ftexp.data.cell_text import cell_text
+from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
-from ftexp.design.task_rows import options_of
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Message
 

@@ -13,7 +13,7 @@ from ftexp.design.judging import PERPLEXITY, SCORERS
 from ftexp.design.judging import Scorer as ScorerOfSection
 from ftexp.design.spec import read_experiment
 from ftexp.evaluation.scorer import recorded
-from ftexp.ground import paths
+from ftexp.ground.paths import EXPERIMENT_YAML, from_root
 from ftexp.scoring.judge import judge
 from ftexp.scoring.judgements import SLOW
 from ftexp.scoring.verdicts import Question
@@ -21,7 +21,7 @@ from ftexp.scoring.verdicts import Question
 
 def scorers(task: str) -> list[Scorer]:
     """Those of a task, by experiment.yaml as it is now; what is recorded stands first, whatever else there is."""
-    judging = read_experiment(paths.from_root(paths.EXPERIMENT_YAML)).evaluation.judging.get(task)
+    judging = read_experiment(from_root(EXPERIMENT_YAML)).evaluation.judging.get(task)
     own = judging.scorers if judging else ()
     return [recorded(), *(_MAKERS[each.kind](name=each.name, **each.options) for each in own if each.kind in _MAKERS)]
 
