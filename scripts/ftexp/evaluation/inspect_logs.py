@@ -59,7 +59,7 @@ class UnusableLog(Exception):
 
 def log_path(run: str, asking: str) -> Path:
     """Where the log of one asking lies."""
-    return paths.RunPaths(run).eval_dir / f"{asking}.eval"
+    return paths.RunPaths(run).eval_log(asking)
 
 
 def read_answers(

@@ -48,6 +48,10 @@ class RunPaths:
     def eval_dir(self) -> Path:
         return self.dir / "eval"
 
+    def eval_log(self, asking: str) -> Path:
+        """Where the log of one asking lies."""
+        return self.eval_dir / f"{asking}.eval"
+
     def script(self, stage: str) -> Path:
         """The job script of a stage (`train` or `eval`)."""
         return self.dir / ("finetune.slurm" if stage == "train" else "eval.slurm")

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from ftexp.design.planning import read_run
 from ftexp.design.run import Run
-from ftexp.evaluation.inspect_logs import log_path
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping, sha256_json
 from ftexp.ground.memories import FileHashes
@@ -154,7 +153,7 @@ class Work:
             return set()
         given, logs = manifest["inputs"]["tasks"], manifest["outputs"]
         same = [name for name, asking in wanted["tasks"].items() if given.get(name) == asking]
-        return {name for name in same if self._is_as_published(str(log_path(run.id, name)), logs)}
+        return {name for name in same if self._is_as_published(str(paths.RunPaths(run.id).eval_log(name)), logs)}
 
     def submission_hash(self, run: Run, stage: str) -> str:
         """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
