@@ -11,6 +11,7 @@ from ftexp.design.run import Run
 from ftexp.design.settings import CONTROL_SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
+from ftexp.ground.errors import Findings
 
 # Makes a run of a kind with some levels.
 Maker = Callable[[Experiment, str, dict[str, Level]], Run]
@@ -18,13 +19,24 @@ Maker = Callable[[Experiment, str, dict[str, Level]], Run]
 
 def tasks_of(experiment: Experiment, levels: dict[str, Level]) -> dict[str, dict[str, Any]]:
     """What a run of these levels is asked: by the entries of the matrix that it matches, or everything where it matches none."""
-    texts = {name: label_text(level.label) for name, level in levels.items()}
-    matched = [
-        tasks for wanted, tasks in experiment.evaluation.matrix
-        if all(texts.get(name) in labels for name, labels in wanted.items())
-    ]
+    matched = [tasks for wanted, tasks in experiment.evaluation.matrix if _matches(levels, wanted)]
     asked = {name for tasks in matched for name in tasks}
     return {name: task for name, task in experiment.evaluation.tasks.items() if name in asked or not matched}
+
+
+def check_asked(found: Findings, experiment: Experiment, cells: list[dict[str, Level]]) -> None:
+    """Every entry of the matrix is of some run, and every task is asked of one."""
+    for number, (wanted, _) in enumerate(experiment.evaluation.matrix, 1):
+        if not any(_matches(cell, wanted) for cell in cells):
+            found.add(f"evaluation.matrix, entry {number}: runs", f"no run has these levels, got {wanted!r}", "Remove the entry.")
+    asked = {name for cell in cells for name in tasks_of(experiment, cell)}
+    for name in (name for name in experiment.evaluation.tasks if name not in asked):
+        found.add(f"evaluation.tasks.{name}", "no run is asked it, by evaluation.matrix", "Name it there, or remove it.")
+
+
+def _matches(levels: dict[str, Level], wanted: dict[str, list[str]]) -> bool:
+    """Whether these are levels of an entry of the matrix."""
+    return all(name in levels and label_text(levels[name].label) in labels for name, labels in wanted.items())
 
 
 def plan_controls(experiment: Experiment, cells: list[dict[str, Level]], make: Maker) -> list[Run]:

@@ -94,8 +94,9 @@ def check_evaluation(found: Findings, section: dict[str, Any], factors: dict[str
         if "scorers" in section:
             found.add("evaluation.scorer", "stands beside scorers", "Keep scorers.")
         shared["scorers"] = [section["scorer"]]
-    check_answering(found, "evaluation", shared)
     named = _named_tasks(found, section)
+    check_answering(found, "evaluation", shared, is_drawn=any(own.get("temperature") for own in [shared, *named.values()]))
+    _judging(found, "evaluation", {}, shared)  # also what no task makes use of
     tasks, judging = {}, {}
     for name, own in named.items():
         where = f"evaluation.tasks.{name}"
@@ -105,7 +106,9 @@ def check_evaluation(found: Findings, section: dict[str, Any], factors: dict[str
         if tasks[name]["kind"] in ("answer", "options") and any(each in NEEDS_REFERENCE for each in wanted):
             tasks[name]["reference"] = True
     matrix = _check_matrix(found, section.get("matrix"), tasks, factors)
-    return Evaluation(tasks, judging, matrix, _check_primary(found, section.get("primary"), tasks, judging))
+    primary = _check_primary(found, section.get("primary"), tasks, judging)
+    found.messages = list(dict.fromkeys(found.messages))  # a mistake of the section is one of every task
+    return Evaluation(tasks, judging, matrix, primary)
 
 
 def _named_tasks(found: Findings, section: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -137,12 +140,14 @@ def _judging(found: Findings, where: str, own: dict[str, Any], shared: dict[str,
     def pick(key: str) -> tuple[str, Any]:
         return (f"{where}.{key}", own[key]) if key in own else (f"evaluation.{key}", shared.get(key))
 
-    scorers, metrics = check_scorers(found, *pick("scorers")), check_metrics(found, *pick("metrics"))
+    of_scorers, given = pick("scorers")
+    scorers, metrics = check_scorers(found, of_scorers, given), check_metrics(found, *pick("metrics"))
     if own.get("document") is not None:  # which no answer is given to
         scorers = tuple(scorer for scorer in scorers if scorer.kind in NEEDS_REFERENCE) or (Scorer(PERPLEXITY, PERPLEXITY),)
         metrics = tuple(name for name in metrics if name in NEEDS_REFERENCE)
     key, normalization = pick("normalization")
-    if (normalization or "none") not in NORMALIZATIONS:
+    normalization = "none" if normalization is None else normalization
+    if normalization not in NORMALIZATIONS:
         found.add(key, f"must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
         normalization = "none"
     key, cluster = pick("cluster")
@@ -151,10 +156,10 @@ def _judging(found: Findings, where: str, own: dict[str, Any], shared: dict[str,
         cluster = None
     key, groups = pick("groups")
     columns = tuple(check_names(found, key, groups))
-    judging = Judging(scorers or (DEFAULT_SCORER,), metrics, normalization or "none", cluster, columns)
+    judging = Judging(scorers or (DEFAULT_SCORER,), metrics, normalization, cluster, columns)
     twice = [name for name in judging.names if judging.names.count(name) > 1]
     if twice:
-        found.add(f"{where}.scorers", f"gives two the name '{twice[0]}'", "Give one another: {match: {pattern: ..., name: ...}}.")
+        found.add(of_scorers, f"gives two the name '{twice[0]}'", "Give one another: {match: {pattern: ..., name: ...}}.")
     return judging
 
 
@@ -170,7 +175,10 @@ def _check_matrix(
     entries = []
     for number, entry in enumerate(matrix, 1):
         where = f"evaluation.matrix, entry {number}"
-        names = check_names(found, f"{where}: tasks", entry["tasks"], tuple(tasks))
+        given = entry["tasks"]
+        names = check_names(found, f"{where}: tasks", given, tuple(tasks))
+        if given in (None, []):
+            found.add(f"{where}: tasks", f"must name a task, got {given!r}", "A run that is asked nothing shows nothing.")
         levels = _check_levels(found, f"{where}: runs", entry["runs"], factors)
         entries.append((levels, names))
     return tuple(entries)

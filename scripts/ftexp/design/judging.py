@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp.design.sections import check_names
+from ftexp.design.sections import check_names, is_json
 from ftexp.ground.errors import Findings, suggestion
 
 PERPLEXITY = "perplexity"
@@ -153,6 +153,10 @@ def _check_scorer(found: Findings, where: str, entry: Any) -> Scorer | None:
         found.add(where, f"{name}: name must be of letters, digits and '_', got {title!r}")
         return None
     if own:
+        for key in (key for key in ("file", "function") if key in given):
+            found.add(f"{where}: {name}.{key}", "is what stands before and after the '@'", "Give the option another name.")
+        if not is_json(given):
+            found.add(f"{where}: {name}", f"must have options that JSON can hold, with words as keys, got {given!r}")
         return Scorer(title, OWN, {**own.groupdict(), **given})
     return Scorer(title, name, complete) if (complete := _options(found, f"{where}: {name}", kind, given)) is not None else None
 
@@ -165,7 +169,7 @@ def _options(found: Findings, where: str, kind: ScorerKind, given: dict[str, Any
     complete = {**kind.options, **{key: value for key, value in given.items() if key in kind.options}}
     for key, value in complete.items():
         problem = "must be given" if value is ... else _option_problem(key, value)
-        if problem:
+        if problem and not (value is ... and len(found.messages) > before):  # where it is spelt wrong, that is the mistake
             found.add(f"{where}.{key}", problem)
     return complete if len(found.messages) == before else None
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from ftexp.design.combinations import combinations, levels_of
-from ftexp.design.controls import plan_controls, tasks_of
+from ftexp.design.controls import check_asked, plan_controls, tasks_of
 from ftexp.design.factors import Level
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
@@ -28,6 +28,7 @@ def expand(experiment: Experiment) -> list[Run]:
     runs = plan_controls(experiment, cells, _make_run) + trained
     _check_ids(runs)
     found = Findings("experiment.yaml")
+    check_asked(found, experiment, cells)
     for run in trained:
         if not found.messages:
             check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))

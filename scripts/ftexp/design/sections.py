@@ -4,13 +4,14 @@ Only the standard library and PyYAML are imported here, because the cookiecutter
 """
 
 import datetime
+import json
 import re
 import string
 from collections.abc import Iterable
 from typing import Any
 
 from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS
-from ftexp.ground.errors import Findings
+from ftexp.ground.errors import Findings, suggestion
 
 DATA_KEYS = ("source", "train", "test", "split", "input", "output")
 SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
@@ -32,7 +33,7 @@ def check_keys(found: Findings, prefix: str, section: Iterable[Any], known: tupl
     """Every key of a section is a known one."""
     for key in section:
         if key not in known:
-            found.unknown(f"{prefix}{key}", known)
+            found.add(f"{prefix}{key}", "unknown key", suggestion(str(key), known))
 
 
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -115,12 +116,16 @@ def complete_split(split: dict[str, Any]) -> dict[str, Any]:
 def check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:
     """The prompt section with its defaults."""
     check_keys(found, "prompt.", prompt, PROMPT_KEYS)
-    complete = {"system": prompt.get("system"), "user": prompt.get("user", "{input}"), "date": prompt.get("date", "2026-01-01")}
-    if isinstance(complete["date"], datetime.date):
-        complete["date"] = complete["date"].isoformat()
+    date = as_text(prompt.get("date", "2026-01-01"))
+    complete = {"system": prompt.get("system"), "user": prompt.get("user", "{input}"), "date": date}
     for key, value in complete.items():
         check_prompt_value(found, f"prompt.{key}", key, value)
     return complete
+
+
+def as_text(date: Any) -> Any:
+    """A date of YAML as text; anything else as it is."""
+    return date.isoformat() if isinstance(date, datetime.date) else date
 
 
 def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> None:
@@ -188,6 +193,14 @@ def number_problem(value: Any, wants: str, low: float, high: float) -> str | Non
     """What is wrong with a number that must lie between two others; None where it is right."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return None if is_number and low <= value <= high else f"must be {wants}, got {value!r}"
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value of YAML is the same in JSON: no date, no number as a key, nothing infinite."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def check_names(found: Findings, key: str, names: Any, known: tuple[str, ...] | None = None) -> list[str]:

@@ -3,11 +3,10 @@
 Only the standard library is imported here, because the cookiecutter hook runs this code too.
 """
 
-import json
 import re
 from typing import Any
 
-from ftexp.design.sections import check_data_value, check_keys, check_prompt_value, number_problem
+from ftexp.design.sections import as_text, check_data_value, check_keys, check_prompt_value, is_json, number_problem
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
@@ -39,18 +38,22 @@ def check_task(found: Findings, where: str, own: dict[str, Any], shared: dict[st
     kind = kinds[0] if kinds else "answer"
     if kind == "inspect":
         return _inspect_task(found, where, own, shared)
+    _refuse(found, where, own, ("args",), "only a task of inspect-ai's has arguments")
+    if kind != "options":
+        _refuse(found, where, own, ("normalization",), "there are no choices")
     task: dict[str, Any] = {"kind": kind, **_task_data(found, where, own), "prompt": _task_prompt(found, where, own)}
     if kind == "options":
         task["choices"] = _check_choices(found, f"{where}.choices", own["choices"])
     if kind == "document":
-        if not isinstance(own["document"], str):
+        if not (isinstance(own["document"], str) and own["document"]):
             found.add(f"{where}.document", f"must be the name of a column, got {own['document']!r}")
         _refuse(found, where, own, (*PROMPT_KEYS, "input", "output"), "a document is read as it stands, without a prompt")
         task["document"] = own["document"]
     if kind != "answer":
         _refuse(found, where, own, ANSWERING_KEYS, "nothing is generated")
         return task
-    check_answering(found, where, {key: own[key] for key in ANSWERING_KEYS if key in own}, shared)
+    given = {key: own[key] for key in ANSWERING_KEYS if key in own}
+    check_answering(found, where, given, is_drawn=bool({**shared, **given}.get("temperature")))
     return task | answering({**shared, **own})
 
 
@@ -58,17 +61,17 @@ def answering(section: dict[str, Any]) -> dict[str, Any]:
     """How answers are made: max_tokens; where they are drawn also temperature, top_p, seed and epochs."""
     settings: dict[str, Any] = {"max_tokens": section.get("max_tokens", DEFAULT_MAX_TOKENS)}
     drawn = {name: section.get(name, default) for name, default in SAMPLING.items()}
-    if not drawn["temperature"] or isinstance(drawn["temperature"], str | bool):
+    if number_problem(drawn["temperature"], "", 0.01, 100) or number_problem(drawn["top_p"], "", 0, 1):  # greedy, or refused
         return settings
-    return settings | drawn | {key: _as_float(drawn[key]) for key in ("temperature", "top_p")}
+    return settings | drawn | {key: float(drawn[key]) for key in ("temperature", "top_p")}
 
 
-def _as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int | float) else value
+def check_answering(found: Findings, where: str, given: dict[str, Any], *, is_drawn: bool) -> None:
+    """Max_tokens, and temperature, top_p, seed and epochs, as far as they are given here.
 
-
-def check_answering(found: Findings, where: str, given: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
-    """Max_tokens, and temperature, top_p, seed and epochs, as far as they are given here."""
+    Args:
+        is_drawn: Whether answers are drawn by these, whatever temperature is given here.
+    """
     problems = {
         "max_tokens": lambda value: check_setting("batch_size", value),
         "temperature": lambda value: None if value == 0 and not isinstance(value, bool) else number_problem(
@@ -80,7 +83,7 @@ def check_answering(found: Findings, where: str, given: dict[str, Any], shared: 
     said = {key: problem for key, value in given.items() if key in problems and (problem := problems[key](value))}
     for key, problem in said.items():
         found.add(f"{where}.{key}", problem)
-    if said or {**(shared or {}), **given}.get("temperature", 0):
+    if said or is_drawn:
         return
     for key in (key for key, default in SAMPLING.items() if given.get(key, default) != default):
         what = f"changes nothing, because the answers are greedy, got {given[key]!r}"
@@ -94,7 +97,8 @@ def _refuse(found: Findings, where: str, own: dict[str, Any], keys: tuple[str, .
 
 def _task_data(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
     """The file and the columns that are a task's own; empty where its rows are those of the run's data."""
-    given = {key: own[key] for key in DATA_KEYS if own.get(key) is not None}
+    keys = DATA_KEYS if own.get("document") is None else ("data",)
+    given = {key: own[key] for key in keys if own.get(key) is not None}
     for key, value in given.items():
         check_data_value(found, f"{where}.{key}", "test" if key == "data" else key, value)
     if given and "data" not in given:
@@ -104,7 +108,7 @@ def _task_data(found: Findings, where: str, own: dict[str, Any]) -> dict[str, An
 
 
 def _task_prompt(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
-    given = {key.partition(".")[2]: own[key] for key in PROMPT_KEYS if key in own}
+    given = {key.partition(".")[2]: as_text(own[key]) for key in PROMPT_KEYS if key in own}
     for key, value in given.items():
         check_prompt_value(found, f"{where}.prompt.{key}", key, value)
     return given
@@ -128,15 +132,9 @@ def _inspect_task(found: Findings, where: str, own: dict[str, Any], shared: dict
     if not isinstance(own["inspect"], str) or not _INSPECT.fullmatch(own["inspect"]):
         found.add(f"{where}.inspect", f"must be file.py@task, package/task or module@task, got {own['inspect']!r}")
     args = own.get("args") or {}
-    if not isinstance(args, dict) or not all(isinstance(key, str) for key in args) or not _is_json(args):
+    if not isinstance(args, dict) or not all(isinstance(key, str) for key in args) or not is_json(args):
         found.add(f"{where}.args", f"must be a mapping of the task's arguments, got {args!r}")
         args = {}
+    check_answering(found, where, {"max_tokens": own["max_tokens"]} if "max_tokens" in own else {}, is_drawn=False)
     limit = own.get("max_tokens", shared.get("max_tokens", DEFAULT_MAX_TOKENS))
     return {"kind": "inspect", "inspect": own["inspect"], "args": args, "max_tokens": limit}
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError):
-        return False
