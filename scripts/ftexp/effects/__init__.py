@@ -19,7 +19,7 @@ at all) where the contrast is impossible, or, in `recipe`, where no cell has two
 a run's value; `contrasts` of the cells; `samples` computes them, with `estimates` on the items that all runs have, and checks
 them by a bootstrap; `rows` with `remarks` and `more_seeds`, corrected within `families`; `columns` explains them. `sensitivity`
 says which differences would be seen, by the `spreads` of a finished experiment or by expected ones; `means` and `run_table` give
-runs alone; `arrays` names the types of arrays.
+runs alone, `level_means` a factor's levels by task; `arrays` names the types of arrays.
 
 May import: nothing of the project but itself.
 Must not import: anything else of it, `ground` included.
@@ -27,6 +27,7 @@ Must not import: anything else of it, `ground` included.
 
 from ftexp.effects.analysis import Analysis, Difference, Measure
 from ftexp.effects.families import leading_rows
+from ftexp.effects.level_means import level_means
 from ftexp.effects.means import means
 from ftexp.effects.rows import COLUMNS
 from ftexp.effects.run_table import run_table
@@ -35,6 +36,6 @@ from ftexp.effects.spreads import Seen, spreads
 from ftexp.effects.table import effects
 
 __all__ = [
-    "COLUMNS", "Analysis", "Difference", "Measure", "Seen", "Spread", "detectable", "effects", "leading_rows", "means",
-    "power", "run_table", "spread_from_means", "spreads",
+    "COLUMNS", "Analysis", "Difference", "Measure", "Seen", "Spread", "detectable", "effects", "leading_rows", "level_means",
+    "means", "power", "run_table", "spread_from_means", "spreads",
 ]

@@ -39,7 +39,7 @@ def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float =
     for (task, metric), rows in scores.groupby(["task", "metric"], sort=False):
         panel = panels([(rows, analysis.metric(str(metric)))], positions, dict(enumerate(range(len(names)))), ())[0]
         found = measured(panel)
-        low, high, methods = _intervals(panel, found, alpha)
+        low, high, methods = intervals(panel, found, alpha)
         tables.append(pd.DataFrame({
             "run": [names[run] for run in found.runs], "task": task, "metric": metric,
             "value": found.means, "low": low, "high": high,
@@ -48,8 +48,8 @@ def means(scores: pd.DataFrame, metrics: Mapping[str, Metric], *, alpha: float =
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _intervals(panel: Panel, found: Measured, alpha: float) -> tuple[FloatArray, FloatArray, list[str]]:
-    """Both ends (R,) and the methods."""
+def intervals(panel: Panel, found: Measured, alpha: float) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Both ends (R,) of each run's interval, and the methods."""
     units = "items" if found.n_clusters.sum() == found.n_items.sum() else "clusters"
     n_items = found.n_items[found.test_sets]
     successes = found.means * n_items

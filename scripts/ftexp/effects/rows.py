@@ -78,7 +78,7 @@ class Block:
         contrasts = self._contrasts(is_measured)
         is_average = np.array([contrast.kind in ("average", "cells") for contrast in contrasts], dtype=bool)
         weights = self._weights(contrasts, rows, is_measured) if contrasts else np.zeros((0, len(rows.runs)))
-        return contrasts, Comparison(self.sample, rows, weights, is_average, self._replication(rows))
+        return contrasts, Comparison(self.sample, rows, weights, is_average, replication_of(self.cells, self.runs, rows))
 
     def _is_measured(self, rows: Measured) -> BoolArray:
         """Per row of `runs` whether it has a value, of a difference both."""
@@ -104,11 +104,6 @@ class Block:
             runs = rows.runs[here]
             weights[:, here] = sign * run_weights(self.cells, contrasts, of_runs=runs, names=list(names[runs]))
         return weights
-
-    def _replication(self, rows: Measured) -> Replication:
-        seeds = pd.factorize(np.array(seed_texts(self.runs), dtype=object)[rows.runs])[0]
-        cells = [self.cells.of_run.get(int(run), -1) for run in rows.runs]
-        return Replication(np.array(cells, dtype=np.int64), seeds.astype(np.int64))
 
     def _is_chosen(self, contrasts: Sequence[Contrast]) -> BoolArray:
         """(M,) contrasts between levels of which one was chosen by its score."""
@@ -153,6 +148,13 @@ def _counts(facts: Facts) -> dict[str, Any]:
         **{name: pd.Series(values, dtype="Int64").where(is_used) for name, values in numbers.items()},
         "n_strata": pd.array([contrast.n_strata for contrast in facts.contrasts], dtype="Int64"),
     }
+
+
+def replication_of(cells: Cells, runs: pd.DataFrame, rows: Measured) -> Replication:
+    """Cells and seeds of the measured runs."""
+    seeds = pd.factorize(np.array(seed_texts(runs), dtype=object)[rows.runs])[0]
+    own = [cells.of_run.get(int(run), -1) for run in rows.runs]
+    return Replication(np.array(own, dtype=np.int64), seeds.astype(np.int64))
 
 
 def run_weights(cells: Cells, contrasts: Sequence[Contrast], *, of_runs: IntArray, names: list[str]) -> FloatArray:

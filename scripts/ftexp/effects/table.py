@@ -1,7 +1,7 @@
 """The table of effects: every contrast of every task, metric and group, in both scopes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,20 +44,51 @@ def blocks(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Iter
     Raises:
         UnusableTable: As `effects` does.
     """
+    ready = prepared(scores, runs, analysis)
+    check_differences(ready.by_measure, analysis)
+    for name, measures in _compared(ready.by_measure, analysis):
+        parts = [(ready.by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
+        part = Part(*name, is_primary=all(map(analysis.is_primary, measures)))
+        for own, sample in _samples(part, panels(parts, ready.positions, ready.arms, analysis.groups)):
+            for of_others, wanted, other in ready.readings:
+                yield Block(of_others, runs, wanted, replace(own, other=other), sample)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Both tables, checked, as everything is computed from them.
+
+    Attributes:
+        readings: The cells with their controls, what is wanted of them, and a name; first those with the control proper.
+        by_measure: The scores of each task and metric.
+        positions: Per run its position in the table of runs.
+        arms: Per position the arm whose test set the run should have.
+    """
+
+    readings: Sequence[tuple[Cells, Analysis, str]]
+    by_measure: Mapping[Measure, pd.DataFrame]
+    positions: Mapping[str, int]
+    arms: Mapping[int, Any]
+
+    @property
+    def cells(self) -> Cells:
+        """The cells of the design."""
+        return self.readings[0][0]
+
+
+def prepared(scores: pd.DataFrame, runs: pd.DataFrame, analysis: Analysis) -> Prepared:
+    """Check both tables, and part the scores by task and metric.
+
+    Raises:
+        UnusableTable: As `effects` does.
+    """
     check_analysis(analysis)
     cells = cells_of(runs, analysis)
     check_scores(scores, analysis.groups)
     positions = {str(run): position for position, run in enumerate(runs["run"])}
     by_measure = measures_of(counted(scores, runs))
-    check_differences(by_measure, analysis)
     readings = _readings(cells, runs, analysis)
-    arms = _arms([of_others for of_others, _, _ in readings], positions, analysis)
-    for name, measures in _compared(by_measure, analysis):
-        parts = [(by_measure[measure], analysis.metric(measure.metric)) for measure in measures]
-        part = Part(*name, is_primary=all(map(analysis.is_primary, measures)))
-        for own, sample in _samples(part, panels(parts, positions, arms, analysis.groups)):
-            for of_others, wanted, other in readings:
-                yield Block(of_others, runs, wanted, replace(own, other=other), sample)
+    return Prepared(readings, by_measure, positions, _arms([each for each, _, _ in readings], positions, analysis))
 
 
 def counted(scores: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

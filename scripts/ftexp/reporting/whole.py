@@ -9,12 +9,13 @@ from ftexp.design.levels import label_text
 from ftexp.design.run import Task
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
-from ftexp.effects import Analysis, effects, run_table
+from ftexp.effects import Analysis, effects, level_means, run_table
 from ftexp.reporting.against_majority import Reference, against_majority
 from ftexp.reporting.cells_view import CellsView, cells_view
 from ftexp.reporting.conclusions import Conclusion, conclusions, forced_runs, thin_classes
 from ftexp.reporting.figures import Primary, draw_figures
 from ftexp.reporting.first_sentences import first_sentences
+from ftexp.reporting.heat_map import train_by_test
 from ftexp.reporting.plots import Plot
 from ftexp.reporting.scores import analysis_of, runs_frame
 from ftexp.reporting.task_contrasts import TaskContrast, task_contrasts
@@ -27,6 +28,8 @@ from ftexp.results.table import RunFacts, Table, results_rows
 
 # So many tasks have pictures of their own.
 MOST_DRAWN = 6
+# What a level sets that says what is trained on.
+TRAINED_ON = ("data.train", "data.source")
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,27 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
     of_primary = Primary(
         dict(zip(own["run"], own["value"], strict=True)), {run: reference.answers for run, reference in references.items()}
     )
+    plots = draw_figures(experiment, all_facts, of_primary, table, analysis)
+    after = sum(plot.name.startswith("effect-") for plot in plots)
+    trained_on = _trained_on(experiment, analysis)
+    if trained_on:
+        means = level_means(measures.scores, runs, analysis, trained_on)
+        plots[after:after] = [train_by_test(trained_on, analysis.primary, means, kinds)] if means["task"].nunique() > 1 else []
     return Report(
-        results=results, cells=of_cells, effects=table, analysis=analysis, conclusions=said,
-        plots=draw_figures(experiment, all_facts, of_primary, table, analysis),
+        results=results, cells=of_cells, effects=table, analysis=analysis, conclusions=said, plots=plots,
         first=first_sentences(of_cells, cells, primary, kinds),
         table_of_cells=cells_view(of_cells, factors, primary, kinds),
         tasks=_views(experiment, recorded, measures, cells, values),
         contrasts=task_contrasts(table, of_cells, cells, analysis.differences, kinds),
     )
+
+
+def _trained_on(experiment: Experiment, analysis: Analysis) -> str:
+    """The first factor whose levels say what is trained on; empty where there is none."""
+    for name in analysis.factors:
+        if any(key in level.sets for level in experiment.factors[name] for key in TRAINED_ON):
+            return name
+    return ""
 
 
 def _asked(all_facts: Sequence[RunFacts], measures: Measures) -> pd.DataFrame:
