@@ -63,6 +63,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     columns = answer_columns(all_facts, task)
     shown_header, shown_rows = shown_table(header, report.results)
     status = {facts.id: _worst_status(facts) for facts in all_facts}
+    answered = set(recorded.frame["run"].unique())
     return environment.get_template(TEMPLATE_PATH.name).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         first=report.first, cells=report.table_of_cells, task_views=report.tasks, contrasts=report.contrasts,
@@ -81,7 +82,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
         is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
         has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
-        provenance=provenance_of_report([run for run in runs if run.id in set(recorded.frame["run"].unique())]),
+        provenance=provenance_of_report([run for run in runs if run.id in answered]),
     ) + "\n"
 
 
