@@ -41,7 +41,7 @@ def markdown_table(results: str) -> str:
 
 def sentences(page: str) -> str:
     """The report's answers as a quotation."""
-    found = re.findall(r'<li class="(?:claim|open)">(.*?)</li>', page)
+    found = re.findall(r'<(?:li class="(?:claim|open)"|p class="first")>(.*?)</(?:li|p)>', page)
     return "\n>\n".join("> " + html.unescape(text) for text in found)
 
 

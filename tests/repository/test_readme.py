@@ -92,7 +92,7 @@ def test_the_commands_that_stamp_an_experiment_stamp_one(tmp_path: Path, monkeyp
 
 def test_the_readmes_examples_of_experiment_yaml_are_taken() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGES["template"].read_text(encoding="utf-8"), flags=re.DOTALL)
-    whole, one_at_a_time, listed = (parse_yaml(block, "README.md") for block in blocks)
+    whole, one_at_a_time, listed, asked = (parse_yaml(block, "README.md") for block in blocks)
     experiment = check_experiment({"experiment": "mine", **whole}, "README.md")
     assert len(expand(experiment)) == 12 + 2
     factors = {"model": ["small", "large"], "lora_rank": [4, 16, 64], "lr": [1e-3, 3e-3]}
@@ -101,3 +101,7 @@ def test_the_readmes_examples_of_experiment_yaml_are_taken() -> None:
     entries = [*listed["design"], {"model": "large"}, {"lora_rank": 64, "lr": 3e-3}]
     assert len(expand(check_experiment({**other, "design": entries}, "README.md"))) == 4 + 2
     assert len(expand(check_experiment({**other, "exclude": listed["exclude"]}, "README.md"))) == 12 - 2 + 2
+    tasks = check_experiment({"experiment": "mine", **whole, **asked}, "README.md").evaluation.tasks
+    assert {name: task["kind"] for name, task in tasks.items()} == {
+        "test": "answer", "italian": "answer", "polite": "answer", "stance": "options", "arc": "inspect",
+    }
