@@ -20,6 +20,9 @@ def finish(run: str, stages: tuple[str, ...]) -> None:
         folder = places.checkpoint_dir if stage == "train" else places.eval_dir
         folder.mkdir()
         (folder / "product").write_text(run)
+        if stage == "eval":
+            for asking in document.askings:
+                places.eval_log(asking).write_text(f"{run}: {asking}")
         if stage == "train":
             places.train_csv.write_text("step,epoch,loss\n1,1,2.0\n")
         write_manifest(run, stage, Work().inputs(document, stage))
@@ -34,7 +37,8 @@ def finish_all() -> None:
 
 def make_change_and_look(change: Callable[[], object], expected: tuple[str, str]) -> None:
     """Make a change, stamp and split as `make all` does, and compare the statuses; no product may be lost by it."""
-    products = {path: path.read_bytes() for path in Path("runs").glob("*/*/product")}
+    found = (path for name in ("*/*/product", "*/eval/*.eval") for path in Path("runs").glob(name))
+    products = {path: path.read_bytes() for path in found}
     change()
     removed = {path for path in products if not path.is_file()}
     assert stamp.main([]) == 0 and split_stage.main([]) == 0

@@ -63,14 +63,16 @@ STALENESS = """\
 Written by `make test`, which makes each change in an experiment of four runs and two controls whose every stage is done, stamps
 and splits as `make all` does, and asks for the status. What is `ready` or `stale` is what `make all` does next; nothing
 that was done is deleted before its successor is there. The report, which takes seconds, is made again whenever something that it
-shows has changed. The rows *under two tests* are of an experiment of two trainings, each evaluated on two test files.
+shows has changed. The rows *under two tests* are of an experiment of two trainings, each evaluated on two test files; those *of
+four tasks*, of one of two trainings and a control, each asked four tasks, where an evaluation that is stale asks again what is
+named, and keeps the logs of the other tasks.
 
 | after a change of | trainings | evaluations | |
 |---|---|---|---|
 """
 HEADERS = {"models": MODELS, "staleness": STALENESS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
 # Tables whose rows are promised by several files of tests, and by how many.
-PARTS = {"staleness": 2}
+PARTS = {"staleness": 3}
 LONGEST = 200
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))

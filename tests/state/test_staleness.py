@@ -235,6 +235,10 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         "the code that splits", append("scripts/ftexp/data/splits.py", "NEW = 1\n"), ALL_DONE,
         "the split is made again; where that gives the same rows, nothing else is",
     ),
+    (
+        "the code that judges", append("scripts/ftexp/scoring/texts.py", "NEW = 1\n"), ALL_DONE,
+        "`make score` judges the answers again; what graders and scorers of one's own said of them is kept",
+    ),
     ("the report's code", append("scripts/ftexp/reporting/page.py", "NEW = 1\n"), ALL_DONE, ""),
     ("the checks' code", append("scripts/ftexp/checks/cost.py", "NEW = 1\n"), ALL_DONE, "`make validate` proves every run again"),
     ("a newer template that computes the same", newer_template, ALL_DONE, ""),
