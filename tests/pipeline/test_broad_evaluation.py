@@ -78,7 +78,8 @@ def broad(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = folder / "data/raw"
     write_lines(raw / "letters.jsonl", [{"text": f"letter number {n} to a friend"} for n in range(5)])
     write_lines(raw / "short.jsonl", [{"input": f"long text number {n}", "output": f"text {n}"} for n in range(5)])
-    write_lines(folder / "tasks/copy.jsonl", [{"input": word, "target": word} for word in ("house", "garden", "water", "stone", "bread")])
+    words = ("house", "garden", "water", "stone", "bread")
+    write_lines(folder / "tasks/copy.jsonl", [{"input": word, "target": word} for word in words])
     (folder / "tasks/copy.py").write_text(INSPECT_TASK, encoding="utf-8")
     (folder / "judged.py").write_text(JUDGE, encoding="utf-8")
     make_embedding_model(folder / "data/models/tiny-bert")
