@@ -1,18 +1,21 @@
 """Controls: base models as they are, and existing checkpoints; which of them a run is compared with."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ftexp.design.factors import Level
 from ftexp.design.levels import label_text
 from ftexp.design.run import Run
+from ftexp.design.sections import DATA_KEYS
 from ftexp.design.settings import CONTROL_SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.errors import Findings
 
+# What an existing checkpoint brings itself.
+OF_A_BASE = {"model", "quantize_base"}
 # Makes a run of a kind with some levels.
 Maker = Callable[[Experiment, str, dict[str, Level]], Run]
 
@@ -46,9 +49,9 @@ def plan_controls(experiment: Experiment, cells: list[dict[str, Level]], make: M
     and under every prompt and test set.
     """
     by_places: dict[tuple[int, ...], tuple[dict[str, Level], dict[str, dict[str, Any]]]] = {}
-    tests_data = any(task["kind"] != "inspect" and "data" not in task for task in experiment.evaluation.tasks.values())
+    tested = _tested(experiment.evaluation.tasks.values())
     for cell in cells:
-        levels = {name: level for name, level in cell.items() if _concerns_control(level, tests_data=tests_data)}
+        levels = {name: level for name, level in cell.items() if _sets(level, {*CONTROL_SETTINGS, *tested})}
         places = tuple(own.index(levels[name]) if name in levels else -1 for name, own in experiment.factors.items())
         tasks = by_places.setdefault(places, (levels, {}))[1]
         tasks |= tasks_of(experiment, cell)
@@ -67,7 +70,8 @@ def _control(experiment: Experiment, other: tuple[str, str], levels: dict[str, L
     """A base model as it is, or, where it has a name, an existing checkpoint: name and folder."""
     name, folder = other
     if name:
-        levels = {factor: level for factor, level in levels.items() if "model" not in level.sets}
+        known = {*CONTROL_SETTINGS, *_tested(experiment.evaluation.tasks.values())} - OF_A_BASE
+        levels = {factor: level for factor, level in levels.items() if _sets(level, known)}
     run = make(experiment, "control", levels)
     run.tasks, run.is_other = dict(experiment.evaluation.tasks), bool(name)
     if run.data["test"] or not run.data["source"]:  # a test file of its own: what trains does not concern a control
@@ -94,22 +98,29 @@ def base_of(folder: str) -> tuple[str, str, str]:
         what = f"controls.others: {folder} is neither a folder of models/ nor an adapter, as it has no adapter_config.json"
         return "", folder, f"{what}; link it there"
     try:
-        base = str(json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"] or "")
+        base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (ValueError, KeyError, TypeError):
-        base = ""
-    name = Path(base).name
+        base = None
+    name = Path(base).name if isinstance(base, str) else ""
     if not name:
         return "", folder, f"controls.others: {config} names no base model; set base_model_name_or_path to its folder in models/"
     return name, folder, ""
 
 
-def _concerns_control(level: Level, *, tests_data: bool) -> bool:
-    """Whether a level changes what an untuned model answers; of the data only what is asked, if a task asks it."""
-    return any(
-        name in CONTROL_SETTINGS or name.startswith("prompt.")
-        or (tests_data and name.startswith("data.") and name != "data.train")
-        for name in level.sets
-    )
+def _sets(level: Level, names: Collection[str]) -> bool:
+    """Whether a level sets one of these names, or something of the prompt, which all change what an untuned model answers."""
+    return any(name in names or name.startswith("prompt.") for name in level.sets)
+
+
+def _tested(tasks: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The keys of the data section that the rows of some task follow from."""
+    keys = set()
+    for task in (task for task in tasks if task["kind"] != "inspect"):
+        if "data" not in task:
+            keys |= {*DATA_KEYS} - {"train"}
+        elif task["kind"] != "document":
+            keys |= {"input", "output"} - task["data"].keys()
+    return {f"data.{key}" for key in keys}
 
 
 def controls_of(runs: Iterable[Run]) -> dict[str, str | None]:
@@ -131,7 +142,7 @@ def controls_of(runs: Iterable[Run]) -> dict[str, str | None]:
 def others_of(runs: Iterable[Run], name: str) -> dict[str, str | None]:
     """Per trained run the id of an existing checkpoint, by its name, that was asked the same under the same prompt."""
     listed = list(runs)
-    own = [run for run in listed if run.is_other and (run.id == name or run.id.startswith(f"{name}_"))]
+    own = [run for run in listed if run.is_other and run.id.rsplit("_", len(run.levels))[0] == name]
     rows = {run.id: _rows_asked(run) for run in own}
     found = {}
     for run in (run for run in listed if not run.is_control):
