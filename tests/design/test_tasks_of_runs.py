@@ -185,8 +185,8 @@ def test_a_quantised_base_is_no_precision_of_an_existing_checkpoint() -> None:
 
 @pytest.mark.parametrize(("config", "problem"), [
     (None, "controls.others: older is neither a folder of models/ nor an adapter, as it has no adapter_config.json; link"),
-    ("{", "controls.others: older/adapter_config.json names no base model; set base_model_name_or_path to its folder in models/"),
-    ("[]", "controls.others: older/adapter_config.json names no base model; set base_model_name_or_path to its folder in models/"),
+    ("{", "controls.others: older/adapter_config.json names no base model; set base_model_name_or_path to"),
+    ("[]", "controls.others: older/adapter_config.json names no base model; set base_model_name_or_path to"),
     ('{"base_model_name_or_path": null}', "controls.others: older/adapter_config.json names no base model; set base_model"),
     ('{"base_model_name_or_path": 5}', "controls.others: older/adapter_config.json names no base model; set base_model"),
     (b"\xff\xfe", "controls.others: older/adapter_config.json names no base model; set base_model"),
