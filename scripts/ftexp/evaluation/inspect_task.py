@@ -13,7 +13,7 @@ from inspect_ai import Task, task_with
 from inspect_ai.model import Model
 from inspect_ai.util import registry_create
 
-from ftexp.ground.errors import UserError
+from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.paths import from_root
 
 
@@ -27,14 +27,16 @@ def inspect_task(source: str, args: dict[str, Any], *, model: Model, max_tokens:
         max_tokens: Longest answer, where the task does not say one.
 
     Raises:
-        UserError: If there is no such task, or it does not take the arguments.
+        UserError: If there is no such task, or it cannot be made with these arguments.
     """
-    make = load_task(source)
+    make = _maker(source)
     try:
         with contextlib.chdir(_folder(source)):  # where a task's file lies, it finds its own files
             found = make(**args)
-    except TypeError as error:
-        raise _wrong(source, f"does not take {args} ({error})") from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever the code of others raises
+        raise _wrong(source, f"cannot be made with args {args} ({_said(error)})") from error
     if not isinstance(found, Task):
         raise _wrong(source, f"gives no inspect-ai task, but a {type(found).__name__}")
     config = found.config.model_copy(update={"max_tokens": found.config.max_tokens or max_tokens})
@@ -42,9 +44,18 @@ def inspect_task(source: str, args: dict[str, Any], *, model: Model, max_tokens:
     return task_with(found, model=model, config=config, metadata={**(found.metadata or {}), **said})
 
 
+def load_task(source: str) -> None:
+    """Import what a task is in. eval.py calls this before its own tasks, whose names then win over those of a file.
+
+    What is wrong with it is said when the task is asked: no other task of that eval.py depends on it.
+    """
+    with contextlib.suppress(UserError):
+        _maker(source)
+
+
 @functools.cache
-def load_task(source: str) -> Callable[..., Any]:
-    """What makes the task that `source` names. eval.py calls this before its own tasks: their names then win over a file's.
+def _maker(source: str) -> Callable[..., Any]:
+    """What makes the task that `source` names.
 
     Raises:
         UserError: If there is none.
@@ -54,8 +65,8 @@ def load_task(source: str) -> Callable[..., Any]:
         return functools.partial(_registered, source)
     try:
         module = _file(place) if place.endswith(".py") else importlib.import_module(place)
-    except (ImportError, FileNotFoundError) as error:
-        raise _wrong(source, f"cannot be imported ({error})") from error
+    except Exception as error:
+        raise _wrong(source, f"cannot be imported ({_said(error)})") from error
     function = getattr(module, name, None)
     if not callable(function):
         raise _wrong(source, f"has no function {name}")
@@ -89,5 +100,10 @@ def _file(place: str) -> Any:
     return module
 
 
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(str(error))}"
+
+
 def _wrong(source: str, what: str) -> UserError:
-    return UserError(f"experiment.yaml: evaluation.tasks: inspect: {source} {what}. Correct its name, or install the package.")
+    cure = "Correct its file, its name or args, or install the package."
+    return UserError(f"experiment.yaml: evaluation.tasks: inspect: {source} {what}. {cure}")

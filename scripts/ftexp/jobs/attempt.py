@@ -5,7 +5,7 @@ Reads the run's inputs. Writes its manifest and its record, and whatever the sta
 
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from ftexp.state.work import Work
 
 @dataclass(frozen=True)
 class Computed:
-    """What a stage gave: on which device, the inputs of what is there, and why something of it is not."""
+    """What a stage gave: on which device, the inputs of what is there, why something is not, and whether anything is new."""
 
     device: str
     inputs: dict[str, Any]
     failures: tuple[str, ...] = ()
+    is_published: bool = True
 
 
 def run_once(code: ImportedCode, name: str) -> int:
@@ -71,8 +72,8 @@ def run_once(code: ImportedCode, name: str) -> int:
             return 0
         work.hashes.save()
         _require_unchanged(name, submitted_for)
-        current = work.current_askings(run, inputs) if stage == "eval" else set()
-        return _run_stage(run, code, inputs, preflight=work.refusal(run), current=current)
+        published = work.published_askings(run, inputs) if stage == "eval" else {}
+        return _run_stage(run, code, inputs, preflight=work.refusal(run), published=published)
 
 
 def _is_own_claim(run: str, stage: str) -> bool:
@@ -95,12 +96,12 @@ def _require_unchanged(run: str, submitted_for: str) -> None:
         raise UserError(f"runs/{run}: its inputs changed after it was submitted, so this job does nothing. Run: make submit eval")
 
 
-def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, preflight: str, current: Collection[str]) -> int:
+def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, preflight: str, published: Mapping[str, Any]) -> int:
     """Run the stage between two records, so that an end of any kind leaves a trace.
 
     Args:
         preflight: What spoke against it.
-        current: Of an evaluation the askings that need not be asked again.
+        published: Of an evaluation the askings whose logs are there, each with its inputs.
     """
     name, stage = run.id, code.stage
     record = job_record.begin(name, stage, sha256_json(inputs))
@@ -110,9 +111,9 @@ def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, prefligh
         with when_told_to_stop(lambda is_warning: _stop(run, stage, record, epochs_before if is_warning else None)):
             _require_tries_left()
             require_device()
-            found = _computed(run, stage, scratch, inputs, current)
+            found = _computed(run, stage, scratch, inputs, published)
             record["device"] = found.device
-            if found.inputs.get("tasks", True):  # also where something else of an evaluation failed
+            if found.is_published:  # also where something else of an evaluation failed
                 write_manifest(name, stage, found.inputs, preflight, code.packages, found.device)
             if found.failures:
                 raise StageFailed("; ".join(found.failures))
@@ -131,13 +132,14 @@ def _run_stage(run: Run, code: ImportedCode, inputs: dict[str, Any], *, prefligh
     return 0
 
 
-def _computed(run: Run, stage: str, scratch: Path, inputs: dict[str, Any], current: Collection[str]) -> Computed:
+def _computed(run: Run, stage: str, scratch: Path, inputs: dict[str, Any], published: Mapping[str, Any]) -> Computed:
     """Train, or ask what is not asked yet."""
     if stage == "train":
         return Computed(train(run, scratch), inputs)
-    found = evaluate(run, scratch, current)
-    asked = {name: asking for name, asking in inputs["tasks"].items() if name in found.askings}
-    return Computed(found.device, {**inputs, "tasks": asked}, found.failures)
+    current = {name for name, asking in inputs["tasks"].items() if published.get(name) == asking}
+    found = evaluate(run, scratch, current, published.keys() - current)
+    asked = {**published, **{name: inputs["tasks"][name] for name in found.askings}}
+    return Computed(found.device, {**inputs, "tasks": asked}, found.failures, found.is_published)
 
 
 def _stop(run: Run, stage: str, record: dict[str, Any], epochs_before: int | None) -> int:

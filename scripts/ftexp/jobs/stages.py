@@ -4,15 +4,16 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ftexp.design.run import Run, Task
 from ftexp.ground import paths
+from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.gpus import gpu_ids
-from ftexp.ground.own_code import import_own_code, require_unedited
+from ftexp.ground.own_code import CodeEdited, import_own_code, require_unedited
 from ftexp.ground.own_job import own_job
 from ftexp.ground.torch_device import name_of, usable_device
 from ftexp.ground.yamlfile import load_yaml
@@ -143,20 +144,29 @@ def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> st
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation came to: the askings whose logs are published, why others failed, and the device it computed on."""
+    """What an evaluation came to.
+
+    Attributes:
+        askings: Those of the run whose logs are there as they are wanted.
+        failures: Why others are not.
+        device: What it computed on.
+        is_published: Whether its folder is another than before.
+    """
 
     askings: frozenset[str]
     failures: tuple[str, ...]
     device: str
+    is_published: bool
 
 
-def evaluate(run: Run, scratch: Path, current: Collection[str]) -> Evaluated:
+def evaluate(run: Run, scratch: Path, current: Collection[str], others: Collection[str]) -> Evaluated:
     """Ask what is not asked yet, by the run's eval.py, and publish the logs: one of each asking, of success and whole.
 
     One that fails keeps no other from being asked. What ended before a kill is not asked again.
 
     Args:
         current: The askings whose published logs are as they are wanted.
+        others: Those whose published logs stay as they are until there are others in their place.
 
     Raises:
         CodeEdited: If what was imported for it is not what this process began with.
@@ -164,46 +174,68 @@ def evaluate(run: Run, scratch: Path, current: Collection[str]) -> Evaluated:
     import_own_code()
     places, finished, failures = paths.RunPaths(run.id), scratch / "finished", []
     finished.mkdir(exist_ok=True)
+    for asking in current:  # a kill between their folder and its manifest loses none
+        _copy_whole(places.eval_log(asking), finished / f"{asking}.eval")
     for task in run.asked:
-        for asking in (name for name in task.askings if name not in current and not (finished / f"{name}.eval").is_file()):
+        for asking in (name for name in task.askings if not (finished / f"{name}.eval").is_file()):
             try:
                 _ask(run, task, asking, scratch)
-            except StageFailed as failure:
-                failures.append(str(failure))
-    published = scratch / "published"
-    shutil.rmtree(published, ignore_errors=True)
-    published.mkdir()
-    sources = {name: (places.eval_dir if name in current else finished) / f"{name}.eval" for name in run.askings}
-    there = {name: path for name, path in sources.items() if path.is_file()}
-    for name, path in there.items():
-        shutil.copy2(path, published / f"{name}.eval")
+            except CodeEdited:
+                raise
+            except (StageFailed, UserError) as failure:
+                failures.append(str(failure) if len(run.askings) == 1 else f"task {asking}: {failure}")
+    there = frozenset(name for name in run.askings if (finished / f"{name}.eval").is_file())
+    is_new = not failures or len(there) > len(current)
+    if is_new:
+        _publish(run, scratch, {name: finished / f"{name}.eval" for name in there}, set(others) - there)
+    return Evaluated(there, tuple(failures), name_of(require_device()), is_new)
+
+
+def _publish(run: Run, scratch: Path, logs: Mapping[str, Path], others: Collection[str]) -> None:
+    """Put logs in the place of those that are published, the others of which stay; their manifest is still to be written."""
+    places, aside = paths.RunPaths(run.id), scratch / "published"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for name, path in {**{name: places.eval_log(name) for name in others}, **logs}.items():
+        shutil.copy2(path, aside / f"{name}.eval")
     places.manifest("eval").unlink(missing_ok=True)
-    replace_dir(published, places.eval_dir)
-    return Evaluated(frozenset(there), tuple(dict.fromkeys(failures)), name_of(require_device()))
+    replace_dir(aside, places.eval_dir)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """A copy that is there whole or not at all."""
+    aside = target.with_suffix(".copy")
+    shutil.copy2(source, aside)
+    os.replace(aside, target)
 
 
 def _ask(run: Run, task: Task, asking: str, scratch: Path) -> None:
     """One asking, its log in the folder of those that are finished.
 
     Raises:
-        StageFailed: If it does not end well, or a sample is missing.
+        StageFailed: If it does not begin, does not end well, or a sample is missing.
+        UserError: If it cannot be made.
     """
     from inspect_ai import eval as inspect_eval
 
-    log = inspect_eval(
-        f"{paths.RunPaths(run.id).eval_py}@{asking}", log_dir=str(scratch / "logs"), display="plain", log_format="eval",
-        max_samples=MANY, fail_on_error=True, log_realtime=False, score_display=False,
-    )[0]
-    which = "" if len(run.askings) == 1 else f"task {asking}: "
+    try:
+        log = inspect_eval(
+            f"{paths.RunPaths(run.id).eval_py}@{asking}", log_dir=str(scratch / "logs"), display="plain", log_format="eval",
+            max_samples=MANY, fail_on_error=True, log_realtime=False, score_display=False,
+        )[0]
+    except UserError:
+        raise
+    except Exception as error:
+        if task.kind != "inspect":
+            raise
+        raise StageFailed(f"inspect-ai could not ask it ({type(error).__name__}: {one_line(str(error))})") from error
     if log.status != "success" or log.results is None:
         message = log.error.message if log.error else ""
         sign = sign_in_text(message)
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
-        raise StageFailed(f"{which}inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
+        raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
     wanted = read_json(paths.split_json(task.test_set, "test"))["rows"] * task.epochs if task.data else log.results.total_samples
     if log.results.completed_samples != wanted:
         what = "rows were evaluated" if task.epochs == 1 else f"answers were given, {task.epochs} for each row"
-        raise StageFailed(f"{which}{log.results.completed_samples} of {wanted} {what}")
-    aside = scratch / "finished.copy"
-    shutil.copy2(log.location, aside)
-    os.replace(aside, scratch / "finished" / f"{asking}.eval")
+        raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
+    _copy_whole(Path(log.location), scratch / "finished" / f"{asking}.eval")

@@ -138,22 +138,28 @@ class Work:
     def _eval_inputs(self, run: Run) -> dict[str, Any]:
         return {**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "checkpoint": self._checkpoint(run)}
 
-    def current_askings(self, run: Run, inputs: dict[str, Any] | None = None) -> set[str]:
+    def current_askings(self, run: Run) -> set[str]:
         """The askings whose answers are there as they are wanted now; none where an input of all of them changed.
-
-        Args:
-            inputs: Those of its evaluation, where they are known already.
 
         Raises:
             Missing: If an input is not there yet.
         """
+        wanted = self._eval_inputs(run)
+        published = self.published_askings(run, wanted)
+        return {name for name, asking in wanted["tasks"].items() if published.get(name) == asking}
+
+    def published_askings(self, run: Run, inputs: dict[str, Any]) -> dict[str, dict[str, str]]:
+        """The askings of the run's manifest whose logs are there, each with its inputs; none where an input of all changed.
+
+        Args:
+            inputs: Those of its evaluation now.
+        """
         manifest = read_manifest(run.id, "eval")
-        wanted = self._eval_inputs(run) if inputs is None else inputs
-        if manifest is None or not agree(manifest["inputs"], wanted):
-            return set()
-        given, logs = manifest["inputs"]["tasks"], manifest["outputs"]
-        same = [name for name, asking in wanted["tasks"].items() if given.get(name) == asking]
-        return {name for name in same if self._is_as_published(str(paths.RunPaths(run.id).eval_log(name)), logs)}
+        if manifest is None or not agree(manifest["inputs"], inputs):
+            return {}
+        given: dict[str, dict[str, str]] = manifest["inputs"]["tasks"]
+        logs = {name: str(paths.RunPaths(run.id).eval_log(name)) for name in given}
+        return {name: asking for name, asking in given.items() if self._is_as_published(logs[name], manifest["outputs"])}
 
     def submission_hash(self, run: Run, stage: str) -> str:
         """What a job is submitted for: the inputs, the training's in place of the checkpoint that it will give.
