@@ -9,6 +9,7 @@ import io
 import os
 
 from ftexp.checks.cautions import cautions
+from ftexp.design.asking_words import asked_in_words
 from ftexp.design.confounds import derived_along
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import folders_not_in_design, plan_files, plan_with_answers, runs_table, some_of
@@ -44,6 +45,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         f"{experiment.name}: {experiment.question}",
         "",
         design_in_words(experiment, runs),
+        *asked_in_words(experiment.evaluation, runs),
         "",
         _runs_as_table(experiment, runs),
         *derived_along(runs, experiment.factors),

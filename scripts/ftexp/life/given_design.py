@@ -1,6 +1,7 @@
 """A new experiment by the design of another: its experiment.yaml, comments kept, under a new name."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[
         plural = "s" if len(twice) > 1 else ""
         raise UserError(f"design: {one_line(answers['design'])} says {', '.join(twice)} already. Leave the answer{plural} out.")
     path = existing_file(answers["design"], "design")
-    check_experiment(load_yaml(path), path.name)
+    experiment = check_experiment(load_yaml(path), path.name)
     text = path.read_text(encoding="utf-8")
     files: list[tuple[str, str]] = []
     edits = [(node, answers["experiment_name"]) for node in _nodes(text, ("experiment",))]
@@ -42,6 +43,7 @@ def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[
     before = text
     for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
         text = text[: node.start_mark.index] + yaml_line(value) + text[node.end_mark.index :]
+    files += _own_files(experiment.evaluation.own_files, path.parent)
     moved = {node.value: value for node, value in edits[1:]}
     wanted = {**_moved(parse_yaml(before, path.name), moved), "experiment": answers["experiment_name"]}
     require_written(text, "experiment.yaml", {"design": ((), wanted)})
@@ -52,7 +54,8 @@ def _moved(document: Any, moved: dict[str, str], key: str = "") -> Any:
     """A document with its data files under their new names."""
     if isinstance(document, dict):
         return {name: _moved(value, moved, str(name)) for name, value in document.items()}
-    return moved.get(document, document) if key.removeprefix("data.") in SOURCE_KEYS and isinstance(document, str) else document
+    is_file = key.removeprefix("data.") in (*SOURCE_KEYS, "data")
+    return moved.get(document, document) if is_file and isinstance(document, str) else document
 
 
 def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
@@ -66,6 +69,21 @@ def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
     raise UserError(f"design: data: there is no file '{one_line(name)}' beside {folder.name}/ or in the folder you are in.")
 
 
+def _own_files(names: Sequence[str], folder: Path) -> list[tuple[str, str]]:
+    """The files of scorers and tasks of one's own, under the same names, with what lies in their folders.
+
+    Raises:
+        UserError: If one is not there.
+    """
+    files = []
+    for name in names:
+        if not (folder / name).is_file() or os.path.normpath(name).startswith(("..", "/")):
+            raise UserError(f"design: evaluation: there is no file '{one_line(name)}' beside {folder.name}/. Put it there.")
+        beside = [folder / name] if Path(name).parent == Path() else sorted((folder / name).parent.rglob("*"))
+        files += [(str(path.absolute()), str(path.relative_to(folder))) for path in beside if path.is_file()]
+    return [pair for pair in files if "__pycache__" not in pair[1]]
+
+
 def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
     """The scalar nodes under a path of keys."""
     nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
@@ -75,7 +93,7 @@ def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
 
 
 def _source_nodes(text: str) -> list[yaml.ScalarNode]:
-    """Every place that names a data file: in the data section, and in levels that set `data.<key>`."""
+    """Every place that names a data file: in the data section, in levels that set `data.<key>`, and in tasks."""
     found = [node for key in SOURCE_KEYS for node in _nodes(text, ("data", key))]
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode), "the document was checked before"
@@ -84,4 +102,8 @@ def _source_nodes(text: str) -> list[yaml.ScalarNode]:
         for _, levels in factor.value:
             for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
                 found += [v for k, v in level.value if k.value in [f"data.{key}" for key in SOURCE_KEYS]]
+    sections = [value for name, value in root.value if name.value == "evaluation" and isinstance(value, yaml.MappingNode)]
+    tasks = [value for section in sections for name, value in section.value if name.value == "tasks"]
+    for task in (task for of_all in tasks if isinstance(of_all, yaml.MappingNode) for _, task in of_all.value):
+        found += [v for k, v in task.value if k.value == "data"] if isinstance(task, yaml.MappingNode) else []
     return found

@@ -4,11 +4,12 @@ Reads data/splits/<name>/{train,test}.json, manifests and page_template.html; th
 No time and no host is in it: the same results give the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.asking_words import asking_in_words
 from ftexp.design.controls import controls_of
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
 from ftexp.design.levels import label_text
@@ -126,24 +127,6 @@ def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     if not controls:
         return f"{design}; no control."
     return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."
-
-
-def asking_in_words(task: Mapping[str, Any]) -> str:
-    """How a task is asked: greedy, sampled and how, or by likelihoods."""
-    prompt = "".join(f", {key} {text!r}" for key, text in task.get("prompt", {}).items())
-    if task["kind"] == "options":
-        return f"log-likelihoods of its options, nothing generated{prompt}"
-    if task["kind"] == "document":
-        return "log-likelihood of each text"
-    limit = f"at most {task['max_tokens']} new tokens{prompt}"
-    if task["kind"] == "inspect":
-        arguments = ", ".join(f"{key}={value!r}" for key, value in task["args"].items())
-        return f"a task of inspect-ai ({arguments}), {limit}" if arguments else f"a task of inspect-ai, {limit}"
-    if "temperature" not in task:
-        return f"greedy, {limit}"
-    share = "" if task["top_p"] == 1 else f", top_p {task['top_p']:g}"
-    often = "one answer" if task["epochs"] == 1 else f"{task['epochs']} answers"
-    return f"sampled at temperature {task['temperature']:g}{share} (seed {task['seed']}), {often} an item, {limit}"
 
 
 def _count(number: int, noun: str) -> str:

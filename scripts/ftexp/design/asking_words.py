@@ -1,0 +1,37 @@
+"""What is asked, in words: of a task, and of a design before anything is spent. Nothing is read or written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftexp.design.evaluation_section import Evaluation
+from ftexp.design.run import Run
+
+
+def asked_in_words(evaluation: Evaluation, runs: Sequence[Run]) -> list[str]:
+    """A line per task: of which rows it is, how it is asked, by what it is judged, and of whom, where that is not everybody."""
+    lines = []
+    for name, task in evaluation.tasks.items():
+        asked = sum(name in run.tasks for run in runs)
+        whom = "" if asked == len(runs) else f"; asked of {asked} of {len(runs)} runs and controls"
+        rows = task["data"]["data"] if "data" in task else task.get("inspect") or "the test rows"
+        judged = ", ".join(evaluation.judging[name].names) or "its own scorers"
+        lines.append(f"asks: {name}: {rows}; {asking_in_words(task)}; judged by {judged}{whom}")
+    return lines
+
+
+def asking_in_words(task: Mapping[str, Any]) -> str:
+    """How a task is asked: greedy, sampled and how, or by likelihoods."""
+    prompt = "".join(f", {key} {text!r}" for key, text in task.get("prompt", {}).items())
+    if task["kind"] == "options":
+        return f"log-likelihoods of its options, nothing generated{prompt}"
+    if task["kind"] == "document":
+        return "log-likelihood of each text"
+    limit = f"at most {task['max_tokens']} new tokens{prompt}"
+    if task["kind"] == "inspect":
+        arguments = ", ".join(f"{key}={value!r}" for key, value in task["args"].items())
+        return f"a task of inspect-ai ({arguments}), {limit}" if arguments else f"a task of inspect-ai, {limit}"
+    if "temperature" not in task:
+        return f"greedy, {limit}"
+    share = "" if task["top_p"] == 1 else f", top_p {task['top_p']:g}"
+    often = "one answer" if task["epochs"] == 1 else f"{task['epochs']} answers"
+    return f"sampled at temperature {task['temperature']:g}{share} (seed {task['seed']}), {often} an item, {limit}"
