@@ -167,7 +167,7 @@ def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
         "prompt": {"system": None, "user": "say: {input}", "date": DATE},
         "factors": {"seed": [1]},
         "constants": {"model": "tiny", "lora_rank": 4, "lr": 1e-2, "epochs": 1, "batch_size": 2, "dtype": "fp32"},
-        "evaluation": {"scorer": "exact", "max_tokens": 8},
+        "evaluation": {"max_tokens": 8},
     }
     for key, value in overrides.items():
         is_laid_over = isinstance(value, dict) and key != "factors"

@@ -27,7 +27,7 @@ def outcomes(
     """Per question the score that inspect-ai's scorer gives, or the exception that it raised.
 
     It sees a state as an evaluation leaves it: the prompt as `input` and user message, the answer as `output` and assistant
-    message, the row as `metadata`, the item as `sample_id`.
+    message, the row as `metadata` and, as an evaluation has it, in its `row`, the item as `sample_id`.
 
     Args:
         around: Entered and left with the event loop, as a client that it is bound to must be.
@@ -49,11 +49,11 @@ def outcomes(
 
 
 def _state(question: Question) -> TaskState:
-    output = ModelOutput.from_content(_MODEL, question.answer)
+    output, row = ModelOutput.from_content(_MODEL, question.answer), dict(question.row or {})
     said: list[ChatMessage] = [ChatMessageUser(content=question.prompt), output.message]
     return TaskState(
         model=ModelName(_MODEL), sample_id=question.item, epoch=question.epoch, input=question.prompt, messages=said,
-        target=Target(question.target), output=output, metadata=dict(question.row or {}), completed=True,
+        target=Target(question.target), output=output, metadata={**row, "row": row}, completed=True,
     )
 
 
