@@ -3,21 +3,16 @@
 The table in docs/mistakes.md is written from here, with what `tune validate` (torchtune 0.6.1) says of the same config.
 """
 
-import contextlib
 import datetime
-import io
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-import split as split_stage
 import stamp as stamp_stage
-import validate as validate_stage
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from helpers.bad_inputs import BAD_INPUTS
 from helpers.changes import (
@@ -35,6 +30,7 @@ from helpers.changes import (
 )
 from helpers.config_mistakes import MISTAKES as CONFIG_MISTAKES
 from helpers.model_mistakes import MODEL_MISTAKES, Mistake
+from helpers.spoken import said
 from helpers.tiny_models import TinyExperiment, make_experiment
 from helpers.torchtune_verdict import ACCEPTED, torchtune_verdict
 from helpers.written_tables import promise, tell
@@ -317,21 +313,6 @@ def folder(good: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(good.root, tmp_path / "tiny", symlinks=True)
     monkeypatch.chdir(tmp_path / "tiny")
     return tmp_path / "tiny"
-
-
-def said() -> tuple[str, int, list[str]]:
-    """Which of stamp, split and validate spoke last, its exit status and all that was said, as a person would call them."""
-    lines = io.StringIO()
-    with contextlib.redirect_stderr(lines), contextlib.redirect_stdout(lines):
-        for stage in (stamp_stage, split_stage, validate_stage):
-            try:
-                code = stage.main([])
-            except UserError as error:
-                print(error)
-                code = 1
-            if code:
-                break
-    return stage.__name__, code, lines.getvalue().splitlines()
 
 
 def verdict_after(stage: str) -> str:

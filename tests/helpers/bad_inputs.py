@@ -344,7 +344,7 @@ BAD_INPUTS = [
     BadInput("data", "a test file of no rows", both(
         lambda: Path("data/raw/none.json").write_text("[]") and None,
         experiment(data={"source": None, "split": None, "train": "data/raw/rows.json", "test": "data/raw/none.json"})),
-             "experiment.yaml: data: no row is left for test. Give more rows, or a larger share."),
+             "data/raw/none.json: has no rows. Put the data there, or name another file in experiment.yaml."),
     BadInput("data", "a test share of nothing", experiment(data={"split": {"train": 0.999, "test": 0.001}}),
              "experiment.yaml: data: no row is left for test. Give more rows, or a larger share."),
     BadInput("data", "a batch larger than the training rows", constants(batch_size=64),

@@ -10,6 +10,7 @@ from ftexp.design.confounds import confounds
 from ftexp.design.fit_of_scores import AnswersOfTasks, free_texts, rare_classes
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment
+from ftexp.design.tasks import key_of
 from ftexp.trainers.choice import trainer_of
 
 
@@ -23,8 +24,9 @@ def cautions(experiment: Experiment, runs: Sequence[Run], answers: AnswersOfTask
     """
     said = [*confounds(runs, experiment.factors), *_ranks(runs)]
     for (_, task), test in answers.items():
-        judging = experiment.evaluation.judging[task]
-        said += [*free_texts(test, judging.scorers), *rare_classes(test, judging.over_labels)]
+        judging, tasks = experiment.evaluation.judging[task], experiment.evaluation.tasks
+        said += free_texts(test, judging.scorers, key_of(tasks, task, "scorers"))
+        said += rare_classes(test, judging.over_labels, key_of(tasks, task, "metrics"))
     return list(dict.fromkeys(said))
 
 

@@ -15,6 +15,7 @@ from ftexp.checks.design_check import (
 )
 from ftexp.checks.model_check import check_model_folder
 from ftexp.checks.read_back import check_eval_file, check_read_back
+from ftexp.checks.source_check import check_inspect_tasks, check_scorers
 from ftexp.checks.token_check import TokenReport, check_tokens
 from ftexp.checks.verdicts import Verdicts
 from ftexp.design.run import Run
@@ -50,11 +51,12 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     trained = [run for run in runs if run.kind == "trained"]
     of_trainings = {name: _read_config(name) for name in dict.fromkeys(run.training for run in trained)}
     configs = {run.id: of_trainings[run.training] for run in trained}
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    judged_by = check_scorers(experiment.evaluation)
     for run in runs:
-        verdicts.add(run.id, errors=check_eval_file(run))
+        verdicts.add(run.id, errors=[*check_eval_file(run), *check_inspect_tasks(run)], warnings=judged_by)
     _check_configs(trained, configs, verdicts)
     sizes = _check_models(runs, configs, verdicts)
-    experiment = read_experiment(paths.EXPERIMENT_YAML)
     factors = experiment.factors
     of_design = [*check_distinct(trained, configs), *check_effective_batch(trained, factors)]
     for name, message in [*check_differences(trained, configs, factors), *of_design]:

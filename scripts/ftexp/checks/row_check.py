@@ -13,22 +13,23 @@ from ftexp.models.chat import Chat
 _LABELS = 50
 
 
-def check_answer_hidden(prompt: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
-    """The prompt does not name the column of the answers: an error, because nothing could be concluded."""
+def check_answer_hidden(prompt: Mapping[str, Any], data: Mapping[str, Any], key: str) -> list[str]:
+    """The prompt, which this key says, does not name the column of the answers: an error, because nothing could be concluded."""
     column = data["output"]
     if column not in placeholders(prompt["user"]) or column == data["input"]:
         return []
-    what = f"{{{column}}} is the column of the answers (data.output), so that every prompt holds its own answer"
-    return [f"experiment.yaml: prompt.user: {what}. Take it out"]
+    of = "output" if key.startswith("evaluation") else "data.output"
+    what = f"{{{column}}} is the column of the answers ({of}), so that every prompt holds its own answer"
+    return [f"experiment.yaml: {key}: {what}. Take it out"]
 
 
-def check_end_of_prompt(model: str, prompt: Mapping[str, Any], chat: Chat) -> list[str]:
-    """Without a chat template, something parts the answer from the prompt."""
+def check_end_of_prompt(model: str, prompt: Mapping[str, Any], chat: Chat, key: str) -> list[str]:
+    """Of a prompt, which this key says: without a chat template, something parts the answer from the prompt."""
     user = prompt["user"]
     if chat.has_template or user[-1:].isspace() or not user.endswith("}"):
         return []
     what = f"the model {model} has no chat template, so the answer follows the input without anything between"
-    return [f"experiment.yaml: prompt.user: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
+    return [f"experiment.yaml: {key}: {what}. End the prompt with a line break, or with words such as 'Answer: '"]
 
 
 def check_control_tokens(chat: Chat, rows: Rows) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ftexp.checks.odd_cells import check_odd_texts, check_unshown
+from ftexp.checks.option_check import Option, check_options, options_of_rows
 from ftexp.checks.row_check import (
     check_answer_hidden,
     check_control_tokens,
@@ -19,6 +20,7 @@ from ftexp.checks.row_check import (
 )
 from ftexp.checks.rows import Rows
 from ftexp.design.run import Run, Task
+from ftexp.design.tasks import key_of
 from ftexp.ground import paths
 from ftexp.ground.normal_forms import alike
 from ftexp.ground.yamlfile import load_yaml
@@ -66,8 +68,8 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     if run.kind == "control":
         return report
     train = Rows(run, chat)
-    report.errors += check_answer_hidden(run.prompt, run.data)
-    report.warnings += check_end_of_prompt(run.settings["model"], run.prompt, chat)
+    report.errors += check_answer_hidden(run.prompt, run.data, "prompt.user")
+    report.warnings += check_end_of_prompt(run.settings["model"], run.prompt, chat, "prompt.user")
     _check_cells(report, train)
     report.lengths = [p + a for p, a in zip(train.prompts.lengths(), train.answers.lengths(), strict=True)]
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
@@ -85,8 +87,10 @@ def _check_task(report: TokenReport, run: Run, task: Task, chat: Chat) -> Rows:
     report.errors += [*_check_begins(test, chat), *_check_special(test, chat)]
     report.warnings += [*_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
     report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test)]
-    report.warnings += check_end_of_prompt(run.settings["model"], task.prompt, chat)
-    report.errors += [*_check_limit(task, test), *_check_room(run, test), *check_answer_hidden(task.prompt, task.data)]
+    report.warnings += check_end_of_prompt(run.settings["model"], task.prompt, chat, task.prompt_key)
+    report.errors += [*_check_limit(run, task, test), *check_answer_hidden(task.prompt, task.data, task.prompt_key)]
+    options = options_of_rows(task, test, chat) if task.kind == "options" else []
+    report.errors += [*check_options(test, options, chat), *_check_room(run, test, options)]
     _check_cells(report, test)
     return test
 
@@ -168,19 +172,20 @@ def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
     return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
 
 
-def _check_limit(task: Task, rows: Rows) -> list[str]:
+def _check_limit(run: Run, task: Task, rows: Rows) -> list[str]:
     """Every reference answer fits into max_tokens with its end token, where one is generated."""
     most, longest = task.facts.get("max_tokens"), max(rows.answers.lengths())
     if most is None or longest <= most:
         return []
     what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
-    return [f"experiment.yaml: evaluation.max_tokens: {what}"]
+    return [f"experiment.yaml: {key_of(run.tasks, task.name, 'max_tokens')}: {what}"]
 
 
-def _check_room(run: Run, rows: Rows) -> list[str]:
-    """The longest prompt and its answer fit into what the model takes."""
+def _check_room(run: Run, rows: Rows, options: list[list[Option]]) -> list[str]:
+    """The longest prompt and its answer, or the longest of its options, fit into what the model takes."""
     most = trainer_of(run.settings).longest_text(paths.model_dir(run.settings["model"]))
-    lengths = [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), rows.answers.lengths(), strict=True)]
+    answers = [max(len(option.ids) for option in of_row) for of_row in options] or rows.answers.lengths()
+    lengths = [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), answers, strict=True)]
     return _first_wrong(
         rows, lambda n: lengths[n] > most,
         lambda n: f"has {lengths[n]} tokens with its answer, the model takes {most}. Shorten it",

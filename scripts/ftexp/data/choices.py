@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftexp.data.cell_text import where
+from ftexp.data.cell_text import columns_of, where
 from ftexp.ground.errors import UserError, one_line
 
 
@@ -22,13 +22,17 @@ def options_of(choices: str | Sequence[str], row: Mapping[str, Any], *, right: s
 
 
 def _options_in(row: Mapping[str, Any], column: str) -> list[str]:
-    cell = row.get(column)
+    if column not in row:
+        what = f"has no column '{one_line(column)}', which experiment.yaml names as choices"
+        raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
+    cell = row[column]
     if isinstance(cell, str):
         try:
             cell = json.loads(cell)
         except ValueError:
             cell = None
-    if not (isinstance(cell, list) and len(cell) > 1 and all(isinstance(text, str) and text.strip() for text in cell)):
-        what = f"column '{one_line(column)}', which experiment.yaml names as choices, must hold a list of two or more texts"
-        raise UserError(f"{where(row)}: {what}, got {one_line(repr(row.get(column)))}. Write it as one.")
+    texts = {text.strip() for text in cell if isinstance(text, str)} - {""} if isinstance(cell, list) else set()
+    if len(texts) < 2 or len(texts) < len(cell):
+        what = f"column '{one_line(column)}', which experiment.yaml names as choices, must hold a list of different texts"
+        raise UserError(f"{where(row)}: {what}, two or more, got {one_line(repr(row[column]))}. Write it as one.")
     return list(cell)

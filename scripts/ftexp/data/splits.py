@@ -60,6 +60,8 @@ class Sources:
         name = set_name(half)
         if name not in self._parts:
             self._parts[name] = self._divided(half, part)
+        if not self._parts[name][part] and "source" not in half:
+            raise UserError(f"{half[part]}: has no rows. Put the data there, or name another file in experiment.yaml.")
         if not self._parts[name][part]:
             raise UserError(f"experiment.yaml: data: no row is left for {part}. Give more rows, or a larger share.")
         return self._parts[name][part]
@@ -139,21 +141,34 @@ def _checked(data: Half, rows: list[Row]) -> list[Row]:
     """The rows of a file, or of one part of it, if each has an input and an output, or is a document."""
     section = "" if "test" in data else "data."  # a file that only tests may be a task's
     for row in rows:
-        for key in ("document",) if "document" in data else ("input", "output"):
-            column = data[key]
-            if column not in row:
-                what = f"has no column '{one_line(column)}', which experiment.yaml names as {section}{key}"
-                raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
         if "document" in data:
-            if not cell_text(row, data["document"]).strip():
-                raise UserError(f"{where(row)}: column '{one_line(data['document'])}' is empty. Fill it or remove the row.")
+            check_document(row, data["document"])
             continue
+        for key in ("input", "output"):
+            _check_column(row, data[key], section + key)
         input_text(row, data["input"])
         text = answer_text(row, data["input"], data["output"])
         if not text.strip():
             what = f"column '{one_line(data['output'])}' is empty, got {one_line(repr(text))}"
             raise UserError(f"{where(row)}: {what}. Fill it or remove the row.")
     return rows
+
+
+def _check_column(row: Row, column: str, key: str) -> None:
+    if column not in row:
+        what = f"has no column '{one_line(column)}', which experiment.yaml names as {key}"
+        raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
+
+
+def check_document(row: Row, column: str) -> None:
+    """A row holds a text in this column.
+
+    Raises:
+        UserError: If not.
+    """
+    _check_column(row, column, "document")
+    if not cell_text(row, column).strip():
+        raise UserError(f"{where(row)}: column '{one_line(column)}' is empty. Fill it or remove the row.")
 
 
 def with_ids(rows: list[Row]) -> list[Item]:

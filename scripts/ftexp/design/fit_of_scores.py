@@ -37,8 +37,8 @@ def answers_of_runs(
     return found
 
 
-def free_texts(test: Answers, scorers: Sequence[Scorer]) -> list[str]:
-    """A warning of answers of many words, nearly each another, by scorers that take the same text for right and no other."""
+def free_texts(test: Answers, scorers: Sequence[Scorer], key: str) -> list[str]:
+    """A warning, by its key, of answers of many words, nearly each another, by scorers that take that text alone for right."""
     if not test.are_texts or any(scorer.kind not in ("exact", "ignore_case") for scorer in scorers):
         return []
     example = _short(min(test.counts, key=len))
@@ -48,13 +48,13 @@ def free_texts(test: Answers, scorers: Sequence[Scorer]) -> list[str]:
         f"e.g. {example}): good answers in other words score 0"
     )
     cure = "Judge by rouge_l, chrf or semscore too, ask for short answers, or take a score for the least it can be"
-    return [f"experiment.yaml: evaluation.scorers: {what}. {cure}"]
+    return [f"experiment.yaml: {key}: {what}. {cure}"]
 
 
-def rare_classes(test: Answers, metrics: Sequence[str]) -> list[str]:
+def rare_classes(test: Answers, metrics: Sequence[str], key: str) -> list[str]:
     """The same as `rare_in_words`, with the key that it concerns and what to do."""
     words = rare_in_words(test, metrics)
-    return [f"experiment.yaml: evaluation.metrics: {words}. Give more test rows, or data.split a stratify"] if words else []
+    return [f"experiment.yaml: {key}: {words}. Give more test rows, or data.split a stratify"] if words else []
 
 
 def rare_in_words(test: Answers, metrics: Sequence[str]) -> str:

@@ -51,15 +51,16 @@ class _RowsOfRuns:
         except ImportError:
             return None
 
-    def prompted(self, run: Run) -> list[tuple[str, dict[str, Any], str, list[Row] | None]]:
-        """What a run renders prompts of, with the key that says so: set of rows, prompt, input column, rows."""
+    def prompted(self, run: Run) -> list[tuple[str, dict[str, Any], str, str, list[Row] | None]]:
+        """What a run renders prompts of: set of rows, prompt and the key that says it, input column, rows."""
         asked = [
-            (task.test_set, task.prompt, task.data["input"], self.tests[task.test_set])
+            (task.test_set, task.prompt, task.prompt_key, task.data["input"], self.tests[task.test_set])
             for task in run.asked if task.kind in ("answer", "options")
         ]
         if run.is_control:
             return asked
-        return [(run.training_set, run.prompt, run.data["input"], self.trainings[run.training_set]), *asked]
+        trained = self.trainings[run.training_set]
+        return [(run.training_set, run.prompt, "prompt.user", run.data["input"], trained), *asked]
 
     def hold_out(self, runs: list[Run]) -> None:
         """Keep in `left` the training rows that no test has."""
@@ -131,29 +132,29 @@ def _check_prompts(runs: list[Run], rows_of: _RowsOfRuns) -> None:
     """Every placeholder of every prompt is one column of the data it is used with, and every row can be asked."""
     found = Findings("experiment.yaml")
     different = {
-        (name, repr(prompt)): (prompt, column, rows)
-        for run in runs for name, prompt, column, rows in rows_of.prompted(run) if rows
+        (name, repr(prompt)): (prompt, key, column, rows)
+        for run in runs for name, prompt, key, column, rows in rows_of.prompted(run) if rows
     }
-    for prompt, column, rows in different.values():
+    for prompt, key, column, rows in different.values():
         for name in placeholders(prompt["user"]):
             if name == "input" != column and "input" in rows[0]:
-                _add_two_inputs(found, column)
+                _add_two_inputs(found, key, column)
             elif name != "input" and name not in rows[0]:
-                found.unknown(f"prompt.user: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
+                found.unknown(f"{key}: {{{name}}}", dict.fromkeys(["input", *map(str, rows[0])]), "column")
             elif name != "input" and not all(name in row for row in rows):
                 advice = "Fill it in, or leave it out of the prompt."
-                found.add(f"prompt.user: {{{name}}}", "is no column of every row of the data", advice)
+                found.add(f"{key}: {{{name}}}", "is no column of every row of the data", advice)
     found.messages = list(dict.fromkeys(found.messages))  # runs on other rows of the same columns say the same
     found.raise_if_any()
-    for prompt, column, rows in different.values():
+    for prompt, _, column, rows in different.values():
         for row in rows:
             prompt_turns(prompt, column, row)
 
 
-def _add_two_inputs(found: Findings, column: str) -> None:
+def _add_two_inputs(found: Findings, key: str, column: str) -> None:
     """`{input}` may mean either of two columns: both ways to say it are named."""
     what = f"stands for data.input, which is the column '{one_line(column)}', and the data has a column 'input' too"
-    found.add("prompt.user: {input}", what, f"Write {{{column}}} for the one; to mean the other, set data.input: input.")
+    found.add(f"{key}: {{input}}", what, f"Write {{{column}}} for the one; to mean the other, set data.input: input.")
 
 
 def plan_files(experiment: Experiment, runs: list[Run]) -> dict[Path, str]:

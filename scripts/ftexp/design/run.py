@@ -48,6 +48,12 @@ class Task:
         return "data" in self.facts
 
     @property
+    def prompt_key(self) -> str:
+        """Where a person changes its prompt: in the task where it has rows or a prompt of its own, else in the experiment."""
+        is_own = self.has_own_data or "user" in self.facts.get("prompt", {})
+        return f"evaluation.tasks.{self.name}.prompt.user" if is_own else "prompt.user"
+
+    @property
     def epochs(self) -> int:
         """How often every item is asked."""
         return int(self.facts.get("epochs", 1))

@@ -9,10 +9,12 @@ from ftexp.data.answers import ROWS_PER_CHOICE
 from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
+from ftexp.data.splits import check_document
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.fit_of_scores import AnswersOfTasks
 from ftexp.design.judging import GRADED
 from ftexp.design.run import Run, Task
+from ftexp.design.tasks import key_of
 from ftexp.ground.errors import Findings, suggestion
 
 MOST_GROUPS = 50
@@ -29,13 +31,15 @@ def check_tasks(evaluation: Evaluation, asked: Sequence[tuple[Task, Sequence[Row
         judging = evaluation.judging[task.name]
         named = [("cluster", judging.cluster)] if judging.cluster else []
         for key, column in [*named, *(("groups", group) for group in judging.groups)]:
-            _check_column(found, key, column, rows or [])
+            _check_column(found, key_of(evaluation.tasks, task.name, key), column, rows or [])
     found.messages = list(dict.fromkeys(found.messages))
     found.raise_if_any()
     for task, rows in asked:
-        if task.kind == "options":
-            for row in rows or []:
+        for row in rows or []:
+            if task.kind == "options":
                 options_of(task.facts["choices"], row, right=answer_text(row, task.data["input"], task.data["output"]))
+            elif task.kind == "document":
+                check_document(row, task.facts["document"])
 
 
 def check_graders(evaluation: Evaluation, runs: Iterable[Run]) -> None:
@@ -54,14 +58,13 @@ def check_graders(evaluation: Evaluation, runs: Iterable[Run]) -> None:
 
 
 def _check_column(found: Findings, key: str, column: str, rows: Sequence[Row]) -> None:
-    where_to = f"evaluation.{key}"
     values = {cell_text(row, column) for row in rows if row.get(column) is not None}
     if not all(row.get(column) is not None for row in rows):
         what = f"must be a column that every test row has a value in, got {column!r}"
-        found.add(where_to, what, suggestion(column, map(str, rows[0])))
-    elif key == "groups" and len(values) > MOST_GROUPS:
+        found.add(key, what, suggestion(column, map(str, rows[0])))
+    elif key.endswith("groups") and len(values) > MOST_GROUPS:
         what = f"must be a column of at most {MOST_GROUPS} values, got {column!r} with {len(values)}"
-        found.add(where_to, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
+        found.add(key, what, "Every effect is repeated within each value. Should it be evaluation.cluster?")
 
 
 def check_labels(evaluation: Evaluation, answers: AnswersOfTasks) -> None:
@@ -75,6 +78,6 @@ def check_labels(evaluation: Evaluation, answers: AnswersOfTasks) -> None:
         metrics = evaluation.judging[task].over_labels
         if metrics and len(test.counts) * ROWS_PER_CHOICE > test.rows:
             what = f"{metrics[0]} needs {ROWS_PER_CHOICE} test rows a label, got {test.rows} rows with {len(test.counts)} labels"
-            found.add("evaluation.metrics", what, f"Leave {metrics[0]} out, or give more test rows.")
+            found.add(key_of(evaluation.tasks, task, "metrics"), what, f"Leave {metrics[0]} out, or give more test rows.")
     found.messages = list(dict.fromkeys(found.messages))
     found.raise_if_any()

@@ -4,6 +4,7 @@ Only the standard library is imported here, because the cookiecutter hook runs t
 """
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from ftexp.design.sections import as_text, check_data_value, check_keys, check_prompt_value, is_json, number_problem
@@ -21,6 +22,11 @@ TASK_KEYS = (*DATA_KEYS, *PROMPT_KEYS, "choices", "document", "inspect", "args",
 DEFAULT_MAX_TOKENS = 64
 KINDS = {"choices": "options", "document": "document", "inspect": "inspect"}
 _INSPECT = re.compile(r"[^@\n]+\.py@[A-Za-z_]\w*|[A-Za-z_][\w.]*(/|@)[A-Za-z_]\w*")
+
+
+def key_of(tasks: Collection[str], task: str, key: str) -> str:
+    """Where a person says something of a task: in the section where there is one task only, else in the task itself."""
+    return f"evaluation.{key}" if len(tasks) == 1 else f"evaluation.tasks.{task}.{key}"
 
 
 def task_file(task: dict[str, Any]) -> str | None:
