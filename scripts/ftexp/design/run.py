@@ -58,6 +58,10 @@ class Task:
         """How often every item is asked."""
         return int(self.facts.get("epochs", 1))
 
+    def epochs_of(self, asking: str) -> int:
+        """The same in one of its askings: a reference is measured once."""
+        return 1 if asking.endswith(REFERENCE) else self.epochs
+
     @property
     def askings(self) -> tuple[str, ...]:
         """What is asked of a model for it, each with a log of its own: itself, and the likelihood of its references."""

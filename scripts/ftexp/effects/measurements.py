@@ -15,7 +15,7 @@ from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
 # The value of a group where items of a task have none; an empty text is a value like any other.
-NOT_GROUPED = "\0"
+NOT_GROUPED = "\x01"
 
 
 def group_column(name: str) -> str:

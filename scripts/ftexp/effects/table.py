@@ -139,6 +139,8 @@ def _samples(part: Part, found: list[Panel]) -> Iterator[tuple[Part, Sample]]:
     sample = Sample(tuple(found))
     yield part, sample
     for group, value, is_used in _groups(found[0].groups):
+        if not all(panel.asked[:, is_used].any() for panel in found):  # of two tasks that are compared one has no such items
+            continue
         yield replace(part, group=group, value=value), sample.within(is_used)
 
 

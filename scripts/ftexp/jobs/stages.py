@@ -234,8 +234,9 @@ def _ask(run: Run, task: Task, asking: str, scratch: Path) -> None:
         sign = sign_in_text(message)
         advice = f" ({sign}. {ADVICE[sign]})" if sign else ""
         raise StageFailed(f"inspect-ai ended with status {log.status}" + (f": {message}" if message else "") + advice)
-    wanted = read_json(paths.split_json(task.test_set, "test"))["rows"] * task.epochs if task.data else log.results.total_samples
+    epochs = task.epochs_of(asking)
+    wanted = read_json(paths.split_json(task.test_set, "test"))["rows"] * epochs if task.data else log.results.total_samples
     if log.results.completed_samples != wanted:
-        what = "rows were evaluated" if task.epochs == 1 else f"answers were given, {task.epochs} for each row"
+        what = "rows were evaluated" if epochs == 1 else f"answers were given, {epochs} for each row"
         raise StageFailed(f"{log.results.completed_samples} of {wanted} {what}")
     _copy_whole(Path(log.location), scratch / "finished" / f"{asking}.eval")
