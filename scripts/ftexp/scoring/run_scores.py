@@ -76,9 +76,11 @@ def score_run(run: Run, asked: Asked, vouched: Mapping[str, str]) -> Outcome:
         known = _recorded(run, asked, digest, vouched)
     missing = _missing(known, asked.judgements)
     again: dict[str, int] = {}
-    for judgement in missing:
-        again |= _judge(known, judgement, asked)
-    write_scores(path, known)
+    try:
+        for judgement in missing:
+            again |= _judge(known, judgement, asked)
+    finally:  # what was judged before a scorer that cannot be used is kept: a grader's words cost something
+        write_scores(path, known)
     return Outcome(tuple(judgement.name for judgement in missing), again)
 
 
