@@ -52,7 +52,12 @@ class Answers:
     @property
     def are_choices(self) -> bool:
         """Whether the answers are a few labels that come again and again."""
-        return 1 < len(self.counts) <= MOST_CHOICES and len(self.counts) * ROWS_PER_CHOICE <= self.rows
+        return 1 < len(self.counts) <= MOST_CHOICES and self.are_labels
+
+    @property
+    def are_labels(self) -> bool:
+        """Whether every answer has so many rows on average that it can be counted as a class."""
+        return len(self.counts) * ROWS_PER_CHOICE <= self.rows
 
     def chance(self, metric: str) -> float | None:
         """The share of rows that is right where one of the choices is drawn blindly.

@@ -65,7 +65,7 @@ def rare_in_words(test: Answers, metrics: Sequence[str]) -> str:
         metrics: `evaluation.metrics`, each of which counts every class alike.
     """
     rare = test.rare(ROWS_PER_CHOICE)
-    if not metrics or not rare:
+    if not metrics or not rare or not test.are_labels:
         return ""
     named = first_of([f"{_short(text)} {rows}" for text, rows in rare.items()], _NAMED)
     classes = len(test.counts) + len(test.untested)

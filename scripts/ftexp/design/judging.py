@@ -74,7 +74,7 @@ class MetricKind:
 METRICS: dict[str, MetricKind] = {
     "macro_f1": MetricKind("labels", "mean F1 over the labels in the output column"),
     "balanced_accuracy": MetricKind("labels", "mean recall over these"),
-    "mcc": MetricKind("labels", "Matthews' correlation of answer and target"),
+    "mcc": MetricKind("labels", "Matthews' correlation; not defined where all answers, or all targets, are one label"),
     "rmse": MetricKind("numbers", "root mean squared error of the first number in the answer; less is better"),
     "mae": MetricKind("numbers", "mean absolute error, likewise; less is better"),
     "r2": MetricKind("numbers", "1 - squared error / spread of the targets"),

@@ -5,7 +5,7 @@ Nothing is read or written.
 
 from collections.abc import Iterable, Sequence
 
-from ftexp.data.answers import ROWS_PER_CHOICE
+from ftexp.data.answers import ROWS_PER_CHOICE, Answers
 from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
@@ -68,16 +68,21 @@ def _check_column(found: Findings, key: str, column: str, rows: Sequence[Row]) -
 
 
 def check_labels(evaluation: Evaluation, answers: AnswersOfTasks) -> None:
-    """Metrics over labels have answers that come again and again, or their intervals would be too narrow.
+    """Metrics over labels have a task whose answers come again and again; of one whose do not, they are not computed.
 
     Raises:
-        UserError: If one has not.
+        UserError: If one has no such task, or is the primary one of a task that is none.
     """
     found = Findings("experiment.yaml")
+    of_metric: dict[str, list[tuple[str, Answers]]] = {}
     for (_, task), test in answers.items():
-        metrics = evaluation.judging[task].over_labels
-        if metrics and len(test.counts) * ROWS_PER_CHOICE > test.rows:
-            what = f"{metrics[0]} needs {ROWS_PER_CHOICE} test rows a label, got {test.rows} rows with {len(test.counts)} labels"
-            found.add(key_of(evaluation.tasks, task, "metrics"), what, f"Leave {metrics[0]} out, or give more test rows.")
+        for metric in evaluation.judging[task].over_labels:
+            of_metric.setdefault(metric, []).append((task, test))
+    for metric, pairs in of_metric.items():
+        unfit = [(task, test) for task, test in pairs if not test.are_labels]
+        if unfit and (len(unfit) == len(pairs) or any((task, metric) == evaluation.primary for task, _ in unfit)):
+            task, test = unfit[0]
+            what = f"{metric} needs {ROWS_PER_CHOICE} test rows a label, got {test.rows} rows with {len(test.counts)} labels"
+            found.add(key_of(evaluation.tasks, task, "metrics"), what, f"Leave {metric} out, or give more test rows.")
     found.messages = list(dict.fromkeys(found.messages))
     found.raise_if_any()

@@ -177,7 +177,7 @@ def _scored(sample: "EvalSample") -> Scored:
 def logs_not_counted(
     run: str, experiment: str, counted: Collection[Path], why: Mapping[str, str], otherwise: str = "no task of the run"
 ) -> list[tuple[str, str]]:
-    """Every log in a run's folder, and what an evaluation that did not end left, but for those that were counted.
+    """Every log in a run's folder but those that were counted, and of what a failed try left those that did not end well.
 
     Args:
         run: Its id, or the name of a folder outside the design.
@@ -190,17 +190,21 @@ def logs_not_counted(
         Pairs of path and reason.
     """
     places = paths.RunPaths(run)
-    scratch = places.scratch_dir("eval")
-    folders = (places.eval_dir, scratch / "logs", scratch / "finished")
-    others = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES and path not in counted]
-    return [(str(path), _why_not_counted(path, {"experiment": experiment, "run": run}, why, otherwise)) for path in others]
+    wanted = {"experiment": experiment, "run": run}
+    found = []
+    for folder in (places.eval_dir, places.scratch_dir("eval") / "logs"):
+        for path in (path for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES and path not in counted):
+            problem, task = _what_it_is(path, wanted)
+            if problem or folder == places.eval_dir:
+                found.append((str(path), problem or why.get(task, otherwise)))
+    return found
 
 
-def _why_not_counted(path: Path, wanted: Mapping[str, str], why: Mapping[str, str], otherwise: str) -> str:
+def _what_it_is(path: Path, wanted: Mapping[str, str]) -> tuple[str, str]:
+    """What is wrong with a log, empty where nothing is; and its task."""
     try:
         log = _read_header(path)
         _check_header(log, wanted)
     except UnusableLog as unusable:
-        return str(unusable)
-    task = str((log.eval.metadata or {}).get("asking", "")).removesuffix(REFERENCE)
-    return why.get(task, otherwise)
+        return str(unusable), ""
+    return "", str((log.eval.metadata or {}).get("asking", "")).removesuffix(REFERENCE)

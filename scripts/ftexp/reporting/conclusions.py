@@ -214,8 +214,9 @@ def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
         return None
     row = own.iloc[0]
     subject = f"{name.task}, {name.metric}"
-    size = f"the cells average {signed(row['estimate'])} ({interval_in_words(row)}{not_after_holm(row)})"
-    verdict = size if len(claims(own)) else f"nothing to claim; {size}, which covers 0"
+    is_claim = len(claims(own)) > 0
+    size = f"the cells average {signed(row['estimate'])} ({interval_in_words(row)}{not_after_holm(row) if is_claim else ''})"
+    verdict = size if is_claim else f"nothing to claim; {size}, which covers 0"
     depends = claims(rows[rows["kind"].isin(["main", "level"])].drop_duplicates(["factor", "level"]))
     depends = depends[depends["p_holm"] < ALPHA]
     parts = [
@@ -223,7 +224,7 @@ def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
         f"({interval_in_words(row)})" for _, row in depends.iterrows()
     ]
     text = f"{subject}: {'; '.join([verdict, *parts])}"
-    return Conclusion(subject, text, bool(len(claims(own))), (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
+    return Conclusion(subject, text, is_claim, (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
 
 
 def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:

@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from ftexp.data.answers import Answers
-from ftexp.design.evaluation_section import Evaluation
+from ftexp.data.answers import ROWS_PER_CHOICE, Answers
+from ftexp.design.evaluation_section import Evaluation, Judging
 from ftexp.design.judging import METRICS
 from ftexp.effects.measurements import NOT_GROUPED
 from ftexp.effects.metrics import UNNAMED, Metric, is_mean_of_scores
@@ -106,6 +106,9 @@ def _labels(rows: pd.DataFrame, _metric: Metric, task: Mapping[str, Any]) -> Map
     """Targets and answers as codes of the labels that stand in target; -1 for any other answer. Outer blanks do not count."""
     if task["kind"] == "document":
         return "nothing is answered"
+    items = rows.drop_duplicates(["item", "target"])["target"].str.strip()
+    if items.nunique() * ROWS_PER_CHOICE > len(items):
+        return f"its answers are no labels: {items.nunique()} different ones in {len(items)} rows"
     codes, labels = pd.factorize(rows["target"].str.strip())
     return {"target": codes, "prediction": labels.get_indexer(pd.Index(rows["completion"].str.strip()))}
 
@@ -184,11 +187,16 @@ def _valid(rows: pd.DataFrame, task: str, recorded: Recorded, evaluation: Evalua
     labels = labels_of(task, recorded, evaluation)
     if labels is not None:
         is_valid = rows["completion"].str.strip().isin(labels)
-    elif "number" in rows:
+    elif _is_of_numbers(evaluation.judging[task]) and "number" in rows:
         is_valid = rows["number"].notna()
     else:
         return {}
     return dict(is_valid.groupby(rows["run"], observed=True).mean())
+
+
+def _is_of_numbers(judging: Judging) -> bool:
+    """Whether the answers to a task are judged as numbers, and as nothing else first."""
+    return judging.scorers[0].kind == "numeric" or any(METRICS[name].needs == "numbers" for name in judging.metrics)
 
 
 def labels_of(task: str, recorded: Recorded, evaluation: Evaluation) -> list[str] | None:
