@@ -31,7 +31,7 @@ from ftexp.ground.filesystem import (
 )
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.backends import work_here
-from ftexp.reporting.results_view import missing, shown_table, status_counts
+from ftexp.reporting.results_view import missing, of_primary, shown_table, status_counts
 from ftexp.results.judge_runs import Judge
 from ftexp.results.table import (
     TIMING_COLUMNS,
@@ -220,19 +220,22 @@ def _show(run_count: int) -> None:
     with paths.RESULTS_CSV.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
     memory = read_json(paths.REPORT_MEMORY_JSON)
-    print(text_table(*shown_table(header, rows[:MOST_LINES])))
-    if len(rows) > MOST_LINES:
-        print(f"... {len(rows) - MOST_LINES} more in {paths.RESULTS_CSV}")
+    experiment = read_experiment(paths.EXPERIMENT_YAML)
+    own, what = of_primary(header, rows, experiment.evaluation.primary)
+    print(text_table(*shown_table(header, own[:MOST_LINES])))
+    if len(own) > MOST_LINES:
+        print(f"... {len(own) - MOST_LINES} more in {paths.RESULTS_CSV}")
+    if what:
+        print(f"\nThis is {what}")
     found = missing(header, rows)
     gaps = [f"runs/{gap['run']}: {_described(gap)}" for gap in found]
     _list(f"missing, failed or forced in {len({gap['run'] for gap in found})} of {run_count} runs:", gaps)
     if any({row[header.index("train_status")], row[header.index("eval_status")]} - {"", "done"} for row in rows):
         print("  to run what is missing: make submit eval report", file=sys.stderr)
     _list(f"logs that are not counted: {len(memory['logs'])}", [f"{path}: {reason}" for path, reason in memory["logs"]])
-    name = read_experiment(paths.EXPERIMENT_YAML).name
     print("".join(f"\n{text}" for text in memory["conclusions"]))
     print(f"\n{paths.REPORT_HTML.resolve()}")
-    print(f"\nTo keep this state in git:\n  git add -A . && git commit -m {shlex.quote(f'{name}: results')} -- .")
+    print(f"\nTo keep this state in git:\n  git add -A . && git commit -m {shlex.quote(f'{experiment.name}: results')} -- .")
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -135,7 +135,7 @@ CONTRASTS: list[tuple[str, dict[str, str], dict[str, float]]] = [
 
 def test_every_name_of_an_evaluation_has_a_metric_and_is_tested_here_and_says_the_same_of_which_end_is_better() -> None:
     assert set(OBJECTS) == {*SCORERS, *METRICS, OWN} == set(MADE)
-    meanings = [(name, kind.meaning) for name, kind in SCORERS.items()] + [(name, text) for name, (_, text) in METRICS.items()]
+    meanings = [(name, kind.meaning) for name, kind in SCORERS.items()] + [(name, kind.meaning) for name, kind in METRICS.items()]
     for name, meaning in meanings:
         assert OBJECTS[name].higher_is_better == ("less is better" not in meaning), name
 

@@ -99,12 +99,13 @@ def test_the_view_has_the_primary_measure_first_and_at_most_so_many() -> None:
     measures = [(task, metric) for task in "abcdef" for metric in ("exact", "bleu")]
     table = cells_table(values(runs, *measures), runs, FACTORS)
     view = cells_view(table, FACTORS, ("c", "bleu"))
-    assert view.header[:6] == ["cell", "rank", "lr", "runs", "c: bleu", "c: exact"] and view.header[view.first_number] == "runs"
-    assert len(view.header) == 4 + MOST_MEASURES and view.left_out == ["e/exact", "e/bleu", "f/exact", "f/bleu"]
+    assert view.header[:4] == ["cell", "rank", "lr", "runs"] and view.header[view.first_number] == "runs"
+    assert view.header[4:] == [*(f"{task}: bleu" for task in "cabdef"), "c: exact", "a: exact"], "tasks side by side"
+    assert len(view.header) == 4 + MOST_MEASURES and view.left_out == ["b/exact", "d/exact", "e/exact", "f/exact"]
     row = table[(table["cell"] == "rank 1, lr 1e-4") & (table["task"] == "c")].set_index("metric")
     assert view.rows[1][:4] == ["trained", "1", "1e-4", "2"]
     assert view.rows[1][4] == f"{row.loc['bleu', 'mean']:.2f} ± {row.loc['bleu', 'sd']:.2f}"
-    assert view.rows[1][5] == f"{row.loc['exact', 'mean']:.3f} ± {row.loc['exact', 'sd']:.3f}"
+    assert view.rows[1][10] == f"{row.loc['exact', 'mean']:.3f} ± {row.loc['exact', 'sd']:.3f}"
 
 
 def test_controls_of_one_kind_are_cells_of_their_own_and_a_design_without_factors_is_one() -> None:

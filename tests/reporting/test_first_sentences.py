@@ -85,8 +85,8 @@ def test_each_task_has_a_sentence_about_the_primary_metric_or_its_first() -> Non
         values({"base": 0.2, "r": 0.3}, runs, "it", "exact"), values({"base": 0.2, "r": 0.3}, runs, "test", "exact"),
     ])
     first, second, third = said(given, runs)
-    assert first.startswith("Task test, the share exactly right") and third.startswith("Task it, the share exactly right")
-    assert second.startswith("Task long, BLEU of all answers (0 to 100): rises from 20.00 (untuned model) to 30.00")
+    assert first.startswith("Task test, the share exactly right") and second.startswith("Task it, the share exactly right")
+    assert third.startswith("Task long, BLEU of all answers (0 to 100): rises from 20.00 (untuned model) to 30.00")
 
 
 def test_several_controls_are_averaged_as_the_cells_have_them() -> None:
@@ -99,7 +99,7 @@ def test_several_controls_are_averaged_as_the_cells_have_them() -> None:
 
 def test_every_scorer_and_metric_has_words_and_those_of_others_are_named() -> None:
     assert set(WORDS) == {*SCORERS, *METRICS, "valid"}
-    meanings = {**{name: kind.meaning for name, kind in SCORERS.items()}, **{name: what for name, (_, what) in METRICS.items()}}
+    meanings = {name: kind.meaning for kinds in (SCORERS, METRICS) for name, kind in kinds.items()}
     for name, meaning in meanings.items():
         assert words_of(name).less_is_better == ("less is better" in meaning) == ("less is better" in words_of(name).phrase)
         assert (words_of(name).decimals == 2) == ("0 to 100" in meaning)

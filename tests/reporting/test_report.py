@@ -176,9 +176,9 @@ def test_logs_that_must_not_count_fill_no_cell_and_each_is_named(
         f"runs/{foreign}/eval/test.eval": f"belongs to run {good}",
         f"runs/{elsewhere}/eval/test.eval": "belongs to experiment another",
         f"runs/{truncated}/eval/test.eval": "truncated",
-        f"runs/{replaced}/eval/test.eval": "not while the run's evaluation is ready",
+        f"runs/{replaced}/eval/test.eval": "not while the evaluation is ready",
         f"runs/{older}/eval/test.eval": "changed: eval.py of task test",
-        f"runs/{good}/eval/2025-01-01.eval": "another log of this run",
+        f"runs/{good}/eval/2025-01-01.eval": "another log of this task",
         ".scratch/eval/base/logs/now.eval": "has status started", "runs/r99/eval/test.eval": "belongs to run base",
     }
     assert set(named) == set(expected)

@@ -14,8 +14,9 @@ from ftexp.effects.metrics import Metric, Rows, is_mean_of_scores
 from ftexp.effects.values import values_of
 from ftexp.effects.variances import Measured
 
-# The value of a group where items of a task have none; an empty text is a value like any other.
-NOT_GROUPED = "\x01"
+# The value of a group where items of a task have none: a character that Unicode keeps from texts. An empty text is a value like
+# any other, and numpy cuts \0 off the end of one.
+NOT_GROUPED = "\ufdd0"
 
 
 def group_column(name: str) -> str:
@@ -181,10 +182,14 @@ def _per_item(part: pd.DataFrame, name: str, columns: IntArray, items: Any) -> t
 
 
 def _groups(part: pd.DataFrame, names: Sequence[str], columns: IntArray, items: Any) -> dict[str, Anything]:
+    """Per group column (N,) the item's value; where one task says it and another does not, it is said."""
     groups = {}
     for name in names:
-        codes, values = _per_item(part, group_column(name), columns, items)
-        groups[name] = values[codes]
+        is_in = (part[group_column(name)] != NOT_GROUPED).to_numpy(dtype=bool)
+        codes, values = _per_item(part[is_in], group_column(name), columns[is_in], items)
+        groups[name] = np.full(len(items), NOT_GROUPED, dtype=object)
+        there = np.unique(columns[is_in])
+        groups[name][there] = values[codes[there]]
     return groups
 
 

@@ -17,7 +17,9 @@ from ftexp.reporting.claim_words import (
     ALPHA,
     best_scope,
     claims,
+    for_words,
     interval_in_words,
+    measure_in_words,
     not_after_holm,
     signed,
 )
@@ -64,7 +66,7 @@ def against_majority(
         replace(analysis, kinds=("control",), groups=(), others=(), differences=()),
     )
     known = best_scope(table) if len(table) else table
-    return _sentence(known[known["estimate"].notna()], tests, analysis)
+    return _sentence(known[known["estimate"].notna()], tests, for_words(analysis, scores["task"]))
 
 
 def _name(split: str) -> str:
@@ -96,7 +98,7 @@ def _sentence(known: pd.DataFrame, tests: Mapping[str, Answers], analysis: Analy
     parts = [f"{subject} above {floor}; {'the mean is' if len(means) == 1 else 'the means are'} {spread}"]
     parts += [f"{what}: {_named(rows)}" for what, rows in (("below it", below), ("not told from it", unsure)) if len(rows)]
     notes = (scope_note(known[known["low"].notna()]), *more_seeds_notes(unsure), *ceiling_notes(known))
-    return [Conclusion("majority", f"Scores ({metric}): {'; '.join(parts)}", len(above) > 0, notes)]
+    return [Conclusion("majority", f"Scores ({measure_in_words(analysis)}): {'; '.join(parts)}", len(above) > 0, notes)]
 
 
 def _floor_in_words(tests: Mapping[str, Answers], metric: str) -> str:

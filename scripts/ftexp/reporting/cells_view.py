@@ -55,9 +55,14 @@ def cells_view(
 
 
 def ordered_measures(table: pd.DataFrame, primary: tuple[str, str]) -> list[tuple[str, str]]:
-    """Each task and metric once: the primary one, other tasks by its metric, its task by other metrics, then the others."""
-    known = dict.fromkeys(zip(table["task"], table["metric"], strict=True))
-    return sorted(known, key=lambda measure: (measure != primary, measure[1] != primary[1], measure[0] != primary[0]))
+    """Each task and metric once: the primary one, its metric in other tasks, the first of each that lacks it, then all others."""
+    known = list(dict.fromkeys(zip(table["task"], table["metric"], strict=True)))
+    by_primary = {task for task, metric in known if metric == primary[1]}
+    first = {measure for measure in known if measure[1] == primary[1] or measure[0] not in by_primary}
+    of_task = {measure[0]: measure for measure in reversed(known) if measure in first}
+    return sorted(known, key=lambda measure: (
+        measure != primary, measure[1] != primary[1], measure != of_task[measure[0]], measure[0] != primary[0]
+    ))
 
 
 def _text(row: Mapping[Any, Any], words: MeasureWords) -> str:

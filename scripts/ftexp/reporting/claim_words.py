@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -43,6 +44,17 @@ def interval_in_words(row: "pd.Series[Any]") -> str:
 def range_in_words(row: "pd.Series[Any]") -> str:
     """A row's interval, from low to high."""
     return shown_range(row["low"], row["high"])
+
+
+def measure_in_words(analysis: Analysis) -> str:
+    """The primary metric, and in which task where that is named."""
+    return f"{analysis.primary} in {analysis.primary_task}" if analysis.primary_task else analysis.primary
+
+
+def for_words(analysis: Analysis, tasks: "pd.Series[str]") -> Analysis:
+    """The same with its task only where there are several."""
+    own = set(tasks.unique()) - {difference.name.task for difference in analysis.differences}
+    return analysis if len(own) > 1 else replace(analysis, primary_task="")
 
 
 def signed(value: float) -> str:

@@ -22,8 +22,10 @@ from ftexp.reporting.claim_words import (
     best_scope,
     better_or_worse,
     claims,
+    for_words,
     interaction_in_words,
     interval_in_words,
+    measure_in_words,
     not_after_holm,
     range_in_words,
     sentences,
@@ -58,7 +60,7 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
     primary = table[(table["metric"] == analysis.primary) & own_task]
     if primary.empty:
         return []
-    sizes = detectable(primary)
+    sizes, analysis = detectable(primary), for_words(analysis, table["task"])
     said = [*first, _of_average(best_scope(primary[primary["kind"] == "average"]), analysis)]
     trends = best_scope(primary[primary["kind"] == "trend"])
     for name in compared_factors(primary, analysis):
@@ -123,17 +125,23 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         return None
     row = rows.iloc[0]
     if pd.isna(row["low"]):
-        return Conclusion("fine-tuning", f"Nothing can be said of fine-tuning against the untuned model: {row['reason']}", False)
+        text = f"Nothing can be said of fine-tuning{_in_task(analysis)} against the untuned model: {row['reason']}"
+        return Conclusion("fine-tuning", text, False)
     how = f"({interval_in_words(row)})"
     notes = (scope_note(rows), *more_seeds_notes(rows), *notes_on(rows, "cells"))
     if claims(rows).empty:
         text = f"nothing to claim; the cells average {signed(row['estimate'])} against the untuned model {how}, which covers 0"
-        return Conclusion("fine-tuning", f"Fine-tuning: {text}", False, notes)
+        return Conclusion("fine-tuning", f"Fine-tuning{_in_task(analysis)}: {text}", False, notes)
     verb = "raises" if row["estimate"] > 0 else "lowers"
     size = shown(abs(row["estimate"]))
     better = better_or_worse(row["estimate"], analysis.primary, analysis)
-    text = f"Fine-tuning {verb} {analysis.primary} by {size} against the untuned model, averaged over the cells {how}{better}"
+    measure = measure_in_words(analysis)
+    text = f"Fine-tuning {verb} {measure} by {size} against the untuned model, averaged over the cells {how}{better}"
     return Conclusion("fine-tuning", text, True, notes)
+
+
+def _in_task(analysis: Analysis) -> str:
+    return f" ({measure_in_words(analysis)})" if analysis.primary_task else ""
 
 
 def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
@@ -151,7 +159,8 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
     notes = [scope_note(known), *more_seeds_notes(known), *notes_on(known, "combinations of the other factors' levels")]
     notes += [_power_note(name, known, sizes)] if len(open_) else []
-    text = f"{_setting(name, rows, analysis)}: {'; '.join(parts)}"
+    where = _in_task(analysis) if claimed.empty else ""
+    text = f"{_setting(name, rows, analysis)}{where}: {'; '.join(parts)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
 
 
@@ -181,11 +190,11 @@ def _claimed(claimed: pd.DataFrame, analysis: Analysis) -> str:
         verb = "raises" if first["estimate"] > 0 else "lowers"
         size = f"{shown(abs(first['estimate']))} ({interval_in_words(first)}{not_after_holm(first)})"
         better = better_or_worse(first["estimate"], analysis.primary, analysis)
-        return f"{first['level']} instead of {first['reference']} {verb} {analysis.primary} by {size}{better}"
+        return f"{first['level']} instead of {first['reference']} {verb} {measure_in_words(analysis)} by {size}{better}"
     rows = [row for _, row in claimed.iterrows()]
     sizes = [f"{signed(row['estimate'])} at {row['level']} ({range_in_words(row)}{not_after_holm(row)})" for row in rows]
     less = "" if analysis.metric(analysis.primary).higher_is_better else "; less is better"
-    return f"against {first['reference']}, {analysis.primary} changes by {', '.join(sizes)} (95 % intervals{less})"
+    return f"against {first['reference']}, {measure_in_words(analysis)} changes by {', '.join(sizes)} (95 % intervals{less})"
 
 
 def _trend(row: "pd.Series[Any]") -> str:
@@ -243,10 +252,10 @@ def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | Non
     )
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"
-        return Conclusion("interactions", f"Interactions: nothing to claim; {text}", False, notes)
+        return Conclusion("interactions", f"Interactions{_in_task(analysis)}: nothing to claim; {text}", False, notes)
     pairs = []
     for _, of_pair in claimed.groupby("factor", sort=False):
         row = of_pair.iloc[int(np.argmax(of_pair["estimate"].abs().to_numpy()))]
         scale = "; near an end of the scale this may come from the scale alone" if "scale" in row["flags"] else ""
         pairs.append(f"{interaction_in_words(row, analysis)} ({interval_in_words(row)}{scale})")
-    return Conclusion("interactions", f"Interactions: {'; '.join(pairs)}", True, notes)
+    return Conclusion("interactions", f"Interactions{_in_task(analysis)}: {'; '.join(pairs)}", True, notes)

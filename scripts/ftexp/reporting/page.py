@@ -118,15 +118,16 @@ def _task_rows(experiment: Experiment, recorded: Recorded) -> list[dict[str, str
 def design_in_words(experiment: Experiment, runs: Sequence[Run]) -> str:
     """One sentence: how many runs, of what, against what."""
     trained = [run for run in runs if not run.is_control]
-    controls = [run.id for run in runs if run.kind == "control"]
+    controls = [run.id for run in runs if run.is_control and not run.is_other]
+    others = [run.id for run in runs if run.is_other]
     kind = kind_in_words(experiment).replace(" x ", " × ") if experiment.factors else "a single cell"
     every = ", every combination" if experiment.factors and experiment.design.is_full_factorial() else ""
     notes = reference_in_words(experiment, label_text)
     notes += [f"excluded: {words}" for words in excluded_in_words(experiment, label_text)]
     design = "; ".join([f"{runs_in_words(trained, 'trained run')} ({kind}{every}", *notes]) + ")"
-    if not controls:
-        return f"{design}; no control."
-    return f"{design} and {_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})."
+    beside = [f"{_count(len(controls), 'control')} (the untuned base model: {', '.join(controls)})"] if controls else []
+    beside += [f"{_count(len(others), 'existing checkpoint')} ({', '.join(others)})"] if others else []
+    return f"{design}{'' if controls else '; no control'}{''.join(f' and {each}' for each in beside)}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NUMBERS, RunFacts
+from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NOT_ASKED, NUMBERS, RunFacts
 
 # Told in the list of what is missing; and shown only where rows differ in it, or some row has it.
 NOT_SHOWN, SHOWN_IF_DIFFERENT, SHOWN_IF_KNOWN = ("reason",), ("task", "metric"), ("valid", "majority", "chance")
@@ -20,6 +20,27 @@ def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[l
     keep = [index for index, name in enumerate(header) if index < first_after or name not in left_out]
     rounded = [round_row(header, row) for row in rows]
     return [header[i] for i in keep], [[row[i] for i in keep] for row in rounded]
+
+
+def of_primary(
+    header: Sequence[str], rows: Sequence[Sequence[str]], primary: tuple[str, str]
+) -> tuple[list[Sequence[str]], str]:
+    """The rows of the primary task and metric, where there are several; and in words which others there are.
+
+    Args:
+        primary: Its metric is empty where it is the task's first.
+    """
+    places = header.index("task"), header.index("metric")
+    measures: dict[str, list[str]] = {}
+    for task, metric in dict.fromkeys((row[places[0]], row[places[1]]) for row in rows):
+        measures.setdefault(task, []).append(metric)
+    task, metric = primary[0], primary[1] or next(iter(measures.get(primary[0], [""])))
+    if sum(map(len, measures.values())) < 2 or metric not in measures.get(task, ()):
+        return list(rows), ""
+    others = {name: [each for each in names if (name, each) != (task, metric)] for name, names in measures.items()}
+    named = "; ".join(f"{name}: {', '.join(names)}" for name, names in others.items() if names)
+    own = [row for row in rows if (row[places[0]], row[places[1]]) == (task, metric)]
+    return own, f"task {task}, {metric}. In results.csv too: {named}"
 
 
 def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
@@ -40,14 +61,17 @@ def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[s
     Equal ones of a run stand together.
     """
     found: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    metrics: dict[str, set[str]] = {}
+    asked: dict[str, dict[str, set[str]]] = {}
     for row in rows:
         train, evaluation, reason, task, metric = row[len(header) - len(COLUMNS_AFTER) :][:5]
-        metrics.setdefault(task, set()).add(metric)
+        if reason == NOT_ASKED:
+            continue
+        asked.setdefault(row[0], {}).setdefault(task, set()).add(metric)
         if reason not in ("", NO_CONTROL) or {train, evaluation} - {"", "done"}:
             found.setdefault((row[0], train, evaluation, reason), {}).setdefault(task, []).append(metric)
     gaps = []
     for (run, train, evaluation, reason), which in found.items():
+        metrics = asked[run]
         is_all = len(which) == len(metrics) and all(len(names) == len(metrics[task]) for task, names in which.items())
         named = [task if len(names) == len(metrics[task]) else f"{task}/{', '.join(names)}" for task, names in which.items()]
         of_what = "" if is_all else f"{'; '.join(named)}: "

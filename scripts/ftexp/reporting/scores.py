@@ -73,7 +73,8 @@ def items_table(recorded: Recorded) -> pd.DataFrame:
     first = ["run", "task", "item", "epoch", "cluster", "input", "target", "completion"]
     table = recorded.frame.drop(columns=counts)
     ordered = table[[*first, *(name for name in table if name not in first)]]
-    return ordered.rename(columns=lambda name: name.removeprefix("group:"))
+    groups = {name: name.removeprefix("group:") for name in ordered if name.startswith("group:")}
+    return ordered.rename(columns={name: short for name, short in groups.items() if short not in ordered})
 
 
 def parquet_bytes(items: pd.DataFrame) -> bytes:

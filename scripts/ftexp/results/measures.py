@@ -167,7 +167,8 @@ def _reasons(rows: pd.DataFrame, name: str, found: Mapping[str, Any]) -> dict[An
     if name in METRICS and METRICS[name].needs == "numbers":
         is_gap = pd.isna(found["prediction"]) | pd.isna(found["target"])
         counts = is_gap.groupby(rows["run"], observed=True).sum()
-        return {run: f"{count} answers, or their targets, hold no number" for run, count in counts.items() if count}
+        known = counts[counts > 0].items()
+        return {run: f"{_answers(count, 'holds', 'hold')} no number, or the target none" for run, count in known}
     if name + ":why" not in rows:
         return {}
     gaps = rows[rows[name + ":why"].fillna("") != ""]
@@ -175,8 +176,12 @@ def _reasons(rows: pd.DataFrame, name: str, found: Mapping[str, Any]) -> dict[An
     said: dict[Any, str] = {}
     for key, count in sizes.items():
         run, reason = cast(tuple[str, str], key)
-        said.setdefault(run, f"{count} answers have no {name}: {reason}")
+        said.setdefault(run, f"{_answers(count, 'has', 'have')} no {name}: {reason}")
     return said
+
+
+def _answers(count: int, one: str, many: str) -> str:
+    return f"1 answer {one}" if count == 1 else f"{count} answers {many}"
 
 
 def _valid(rows: pd.DataFrame, task: str, recorded: Recorded, evaluation: Evaluation) -> dict[Any, float]:

@@ -4,8 +4,8 @@ Reads files of scores and the rows of tasks, by a `Judge`. Writes nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ class Recorded:
         references: Per run and task the answers that are right.
         versions: Per inspect task its version, where known.
         metrics: Per inspect task its own scorers.
+        columns: Per task the columns of `frame` that are its own; all of them where it is not named.
     """
 
     frame: pd.DataFrame
@@ -38,10 +39,14 @@ class Recorded:
     references: Mapping[tuple[str, str], Answers]
     versions: Mapping[str, str]
     metrics: Mapping[str, tuple[str, ...]]
+    columns: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> pd.DataFrame:
-        """The rows of one task."""
-        return self.frame[self.frame["task"] == task] if len(self.frame) else self.frame
+        """The rows of one task, without columns that only other tasks have."""
+        if self.frame.empty:
+            return self.frame
+        own = self.columns.get(task, self.frame.columns)
+        return self.frame.loc[self.frame["task"] == task, [name for name in self.frame if name in own]]
 
 
 _OF_INSPECT = ("item", "epoch", "input", "target", "completion", "cluster")
@@ -68,11 +73,15 @@ def recorded_answers(done: Iterable[tuple[Run, Task]], judge: Judge, evaluation:
                 known[pair] = reference_answers(pair[1], task.data, judge.items(task))
             references[run.id, task.name] = known[pair]
     parts = [_together(tasks[key], members, judge.items(tasks[key]), evaluation) for key, members in groups.items()]
+    columns: dict[str, set[str]] = defaultdict(set)
+    for (name, _), part in zip(groups, parts, strict=True):
+        columns[name].update(map(str, part))
     inspected = {key[0]: members[0][1] for key, members in groups.items() if tasks[key].kind == "inspect"}
     return Recorded(
         pd.concat(parts, ignore_index=True) if parts else _empty(), unusable, references,
         {name: scores.version for name, scores in inspected.items()},
         {name: tuple(column for column in map(str, s.frame) if column not in _OF_INSPECT) for name, s in inspected.items()},
+        columns,
     )
 
 

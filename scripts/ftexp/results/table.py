@@ -29,6 +29,7 @@ COLUMNS_AFTER = (
     "chance", "diff_control", "diff_control_se", "train_loss",
 )
 NUMBERS = ("valid", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se", "train_loss")
+NOT_ASKED = "not asked: evaluation.matrix"
 NO_CONTROL = "no difference: the design has no control for it"
 TIMING_COLUMNS = ("run", "stage", "host", "started", "seconds")
 
@@ -209,7 +210,7 @@ def _row(facts: RunFacts, control: RunFacts | None, task: str, metric: str, tabl
 def _reasons(facts: RunFacts, state: State | None) -> list[str]:
     """Why a stage is not done; of an evaluation that waits for its training, only what holds the training up."""
     if state is None:
-        return ["not asked: evaluation.matrix"]
+        return [NOT_ASKED]
     reasons = []
     if facts.train and facts.train.status != "done" and facts.train.reason:
         reasons.append(f"train: {facts.train.reason}")

@@ -4,7 +4,7 @@ Reads a run's logs and its file of scores. Writes that file.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,10 +157,8 @@ def _write(frame: pd.DataFrame, name: str, is_open: Any, verdicts: Sequence[Verd
 
 def _questions(frame: pd.DataFrame, asked: Asked) -> list[Question]:
     by_item = {question.item: question for question in asked.questions}
-    return [
-        replace(by_item[item], epoch=epoch, answer=answer)
-        for item, epoch, answer in zip(frame["item"], frame["epoch"], frame["completion"], strict=True)
-    ]
+    said = zip(map(by_item.__getitem__, frame["item"]), frame["epoch"], frame["completion"], strict=True)
+    return [Question(q.item, epoch, q.prompt, q.target, answer, q.row) for q, epoch, answer in said]
 
 
 def _columns(frame: pd.DataFrame, judgement: Judgement, asked: Asked) -> Mapping[str, Any]:
