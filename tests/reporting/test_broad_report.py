@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from ftexp.design.planning import planned_runs
 from ftexp.ground import paths
+from ftexp.reporting.columns import TABLES
 from helpers.broad_experiment import FAILED, STALE, make_broad
 from helpers.fake_results import make_report, read_csv
 
@@ -173,3 +174,26 @@ def test_what_another_metric_needs_is_no_column_of_a_task(broad: Path, tmp_path:
     rows = [row for row in read_csv(paths.RESULTS_CSV) if (row["task"], row["metric"]) == ("english", "tone")]
     assert {row["reason"] for row in rows if row["run"] in ("base", "published")} == {"not judged yet: `make score`"}
     assert all(row["n"] == "" for row in rows)
+
+
+@pytest.mark.usefixtures("broad")
+def test_every_column_of_every_table_is_documented() -> None:
+    """Columns that are named after scorers, groups and factors by what they are called there."""
+    scorers = {name for names in MEASURES.values() for name in names} - {"perplexity"}
+    documented = {file: {name for row in rows for name in row[0].split(", ")} for file, _, _, rows in TABLES}
+    named = dict.fromkeys(("corpus", "lora_rank", "seed"), "<factor>") | {"group:tone": "<group>"}
+    named |= {name + suffix: f"<scorer>{suffix}" for name in scorers for suffix in ("", ":why", ":says", ":again")}
+
+    def called(name: str) -> str:
+        counted = re.fullmatch(r"((?:bleu|chrf)_[a-z]+)_[1-6]", name)
+        return f"{counted[1]}_1 to {4 if name.startswith('bleu') else 6}" if counted else named.get(name, name)
+
+    tables = {
+        "results.csv": [*read_csv(paths.RESULTS_CSV)[0]], "cells.csv": [*read_csv(paths.CELLS_CSV)[0]],
+        "items.parquet": list(pd.read_parquet(paths.ITEMS_PARQUET)),
+        "scores/<task>/<run>.parquet": [name for file in paths.SCORES_DIR.glob("*/*") for name in pd.read_parquet(file)],
+    }
+    for file, columns in tables.items():
+        assert {called(name) for name in columns} <= documented[file], file
+    unused = documented["results.csv"] - {called(name) for name in tables["results.csv"]}
+    assert unused | documented["cells.csv"] - {called(name) for name in tables["cells.csv"]} == set()

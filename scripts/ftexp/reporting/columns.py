@@ -11,35 +11,93 @@ from ftexp.ground.text_table import markdown_table
 HEADER = ("column", "meaning", "unit, range", "empty when")
 RESULTS = (
     ("run", "id of the run; its folder in runs/", "text", "never"),
-    ("kind", "`trained`, or `control`: a base model, not fine-tuned", "", "never"),
+    ("kind", "`trained`, or `control`: a base model as it is, or an existing checkpoint", "", "never"),
     ("<factor>", "one column per factor: the run's level", "the factor's", "of a control that the factor does not concern"),
     ("train_status", "where its training stands", "a status", "of a control"),
-    ("eval_status", "where its evaluation stands", "a status", "never"),
+    ("eval_status", "where its evaluation by this task stands", "a status", "it is not asked the task"),
     ("reason", "why a stage is not done, or a number is missing", "text", "nothing to say"),
     ("task", "the evaluation's task", "text", "never"),
-    ("metric", "the scorer", "text", "never"),
-    ("n", "test items, however often each is asked", "count", "not evaluated"),
-    ("score", "mean over the items; of sampled answers an item's score is the mean over its epochs", "0 to 1", "not evaluated"),
+    ("metric", "the name of a scorer, or one of `evaluation.metrics`", "text", "never"),
+    ("n", "items asked, however often each", "count", "not evaluated"),
+    (
+        "unscored", "of these how many could not be scored; they are in no number here, and reason says why", "count",
+        "not evaluated",
+    ),
+    (
+        "valid", "share of answers that are a label of the task, one of its options, or hold a number; any other answer "
+        "is wrong",
+        "0 to 1", "not evaluated, or any text will do",
+    ),
+    (
+        "score", "the run's value by the metric: of a scorer the mean over the items (of sampled answers an item's score is "
+        "the mean over its epochs), of perplexity over all tokens, of any other metric that of all answers together",
+        "the metric's", "not evaluated, or not defined for these answers",
+    ),
     (
         "score_se",
         "its standard error over items, or over clusters where `evaluation.cluster` is set; the luck of sampled answers is in "
         "it, nothing about seeds of training",
-        ">= 0", "not evaluated, or one cluster",
+        ">= 0", "no score, or one cluster",
     ),
     (
-        "majority", "what always giving the commonest answer of its test set would score: that answer's share",
-        "0 to 1", "not evaluated",
+        "majority", "what always giving the commonest answer of its test set would score by this metric", "as score",
+        "not evaluated, or not known of this metric",
     ),
     (
         "chance", "what drawing blindly among the answers of its test set would score: 1 / their number", "0 to 1",
-        "not evaluated, or the answers are no choices (over 50 different ones, or fewer than 5 items each on average)",
+        "not evaluated, not known of this metric, or the answers are no choices (over 50 different ones, or fewer than 5 items "
+        "each on average)",
     ),
-    ("diff_control", "mean over items of run minus its control, item by item", "-1 to 1", "not evaluated, or its control is not"),
+    (
+        "diff_control", "score minus its control's, on the items that both have a score of", "a difference of scores",
+        "no score, or its control has none",
+    ),
     (
         "diff_control_se", "its paired standard error; 0 where all items say the same, for which effects.csv has an interval",
         ">= 0", "as diff_control, or one cluster",
     ),
     ("train_loss", "mean over the steps of the last epoch", "nats per trained token", "not trained"),
+)
+CELLS = (
+    ("cell", "the levels of the factors in words, the seed aside; `control <run>` of a control", "text", "never"),
+    ("kind", "`trained` or `control`", "", "never"),
+    (
+        "<factor>", "one column per factor but the seed: the cell's level", "the factor's",
+        "of a control that the factor does not concern",
+    ),
+    ("task", "a task that the cell is asked", "text", "never"),
+    ("metric", "as in results.csv", "text", "never"),
+    ("n_seeds", "runs of the cell that have a score", "count", "never"),
+    ("mean", "of their scores", "as score", "no run has a score"),
+    ("sd", "standard deviation of their scores, n - 1 in the denominator", ">= 0", "fewer than two runs have a score"),
+    ("min", "the least of them", "as score", "no run has a score"),
+    ("max", "the largest of them", "as score", "no run has a score"),
+    ("runs", "planned runs of the cell that are asked the task", "count", "never"),
+    ("reason", "which runs have no score, and why", "text", "all have one"),
+)
+_JUDGED = (
+    (
+        "is_ended", "whether the model ended its answer by itself, and was not cut at `max_tokens`", "true, false",
+        "of an inspect task",
+    ),
+    (
+        "<scorer>", "one column per scorer but perplexity: what the answer is worth; of an inspect task its own scorers",
+        "0 to 1, chrf 0 to 100, semscore -1 to 1", "it could not be scored",
+    ),
+    ("<scorer>:why", "why it could not be scored", "text", "it could"),
+    ("<scorer>:says", "what a grader wrote, or a scorer of one's own gave as its explanation", "text", "it says nothing"),
+    ("options", "of a task with `choices`, the options", "list of texts", "other tasks"),
+    ("conditional", "the log-likelihood of each option after the prompt", "list, nats", "other tasks"),
+    ("unconditional", "that of each option after nothing", "list, nats", "other tasks"),
+    ("probability", "of the option that is chosen, after `evaluation.normalization`", "0 to 1", "other tasks"),
+    ("probabilities", "of each option; they add up to 1", "list, 0 to 1", "other tasks"),
+    ("number", "the first number in the answer, where a metric needs it", "a number", "the answer holds none"),
+    (
+        "nll", "negative log-likelihood of the reference after the prompt, or of a document, where perplexity or bits per "
+        "byte is asked", "nats", "not measured",
+    ),
+    ("tokens", "how many tokens that is of", "count", "not measured"),
+    ("bytes", "how many bytes of UTF-8 that is of", "count", "not measured"),
 )
 ITEMS = (
     ("run", "id of the run", "text", "never"),
@@ -47,19 +105,55 @@ ITEMS = (
     ("item", "id of the item: a hash of its raw row, the same in every run that was asked it", "text", "never"),
     ("epoch", "1, and 2, 3, ... for further answers to the item where `evaluation.epochs` asks for them", "count", "never"),
     ("cluster", "value of the column `evaluation.cluster`; the item's id where none is named", "text", "never"),
-    ("target", "the right answer", "text", "never"),
-    ("completion", "what the model said, whole", "text", "never"),
-    ("score", "the scorer's verdict on it", "0 to 1", "never"),
+    ("input", "what was asked, without the prompt around it; of a document its text", "text", "never"),
+    ("target", "the right answer", "text", "of a document"),
+    ("completion", "what the model said, whole; of options the one that is chosen", "text", "of a document"),
+    *_JUDGED,
+    (
+        "<group>", "one column per column of `evaluation.groups`; `group:<group>` where another is called so", "text",
+        "other tasks",
+    ),
+)
+SCORES = (
+    *(row for row in ITEMS if row[0] in ("item", "epoch", "completion")),
+    (
+        "input, target", "of an inspect task only, as in items.parquet; those of other tasks are in their rows", "text",
+        "other tasks",
+    ),
+    *_JUDGED,
+    (
+        "<scorer>:again", "whether `make score` asks again, as a grader could not be reached", "true, false",
+        "no column: none is asked again",
+    ),
+    (
+        "bleu_match_1 to 4, bleu_total_1 to 4", "matching and all n-grams of the answer, where `bleu` is asked", "count",
+        "not asked",
+    ),
+    ("bleu_length, bleu_reference_length", "tokens of answer and target", "count", "not asked"),
+    (
+        "chrf_answer_1 to 6, chrf_reference_1 to 6, chrf_match_1 to 6",
+        "n-grams of characters of the answer, of the target, and in both, where `corpus_chrf` is asked", "count", "not asked",
+    ),
 )
 TABLES = (
-    ("results.csv", "One row per run of runs.csv.", 'pd.read_csv("results.csv")', RESULTS),
+    ("results.csv", "A long table: exactly one row per run of runs.csv, task and metric.", 'pd.read_csv("results.csv")', RESULTS),
+    (
+        "cells.csv", "One row per cell (a combination of levels, seeds together), task and metric that the cell is asked.",
+        'pd.read_csv("cells.csv")', CELLS,
+    ),
     (
         "effects.csv", "One row per contrast and scope: what each factor did. A row without numbers says why in `reason`.",
         'pd.read_csv("effects.csv")', EFFECTS,
     ),
     (
-        "items.parquet", "One row per evaluated run, test item and epoch. Kept by DVC, not in git.",
+        "items.parquet",
+        "One row per evaluated run, task, item and epoch: all answers with their scores. Kept by DVC, not in git.",
         'pd.read_parquet("items.parquet")', ITEMS,
+    ),
+    (
+        "scores/<task>/<run>.parquet",
+        "What `make score` keeps of one run in one task: a row an answer, in the task's order. Its metadata says of which logs, "
+        "and by which scorers. What is there is not judged again.", 'pd.read_parquet("scores/<task>/<run>.parquet")', SCORES,
     ),
 )
 _INTRODUCTION = """\
