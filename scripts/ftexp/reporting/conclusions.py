@@ -223,17 +223,17 @@ def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
         return None
     row = own.iloc[0]
     subject = f"{name.task}, {name.metric}"
-    is_claim = len(claims(own)) > 0
-    size = f"the cells average {signed(row['estimate'])} ({interval_in_words(row)}{not_after_holm(row) if is_claim else ''})"
-    verdict = size if is_claim else f"nothing to claim; {size}, which covers 0"
     depends = claims(rows[rows["kind"].isin(["main", "level"])].drop_duplicates(["factor", "level"]))
     depends = depends[depends["p_holm"] < ALPHA]
+    is_claim = len(claims(own)) > 0
+    size = f"the cells average {signed(row['estimate'])} ({interval_in_words(row)}{not_after_holm(row) if is_claim else ''})"
+    verdict = size if is_claim else ("" if len(depends) else "nothing to claim; ") + f"{size}, which covers 0"
     parts = [
         f"it differs by {signed(row['estimate'])} at {row['factor']} {row['level']} instead of {row['reference']} "
         f"({interval_in_words(row)})" for _, row in depends.iterrows()
     ]
     text = f"{subject}: {'; '.join([verdict, *parts])}"
-    return Conclusion(subject, text, is_claim, (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
+    return Conclusion(subject, text, is_claim or len(depends) > 0, (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
 
 
 def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
