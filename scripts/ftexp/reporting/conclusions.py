@@ -233,7 +233,8 @@ def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
         f"({interval_in_words(row)})" for _, row in depends.iterrows()
     ]
     text = f"{subject}: {'; '.join([verdict, *parts])}"
-    return Conclusion(subject, text, is_claim or len(depends) > 0, (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells")))
+    notes = (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells"))
+    return Conclusion(subject, text, is_claim or len(depends) > 0, notes)
 
 
 def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
