@@ -96,10 +96,11 @@ def read_inspect_task(run: Run, asking: str, *, vouched: Collection[str]) -> tup
     Raises:
         UnusableLog: As `read_answers`, the items aside, which are the task's.
     """
-    from inspect_ai.log import read_eval_log
-
-    header = _vouched_log(run, asking, vouched)
-    samples = read_eval_log(str(log_path(run.id, asking)), exclude_fields={"store", "attachments", "events"}).samples or []
+    header, path = _vouched_log(run, asking, vouched), log_path(run.id, asking)
+    try:
+        samples = _read(path, exclude_fields={"store", "attachments", "events"}).samples or []
+    except UnusableLog as unusable:
+        raise UnusableLog(f"{path} {unusable}") from unusable
     return str(header.eval.task_version), [_scored(sample) for sample in samples]
 
 
@@ -116,11 +117,16 @@ def _vouched_log(run: Run, asking: str, vouched: Collection[str]) -> "EvalLog":
 
 
 def _read_header(path: Path) -> "EvalLog":
+    return _read(path, header_only=True)
+
+
+def _read(path: Path, **how: Any) -> "EvalLog":
     from inspect_ai.log import read_eval_log
+    from zstandard import ZstdError  # by which inspect-ai's logs are compressed
 
     try:
-        return read_eval_log(str(path), header_only=True)
-    except _UNREADABLE as error:
+        return read_eval_log(str(path), **how)
+    except (*_UNREADABLE, ZstdError) as error:
         raise UnusableLog(f"cannot be read: it is truncated, or no log of inspect-ai ({error})") from error
 
 

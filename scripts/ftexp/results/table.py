@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,10 +18,12 @@ from ftexp.data.answers import Answers
 from ftexp.design.controls import controls_of
 from ftexp.design.run import Run, Task
 from ftexp.ground import paths
-from ftexp.results.measures import Measures
 from ftexp.state.row_sets import Missing
 from ftexp.state.status_words import State
 from ftexp.state.work import Work, read_manifest
+
+if TYPE_CHECKING:  # with all of `effects`, which takes a second and `make score` does not need
+    from ftexp.results.measures import Measures
 
 COLUMNS_BEFORE = ("run", "kind")
 COLUMNS_AFTER = (
@@ -164,7 +166,7 @@ class Table:
     """
 
     values: pd.DataFrame
-    measures: Measures
+    measures: "Measures"
     references: Mapping[tuple[str, str], Answers]
 
     @cached_property
