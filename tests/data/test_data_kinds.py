@@ -234,12 +234,14 @@ def test_parquet_named_prompts_and_models_shares_of_rows_and_sampled_answers_go_
     assert execute.main(["eval", *names]) == 0
     assert report.main([]) == 0
     with paths.RESULTS_CSV.open() as file:
-        rows = {row["run"]: row for row in csv.DictReader(file)}
+        table = {(row["run"], row["metric"]): row for row in csv.DictReader(file)}
+    rows = {name: table[name, "exact"] for name in names}
+    assert set(table) == {(name, metric) for name in names for metric in ("exact", "macro_f1")}
     items = pd.read_parquet(paths.ITEMS_PARQUET)
     assert len(items) == 6 * 16 * 2
     for name in names:
         own = items[items["run"] == name]
-        assert (rows[name]["n"], float(rows[name]["score"])) == ("16", pytest.approx(own["score"].mean()))
+        assert (rows[name]["n"], float(rows[name]["score"])) == ("16", pytest.approx(own["exact"].mean()))
         assert own["completion"].nunique() > 4, "answers that are all alike tell nothing"
     before = paths.RESULTS_CSV.read_bytes(), paths.EFFECTS_CSV.read_bytes(), completions(items, names[-1])
     for name in names:

@@ -41,10 +41,12 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def results(folder: Path) -> dict[str, dict[str, str]]:
-    """results.csv by run."""
+def results(folder: Path, metric: str = "exact") -> dict[str, dict[str, str]]:
+    """The rows of results.csv by run, as far as they are of one metric, of an experiment with one task."""
     with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
-        return {row["run"]: row for row in csv.DictReader(file)}
+        rows = [row for row in csv.DictReader(file) if row["metric"] == metric]
+    assert len({row["task"] for row in rows}) == 1
+    return {row["run"]: row for row in rows}
 
 
 def adapter(folder: Path, run: str) -> bytes:
