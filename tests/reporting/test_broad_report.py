@@ -169,8 +169,12 @@ def test_what_another_metric_needs_is_no_column_of_a_task(broad: Path, tmp_path:
     shutil.copytree(broad, copy)
     monkeypatch.chdir(copy)
     text = paths.EXPERIMENT_YAML.read_text()
-    paths.EXPERIMENT_YAML.write_text(text.replace("groups: [tone]", "groups: [tone], scorers: [exact, judged.py@tone]"))
+    changed = text.replace("groups: [tone]", "groups: [tone], scorers: [exact, judged.py@tone]")
+    paths.EXPERIMENT_YAML.write_text(changed.replace("neither], scorers", "neither], cluster: tone, scorers"))
     make_report()
+    tasks = set(pd.read_csv(paths.EFFECTS_CSV)["task"])
+    assert "italian minus english" in tasks
+    assert "stance minus english" not in tasks, "what one task takes for independent and another does not is not subtracted"
     rows = [row for row in read_csv(paths.RESULTS_CSV) if (row["task"], row["metric"]) == ("english", "tone")]
     assert {row["reason"] for row in rows if row["run"] in ("base", "published")} == {"not judged yet: `make score`"}
     assert all(row["n"] == "" for row in rows)

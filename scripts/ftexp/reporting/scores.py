@@ -40,12 +40,19 @@ def analysis_of(experiment: Experiment, measures: Measures) -> Analysis:
 
 
 def _between_tasks(measures: Measures, primary: str, metric: str) -> list[Difference]:
-    """Each other task minus the primary one, by the primary metric, where both have scores."""
+    """Each other task minus the primary one, by the primary metric, where both have scores and do not cluster an item apart."""
     pairs = measures.scores[["task", "metric"]].drop_duplicates()
     known = {str(task) for task, name in zip(pairs["task"], pairs["metric"], strict=True) if name == metric}
-    if primary not in known:
+    if primary not in known or len(known) < 2:
         return []
-    return [Difference(Measure(task, metric), Measure(primary, metric)) for task in measures.names if task in known - {primary}]
+    items = measures.scores.loc[measures.scores["metric"] == metric, ["task", "item", "cluster"]].drop_duplicates()
+    by_task = items.groupby("task", observed=True)
+    clusters = {str(task): dict(zip(rows["item"], rows["cluster"], strict=True)) for task, rows in by_task}
+    own = clusters[primary]
+    return [
+        Difference(Measure(task, metric), Measure(primary, metric)) for task in measures.names
+        if task in known - {primary} and all(own.get(item, cluster) == cluster for item, cluster in clusters[task].items())
+    ]
 
 
 def runs_frame(all_facts: Sequence[RunFacts], experiment: Experiment) -> pd.DataFrame:
