@@ -80,7 +80,7 @@ def items_table(recorded: Recorded) -> pd.DataFrame:
     first = ["run", "task", "item", "epoch", "cluster", "input", "target", "completion"]
     table = recorded.frame.drop(columns=counts)
     ordered = table[[*first, *(name for name in table if name not in first)]]
-    groups = {name: name.removeprefix("group:") for name in ordered if name.startswith("group:")}
+    groups = {name: name.removeprefix("group:") for name in map(str, ordered) if name.startswith("group:")}
     return ordered.rename(columns={name: short for name, short in groups.items() if short not in ordered})
 
 
