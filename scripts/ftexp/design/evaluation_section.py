@@ -105,10 +105,21 @@ def check_evaluation(found: Findings, section: dict[str, Any], factors: dict[str
         wanted = [scorer.kind for scorer in judging[name].scorers] + list(judging[name].metrics)
         if tasks[name]["kind"] in ("answer", "options") and any(each in NEEDS_REFERENCE for each in wanted):
             tasks[name]["reference"] = True
+    _check_one_meaning(found, judging)
     matrix = _check_matrix(found, section.get("matrix"), tasks, factors)
     primary = _check_primary(found, section.get("primary"), tasks, judging)
     found.messages = list(dict.fromkeys(found.messages))  # a mistake of the section is one of every task
     return Evaluation(tasks, judging, matrix, primary)
+
+
+def _check_one_meaning(found: Findings, judging: dict[str, Judging]) -> None:
+    """A name in the tables is one scorer, whatever the task."""
+    known: dict[str, Scorer] = {}
+    for task, judged in judging.items():
+        for scorer in judged.scorers:
+            if known.setdefault(scorer.name, scorer) != scorer:
+                cure = "Give one of them another name by the option `name`."
+                found.add(f"evaluation.tasks.{task}.scorers", f"{scorer.name} has other options than in another task", cure)
 
 
 def _named_tasks(found: Findings, section: dict[str, Any]) -> dict[str, dict[str, Any]]:

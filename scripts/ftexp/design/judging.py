@@ -115,6 +115,13 @@ class Scorer:
 DEFAULT_SCORER = Scorer("exact", "exact")
 _OWN_SCORER = re.compile(r"(?P<file>[^@\n]+\.py)@(?P<function>[A-Za-z_]\w*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Columns of the tables of answers, which no scorer's may be.
+RESERVED = (
+    "run", "task", "item", "epoch", "cluster", "input", "target", "completion", "is_ended", "valid", "score", "metric", "options",
+    "conditional", "unconditional", "nll", "tokens", "bytes", "number", "target_number", "probability", "probabilities",
+    "prediction", "correct",
+)
+_COUNTS = ("bleu_", "chrf_", "probability_")
 
 
 def check_metrics(found: Findings, where: str, names: Any) -> tuple[str, ...]:
@@ -149,8 +156,9 @@ def _check_scorer(found: Findings, where: str, entry: Any) -> Scorer | None:
         options = {kind.short: options}
     given = dict(options or {})
     title = given.pop("name", own["function"] if own else name)
-    if not isinstance(title, str) or not _NAME.fullmatch(title):
-        found.add(where, f"{name}: name must be of letters, digits and '_', got {title!r}")
+    problem = _name_problem(title, kind=OWN if own else name)
+    if problem:
+        found.add(where, f"{name}: name {problem}, got {title!r}", "Give it another: {name: {name: ...}}." if own else "")
         return None
     if own:
         for key in (key for key in ("file", "function") if key in given):
@@ -159,6 +167,17 @@ def _check_scorer(found: Findings, where: str, entry: Any) -> Scorer | None:
             found.add(f"{where}: {name}", f"must have options that JSON can hold, with words as keys, got {given!r}")
         return Scorer(title, OWN, {**own.groupdict(), **given})
     return Scorer(title, name, complete) if (complete := _options(found, f"{where}: {name}", kind, given)) is not None else None
+
+
+def _name_problem(title: Any, *, kind: str) -> str:
+    """What is wrong with a scorer's name; empty where nothing is."""
+    if not isinstance(title, str) or not _NAME.fullmatch(title):
+        return "must be of letters, digits and '_'"
+    if title in RESERVED or title.startswith(_COUNTS):
+        return "is that of a column of the tables"
+    if title in METRICS or (title in SCORERS and title != kind):
+        return "is that of another scorer or metric"
+    return ""
 
 
 def _options(found: Findings, where: str, kind: ScorerKind, given: dict[str, Any]) -> dict[str, Any] | None:

@@ -105,7 +105,10 @@ def check_experiment(document: Any, file: str) -> Experiment:
     found.raise_if_any()
     if experiment.question:
         return experiment
-    return replace(experiment, question=question_of(factors, data, constants, experiment.evaluation.primary[1]))
+    task, metric = experiment.evaluation.primary
+    own = experiment.evaluation.tasks[task].get("data") if experiment.evaluation.tasks else None
+    asked = {**data, "source": own["data"]} if own else data
+    return replace(experiment, question=question_of(factors, asked, constants, metric))
 
 
 def _check_name(found: Findings, value: Any) -> str:

@@ -181,7 +181,7 @@ def _scored(sample: "EvalSample") -> Scored:
 
 
 def logs_not_counted(
-    run: str, experiment: str, counted: Collection[Path], why: Mapping[str, str], otherwise: str = "no task of the run"
+    run: str, experiment: str, counted: Collection[Path], why: Mapping[str, str], otherwise: str = ""
 ) -> list[tuple[str, str]]:
     """Every log in a run's folder but those that were counted, and of what a failed try left those that did not end well.
 
@@ -190,7 +190,7 @@ def logs_not_counted(
         experiment: The experiment's name.
         counted: The logs whose answers are in the table.
         why: Per task what is known of its evaluation, for a log with nothing wrong in itself.
-        otherwise: The same for a log of another task.
+        otherwise: The same for a log of another task; empty: such a one is not told, as it lies there until the task comes back.
 
     Returns:
         Pairs of path and reason.
@@ -201,8 +201,9 @@ def logs_not_counted(
     for folder in (places.eval_dir, places.scratch_dir("eval") / "logs"):
         for path in (path for path in sorted(folder.glob("*")) if path.suffix in _SUFFIXES and path not in counted):
             problem, task = _what_it_is(path, wanted)
-            if problem or folder == places.eval_dir:
-                found.append((str(path), problem or why.get(task, otherwise)))
+            reason = problem or (why.get(task, otherwise) if folder == places.eval_dir else "")
+            if reason:
+                found.append((str(path), reason))
     return found
 
 

@@ -4,8 +4,8 @@
 def shown(value: float, *, is_signed: bool = False) -> str:
     """A number with a true minus sign; `is_signed` gives a positive one its plus."""
     sign = "+" if is_signed else ""
-    text = format(value, f"{sign}.3f")
-    if float(text) == 0:
+    text = format(value, f"{sign}.3f" if abs(value) < 1000 else f"{sign},.0f")
+    if abs(value) < 1000 and float(text) == 0:
         text = format(value, f"{sign}.5f") if abs(value) >= 5e-6 else "0"
     return text.replace("-", "−")
 

@@ -12,6 +12,7 @@ from typing import Any
 from ftexp.design.asking_words import asking_in_words
 from ftexp.design.controls import controls_of
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
+from ftexp.design.judging import METRICS
 from ftexp.design.levels import label_text
 from ftexp.design.run import Run, row_sets_of
 from ftexp.design.settings import SEED, SETTINGS
@@ -78,6 +79,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         numbers={*NUMBERS, "n", "unscored"}, run_count=len(runs), has_many_runs=len(shown_rows) > MANY_RUNS,
         plots=report.plots, columns=columns,
         items=_changed(all_facts, findings, columns), is_evaluated=len(recorded.frame) > 0, item_task=task,
+        item_score=_score_of_items(findings),
         missing=missing(header, report.results), logs=findings.logs, extra_folders=findings.extra_folders,
         tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
@@ -88,17 +90,16 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
 
 
 def _changed(all_facts: Sequence[RunFacts], findings: Findings, columns: Sequence[Column]) -> list[ChangedItem]:
-    """The items of the primary task that changed most, by its primary metric, or where that is none of items its first."""
-    analysis = findings.report.analysis
-    rows = findings.recorded.of_task(analysis.primary_task)
-    score = next((name for name in (analysis.primary, *_scorers(findings)) if name in rows), "")
+    """The items of the primary task that changed most."""
+    rows, score = findings.recorded.of_task(findings.report.analysis.primary_task), _score_of_items(findings)
     return changed_items(rows, score, controls_of(facts.run for facts in all_facts), columns)
 
 
-def _scorers(findings: Findings) -> list[str]:
-    task = findings.report.analysis.primary_task
-    names = findings.report.cells[findings.report.cells["task"] == task]["metric"]
-    return [str(name) for name in dict.fromkeys(names)]
+def _score_of_items(findings: Findings) -> str:
+    """The primary metric where it is a score of single answers, or the first of its task that is; empty where none is."""
+    analysis, cells = findings.report.analysis, findings.report.cells
+    rows, names = findings.recorded.of_task(analysis.primary_task), cells[cells["task"] == analysis.primary_task]["metric"]
+    return next((str(name) for name in (analysis.primary, *dict.fromkeys(names)) if name in rows and name not in METRICS), "")
 
 
 def _task_rows(experiment: Experiment, recorded: Recorded) -> list[dict[str, str]]:

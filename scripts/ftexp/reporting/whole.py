@@ -81,7 +81,8 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
     references = _references(all_facts, recorded, primary[0])
     floor = against_majority(references, measures.scores, runs, analysis)
     over_labels = {task: judging.over_labels for task, judging in experiment.evaluation.judging.items()}
-    said = [*forced_runs(all_facts), *thin_classes(recorded.references, over_labels), *conclusions(table, analysis, floor)]
+    first = [*forced_runs(all_facts), *_unknown_primary(recorded, measures, analysis)]
+    said = [*first, *thin_classes(recorded.references, over_labels), *conclusions(table, analysis, floor)]
     own = values[(values["task"] == primary[0]) & (values["metric"] == primary[1]) & values["value"].notna()]
     of_primary = Primary(
         dict(zip(own["run"], own["value"], strict=True)), {run: reference.answers for run, reference in references.items()}
@@ -107,6 +108,15 @@ def _trained_on(experiment: Experiment, analysis: Analysis) -> str:
         if any(key in level.sets for level in experiment.factors[name] for key in TRAINED_ON):
             return name
     return ""
+
+
+def _unknown_primary(recorded: Recorded, measures: Measures, analysis: Analysis) -> list[Conclusion]:
+    """A sentence where the primary metric is none of its task's: what an inspect task's own scorers are, its log alone says."""
+    names = measures.names[analysis.primary_task]
+    if recorded.of_task(analysis.primary_task).empty or analysis.primary in names:
+        return []
+    text = f"evaluation.primary: task {analysis.primary_task} has no scores named {analysis.primary}; it has {', '.join(names)}"
+    return [Conclusion("primary", f"{text}. Name one of them, and nothing is asked again.", False)]
 
 
 def _asked(all_facts: Sequence[RunFacts], measures: Measures) -> pd.DataFrame:
