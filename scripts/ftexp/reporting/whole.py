@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ftexp.design.judging import METRICS
 from ftexp.design.levels import label_text
 from ftexp.design.run import Task
 from ftexp.design.settings import SEED
@@ -129,8 +130,12 @@ def _asked(all_facts: Sequence[RunFacts], measures: Measures) -> pd.DataFrame:
 
 
 def _reason(facts: RunFacts, task: Task, metric: str, measures: Measures) -> str:
+    """Why there is no value, if there is none."""
     state = facts.tasks[task.name]
-    return measures.why_not.get((task.name, metric), "") if state.status == "done" else f"eval {state.status}"
+    if state.status != "done":
+        return f"eval {state.status}"
+    known = measures.why_not.get((task.name, metric)) or measures.reasons.get((facts.id, task.name, metric))
+    return known or (f"{metric} is not defined for these answers" if metric in METRICS else "")
 
 
 def _references(all_facts: Sequence[RunFacts], recorded: Recorded, task: str) -> dict[str, Reference]:

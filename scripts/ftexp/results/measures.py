@@ -126,7 +126,7 @@ def numbers_of(texts: "pd.Series[str]") -> Any:
 
 
 def _probabilities(rows: pd.DataFrame, metric: Metric, task: Mapping[str, Any]) -> Mapping[str, Any] | str:
-    if "probabilities" not in rows:
+    if task["kind"] != "options":
         return _NEEDED["probabilities"]
     if "correct" in metric.columns:
         is_right = rows["completion"].str.strip() == rows["target"].str.strip()
