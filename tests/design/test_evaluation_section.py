@@ -238,6 +238,12 @@ MISTAKES = [  # what the section says, and how the message begins after the file
     ("scorers: [{j.py@f: {since: 2026-01-01}}]", "scorers: j.py@f: must have options that JSON can hold, with words as"),
     ("scorers: [exact, exact]", "scorers: gives two the name 'exact'. Give one another: {match: {pattern: ..., name: ...}}."),
     (TASKS + "scorers: [f1, f1]}}", "tasks.t.scorers: gives two the name 'f1'."),
+    ("scorers: [../judged.py@tone]", "scorers: must be a file of the experiment, got '../judged.py@tone'. Copy it there."),
+    ("scorers: [/srv/judged.py@tone]", "scorers: must be a file of the experiment, got '/srv/judged.py@tone'. Copy it there."),
+    (
+        "tasks: {t: {inspect: ../arc.py@arc}}",
+        "tasks.t.inspect: must be a file of the experiment, got '../arc.py@arc'. Copy it there.",
+    ),
     ("scorers: [{exact: {name: mcc}}]", "scorers: exact: name is that of another scorer or metric, got 'mcc'."),
     ("scorers: [{exact: {name: f1}}]", "scorers: exact: name is that of another scorer or metric, got 'f1'."),
     ("scorers: [{match: {pattern: a, name: completion}}]", "scorers: match: name is that of a column of the tables, got 'comp"),

@@ -8,7 +8,7 @@ import importlib.util
 from pathlib import Path
 
 from ftexp.design.evaluation_section import Evaluation
-from ftexp.design.judging import Scorer
+from ftexp.design.judging import GRADED, Scorer
 from ftexp.design.run import Run
 from ftexp.design.tasks import key_of
 from ftexp.ground import paths
@@ -40,6 +40,9 @@ def _of_scorer(scorer: Scorer) -> str:
         return _of_file(scorer.options["file"], scorer.options["function"])
     if scorer.kind == "semscore" and not paths.model_dir(scorer.options["model"]).is_dir():
         return f"semscore: there is no folder {paths.model_dir(scorer.options['model'])}. Link the model there"
+    model = scorer.options.get("model", "/")
+    if scorer.kind == GRADED and "/" not in model and not paths.model_dir(model).is_dir():
+        return f"{GRADED}: there is no folder {paths.model_dir(model)}, and a name of inspect-ai's has a '/'. Link the model there"
     return ""
 
 

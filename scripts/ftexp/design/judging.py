@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp.design.sections import check_names, is_json
+from ftexp.design.sections import check_names, is_json, is_of_experiment
 from ftexp.ground.errors import Findings, suggestion
 
 PERPLEXITY = "perplexity"
@@ -147,6 +147,9 @@ def _check_scorer(found: Findings, where: str, entry: Any) -> Scorer | None:
     if not own and (not isinstance(name, str) or name not in SCORERS):
         cure = suggestion(name, SCORERS) if isinstance(name, str) else "Write a name, or {name: options}."
         found.add(where, f"must be scorers' names, or file.py@name of one's own, got {entry!r}", cure)
+        return None
+    if own and not is_of_experiment(own["file"]):
+        found.add(where, f"must be a file of the experiment, got {name!r}", "Copy it there.")
         return None
     kind = ScorerKind("one's own") if own else SCORERS[name]
     if options is not None and not isinstance(options, dict):

@@ -36,6 +36,12 @@ def check_keys(found: Findings, prefix: str, section: Iterable[Any], known: tupl
             found.add(f"{prefix}{key}", "unknown key", suggestion(str(key), known))
 
 
+def is_of_experiment(file: str) -> bool:
+    """Whether a file is named by its path within the experiment, which git and DVC keep and a copy of it has."""
+    parts = file.replace("\\", "/").split("/")
+    return not file.startswith(("/", "~")) and ".." not in parts
+
+
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data section with its defaults; also used for the same section with a named level applied."""
     check_keys(found, f"{prefix}.", [key for key in data if key != "validation"], DATA_KEYS)

@@ -7,7 +7,15 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from ftexp.design.sections import as_text, check_data_value, check_keys, check_prompt_value, is_json, number_problem
+from ftexp.design.sections import (
+    as_text,
+    check_data_value,
+    check_keys,
+    check_prompt_value,
+    is_json,
+    is_of_experiment,
+    number_problem,
+)
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import Findings
 
@@ -137,6 +145,8 @@ def _inspect_task(found: Findings, where: str, own: dict[str, Any], shared: dict
     _refuse(found, where, own, keys, "inspect's task says it itself")
     if not isinstance(own["inspect"], str) or not _INSPECT.fullmatch(own["inspect"]):
         found.add(f"{where}.inspect", f"must be file.py@task, package/task or module@task, got {own['inspect']!r}")
+    elif not is_of_experiment(own["inspect"]):
+        found.add(f"{where}.inspect", f"must be a file of the experiment, got {own['inspect']!r}", "Copy it there.")
     args = own.get("args") or {}
     if not isinstance(args, dict) or not all(isinstance(key, str) for key in args) or not is_json(args):
         found.add(f"{where}.args", f"must be a mapping of the task's arguments, got {args!r}")
