@@ -149,6 +149,10 @@ def of_other(more: str) -> Change:
     return spec("raw/other.json}", f"raw/other.json, {more}}}")
 
 
+def new_neighbour() -> None:
+    Path("tasks/rows.jsonl").write_text("{}\n", encoding="utf-8")
+
+
 TABLE = [
     Row("nothing", lambda: None, "of generated answers (on the data's rows, and on a file's), of options, of inspect-ai"),
     Row("a comment in `experiment.yaml`", append("experiment.yaml", "# Why not?\n")),
@@ -205,8 +209,9 @@ TABLE = [
     Row("the name of a task's file", rename_file, "the same rows are the same task"),
     Row(
         "the file of a task of inspect-ai", **asks("arc", append("tasks/arc.py", "arc_hard = None\n"), "its file"),
-        remark="it alone is asked; the files beside it are not looked at",
+        remark="it alone is asked",
     ),
+    Row("a file beside that of a task of inspect-ai", **asks("arc", new_neighbour, "its file"), remark="it alone is asked"),
     Row("`args` of a task of inspect-ai", **asks("arc", spec("limit: 2", "limit: 3"), "eval.py"), remark="it alone is asked"),
     Row(
         "`evaluation.matrix`, which leaves tasks out", section("  matrix: [{runs: {lora_rank: 4}, tasks: [test]}]"),

@@ -42,7 +42,8 @@ def _of_scorer(scorer: Scorer) -> str:
         return f"semscore: there is no folder {paths.model_dir(scorer.options['model'])}. Link the model there"
     model = scorer.options.get("model", "/")
     if scorer.kind == GRADED and "/" not in model and not paths.model_dir(model).is_dir():
-        return f"{GRADED}: there is no folder {paths.model_dir(model)}, and a name of inspect-ai's has a '/'. Link the model there"
+        what = f"there is no folder {paths.model_dir(model)}, and a name of inspect-ai's has a '/'"
+        return f"{GRADED}: {what}. Link the model there"
     return ""
 
 

@@ -70,6 +70,14 @@ class FileHashes:
         wanted = names if names is not None else sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
         return {name: self.of(folder / name) for name in wanted}
 
+    def of_own_code(self, path: Path) -> str:
+        """SHA-256 of a file of one's own; where it has a folder of its own, of all that lies there: modules and data."""
+        if path.parent == Path():
+            return self.of(path)
+        names = [str(each.relative_to(path.parent)) for each in sorted(path.parent.rglob("*")) if each.is_file()]
+        kept = [name for name in names if not any(part == "__pycache__" or part.startswith(".") for part in Path(name).parts)]
+        return sha256_json([path.name, self.of_folder(path.parent, kept)])
+
     def save(self) -> None:
         """Write the memory where something new was hashed."""
         if self._changed:

@@ -79,7 +79,7 @@ class Judgements:
         if not Path(name).is_file():
             what = f"{name}: there is no such file"
             raise UserError(f"experiment.yaml: evaluation.scorers: {what}. Write it, or take the scorer out.")
-        return self._hashes.of(Path(name))
+        return self._hashes.of_own_code(Path(name))
 
     def _model(self, scorer: Scorer) -> Mapping[str, str] | str:
         """The files of a model in models/; of a grader elsewhere its name."""

@@ -47,7 +47,8 @@ def run_pipeline(run: Run) -> str:
         }
     trained, kept = run.adapter_or_weights, {"persist": True}  # what is asked already is not asked again
     rows = sorted({str(paths.split_part(task.test_set, "test")) for task in run.asked if task.data})
-    files = sorted({file for task in run.asked if (file := task_file(task.facts))})
+    own = (Path(file) for task in run.asked if (file := task_file(task.facts)))
+    files = sorted({str(path if path.parent == Path() else path.parent) for path in own})  # with what lies beside them
     stages["eval"] = {
         "wdir": "../..", "cmd": f"bash {places.script('eval')}",
         "deps": [str(places.eval_py), *rows, *files, model, *([] if trained is None else [str(trained)])],

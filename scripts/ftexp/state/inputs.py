@@ -61,7 +61,7 @@ class Inputs:
         return {
             "task": own_part,
             **({} if rows is None else {"rows": self.hashes.of(rows)}),
-            **({} if file is None else {"file": self.hashes.of(file)}),
+            **({} if file is None else {"file": self.hashes.of_own_code(file)}),
         }
 
     def existing_checkpoint(self, folder: str) -> dict[str, str]:
