@@ -191,13 +191,13 @@ def macro_f1(items: pd.DataFrame) -> float:
 
 def test_labels_are_codes_of_the_targets_and_any_other_answer_is_none() -> None:
     frame = pd.DataFrame({
-        "run": "base", "task": "test", "item": list("12345"), "epoch": 1, "cluster": list("12345"), "target": list("aabbc"),
-        "completion": ["a", "b", " b", "no label", "c\n"],
+        "run": "base", "task": "test", "item": [*map(str, range(15))], "epoch": 1, "cluster": [*map(str, range(15))],
+        "target": list("aabbc") * 3, "completion": ["a", "b", " b", "no label", "c\n"] * 3,
     })
     evaluation = check_evaluation(Findings("experiment.yaml"), {"metrics": ["macro_f1"]}, {})
     scores = measures_of(Recorded(frame, {}, {}, {}, {}), evaluation).scores
     codes = scores[scores["metric"] == "macro_f1"]
-    assert codes["target"].tolist() == [0, 0, 1, 1, 2] and codes["prediction"].tolist() == [0, 1, 1, -1, 2]
+    assert codes["target"].tolist() == [0, 0, 1, 1, 2] * 3 and codes["prediction"].tolist() == [0, 1, 1, -1, 2] * 3
 
 
 def test_cite_prints_all_that_a_number_stands_on(survey: Path, capsys: pytest.CaptureFixture[str]) -> None:
