@@ -39,12 +39,11 @@ class FileHashes:
         """
         return self.remembered(f"yaml:{place}:{path}", path, lambda: sha256_json(_without(place, load_yaml(path, str(path)))))
 
-    def of_text(self, path: Path, places: list[str]) -> str:
-        """SHA-256 of a text in UTF-8, in which the places of files that are hashed themselves count as any others would."""
-        return sha256_text(_without_places(path.read_text(encoding="utf-8"), places))
-
     def of_part(self, path: Path, name: str, part: Callable[[str], str], places: list[str]) -> str:
-        """SHA-256 of a part of a text in UTF-8, `places` as in `of_text`; remembered by the part's name, as it may be parsed."""
+        """SHA-256 of a part of a text in UTF-8, in which places of files that are hashed themselves count as any others would.
+
+        It is remembered by the part's name, as the text may be parsed for it.
+        """
         def digest() -> str:
             return sha256_text(_without_places(part(path.read_text(encoding="utf-8")), places))
 

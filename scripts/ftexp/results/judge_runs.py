@@ -4,6 +4,7 @@ Reads experiment.yaml's judgements, the rows of tasks, logs that manifests vouch
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ftexp.data.items import Item, read_task_items
@@ -65,9 +66,8 @@ class Judge:
         asked = Asked(task, (), self._evaluation.judging[task.name].normalization, wanted, self._grader)
         if is_current(run, asked, vouched):
             return None
-        full = Asked(task, self._asked(task), asked.normalization, wanted, self._grader)
         try:
-            return score_run(run, full, vouched)
+            return score_run(run, replace(asked, questions=self._asked(task)), vouched)
         except UnusableLog as error:
             self._unusable[run.id, task.name] = str(error)
             raise

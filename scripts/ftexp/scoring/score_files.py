@@ -46,23 +46,23 @@ def score_file(task: str, run: str) -> Path:
 
 def read_scores(path: Path) -> ScoreFile | None:
     """A file of scores; None where there is none, or it is not whole, which costs time only."""
-    if not path.is_file():
-        return None
-    try:
-        table = pq.read_table(path)
-        said: Mapping[str, Any] = json.loads(table.schema.metadata[_METADATA])
-        return ScoreFile(said["answers"], table.to_pandas(), dict(said["keys"]), said["version"])
-    except _UNREADABLE:
-        return None
+    return _read(path, has_rows=True)
 
 
 def keys_of(path: Path) -> ScoreFile | None:
     """The same without its rows, which are not read."""
+    return _read(path, has_rows=False)
+
+
+def _read(path: Path, *, has_rows: bool) -> ScoreFile | None:
     if not path.is_file():
         return None
     try:
-        said: Mapping[str, Any] = json.loads(pq.read_schema(path).metadata[_METADATA])
-        return ScoreFile(said["answers"], pd.DataFrame(), dict(said["keys"]), said["version"])
+        table = pq.read_table(path) if has_rows else None
+        schema = pq.read_schema(path) if table is None else table.schema
+        said: Mapping[str, Any] = json.loads(schema.metadata[_METADATA])
+        rows = pd.DataFrame() if table is None else table.to_pandas()
+        return ScoreFile(said["answers"], rows, dict(said["keys"]), said["version"])
     except _UNREADABLE:
         return None
 
