@@ -75,6 +75,11 @@ class Evaluation:
     primary: tuple[str, str]
 
     @property
+    def metrics(self) -> list[str]:
+        """All scorers and metrics of all tasks, in order."""
+        return list(dict.fromkeys(name for judging in self.judging.values() for name in judging.names))
+
+    @property
     def own_files(self) -> list[str]:
         """The files of the experiment that scorers and tasks of one's own are in."""
         scorers = [scorer.options["file"] for judging in self.judging.values() for scorer in judging.scorers if scorer.is_own]
