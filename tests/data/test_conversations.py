@@ -24,7 +24,7 @@ from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json
 from ftexp.models.chat import Chat
 from ftexp.trainers.choice import trainer_of
-from ftexp.trainers.torchtune.components.dataset import tokenize_example
+from ftexp.trainers.prompted_rows import tokenize_example
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from helpers.tiny_models import DATE, TinyExperiment, enter, make_experiment
 from helpers.tiny_tokenizers import TOKENIZERS, generation_config, save_tokenizer

@@ -12,7 +12,7 @@ from ftexp.checks.token_check import check_tokens
 from ftexp.data.prompts import prompt_turns
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat, Message
-from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL, tokenize_example
+from ftexp.trainers.prompted_rows import IGNORED_LABEL, tokenize_example
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from helpers.tiny_models import DATE, enter, make_experiment
 from helpers.tiny_tokenizers import TEMPLATES, TOKENIZERS, generation_config, save_tokenizer

@@ -9,7 +9,7 @@ import pytest
 from helpers.experiments import edit, make, results, status_words, times
 from helpers.pipeline_experiment import RUNS
 
-DATASET_PY = "ftexp/trainers/torchtune/components/dataset.py"
+DATASET_PY = "ftexp/trainers/prompted_rows.py"
 
 
 def test_after_a_new_level_dvc_repro_runs_only_the_new_runs_and_the_report(copy: Path) -> None:

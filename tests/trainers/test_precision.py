@@ -207,4 +207,3 @@ def test_fp32_configs_name_no_component_for_precision(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = training_config(experiment.document())
     assert config["model"]["_component_"] == "torchtune.models.qwen2.lora_qwen2"
-    assert "initial_lora" not in config["checkpointer"]

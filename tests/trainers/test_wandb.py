@@ -22,7 +22,7 @@ from ftexp.jobs.site import Site, read_site
 from ftexp.jobs.stages import StageFailed, require_tracking
 from ftexp.life.rehearsal import local_site
 from ftexp.trainers import tracking
-from ftexp.trainers.torchtune.tracker import Tracker, open_tracker
+from ftexp.trainers.tracker import Tracker, open_tracker
 from ftexp.trainers.tracking import missing_key
 from helpers.experiments import bake_small, edit, make
 from helpers.runs import a_run

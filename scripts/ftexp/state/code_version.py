@@ -30,6 +30,7 @@ _ROOTS = {
 # What a training or an evaluation imports although it decides no number.
 LEFT_OUT = {
     "ground/errors.py": "the words of messages",
+    "ground/wording.py": "the words of messages",
     "ground/filesystem.py": "writes, reads and hashes bytes, and changes none",
     "ground/memories.py": "remembers hashes",
     "ground/yamlfile.py": "what a config says is hashed itself",
@@ -40,7 +41,7 @@ LEFT_OUT = {
     "ground/source_code.py": "reads the code for that",
     "ground/own_job.py": "what the site says; device and processes are the machine's",
     "trainers/tracking.py": "Weights & Biases beside train.csv",
-    "trainers/torchtune/tracker.py": "Weights & Biases beside train.csv",
+    "trainers/tracker.py": "Weights & Biases beside train.csv",
     "trainers/choice.py": "leads to everything of a trainer; what evaluation needs of it is a root",
 }
 # The checks are hashed alone: what they import is the subject of other parts, or of every command.

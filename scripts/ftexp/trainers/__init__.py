@@ -1,7 +1,8 @@
 """Who trains: the face that every trainer shows (`interface`), which one a run has (`choice`), and a folder for each.
 
+What they share: the rows and their order (`prompted_rows`), how LoRA matrices begin (`lora_start`), `train_csv`, with the W&B run
+of a training (`tracker`, of which `tracking` says whether there is one), `device_file`, `child_process`.
 `base_check` compares the base that a trainer makes with transformers'.
-`tracking` is what Weights & Biases is told, whoever trains.
 
 May import: ground, data, models, design.
 Must not import: evaluation, states, jobs. Outside of here nothing imports a trainer's own folder.

@@ -31,7 +31,7 @@ from ftexp.trainers.torchtune.shipped_configs import (
 )
 
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
-# How LoRA matrices begin where not the recipe draws them: whatever the number of processes, and in fp32 whatever the base is.
+# How LoRA matrices begin: not as the recipe draws them, but as in every other trainer.
 _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
     "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
@@ -79,7 +79,7 @@ def training_config(run: Run) -> dict[str, Any]:
         "dataset": _dataset_section(run),
         **_schedule_and_logging(run, config),
     }
-    if settings["recipe"] == "lora_finetune_distributed" or has_fp32_adapter(settings):
+    if is_lora(settings["recipe"]):
         has_output = FAMILIES[family].has_lora_output
         ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
     if run.kind == "trained":

@@ -10,7 +10,6 @@ from ftexp.models.config_json import ModelConfig, read_model_config
 from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import share_of_batch, training_config
-from ftexp.trainers.torchtune.device_file import DEVICE_FILE
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
 
@@ -93,7 +92,7 @@ def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
     from omegaconf import OmegaConf
     from torchtune.config import instantiate
 
-    from ftexp.trainers.torchtune.components.dataset import IGNORED_LABEL
+    from ftexp.trainers.prompted_rows import IGNORED_LABEL
 
     content: Any = OmegaConf.load(paths.RunPaths(run.training).finetune_yaml)
     if most is not None:
@@ -128,7 +127,9 @@ def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
 
 def device_used(scratch: Path) -> str:
     """What the metric logger wrote when the recipe had chosen."""
-    return (scratch / DEVICE_FILE).read_text(encoding="utf-8").strip()
+    from ftexp.trainers import device_file
+
+    return device_file.device_used(scratch)
 
 
 def finished_epochs(scratch: Path) -> int:

@@ -1,7 +1,6 @@
 """The checkpointer component: a right export for every accepted model, and states that belong together."""
 
 import json
-import math
 import os
 import re
 import shutil
@@ -19,13 +18,16 @@ from ftexp.ground.filesystem import follow_umask
 from ftexp.ground.own_code import import_own_code
 from ftexp.models.config_json import read_model_config
 from ftexp.models.weights import HEAD, check_tied
+from ftexp.trainers.child_process import die_with_launcher
+from ftexp.trainers.lora_start import OUTPUT, initial_a
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
 from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
-from ftexp.trainers.torchtune.process import die_with_launcher
 
 # Names that torchtune gives: in PEFT form for others to load, and as trained, to resume from.
 ADAPTER_FILE = "adapter_model.safetensors"
 TRAINED_ADAPTER_FILE = "adapter_model.pt"
+# What torchtune's layers are, by their names.
+ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "output_proj": "o", "w1": "gate", "w2": "down", "w3": "up", "output": OUTPUT}
 # What the recipes put into the state of an unfinished training, besides the weights.
 _STATE_KEYS = (
     training.OPT_KEY, training.SEED_KEY, training.EPOCHS_KEY, training.TOTAL_EPOCHS_KEY, training.MAX_STEPS_KEY,
@@ -45,8 +47,8 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
     - So are whole weights, which the stock one looks for beside the epoch folders, under the base's own file names.
     - The state file is renamed into place when it is whole, and epochs older than the one it names go. The last
       epoch has no state: until it is published, the one before stays, to resume from.
-    - A distributed training's LoRA matrices begin the same whatever the number of processes: in the recipe each process
-      draws its share from a seed of its own, but what comes with the base weights replaces that.
+    - LoRA matrices begin the same in every recipe and number of processes, and as in every other trainer: a recipe draws them
+      as it builds the model, each process its share from a seed of its own, but what comes with the base weights replaces that.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ def _weights_of_epoch(output_dir: Path, epoch: int) -> list[str]:
 def draw_lora(
     base: dict[str, torch.Tensor], *, seed: int, rank: int, attention: list[str], mlp: bool, output: bool
 ) -> dict[str, torch.Tensor]:
-    """Initial LoRA matrices as torchtune draws them (A uniform, B zero), by a generator of their own.
+    """Initial LoRA matrices, as every trainer begins with them (see `lora_start`).
 
     Args:
         base: Weights [out, in] by name; those of LoRA's layers get matrices of shape [rank, in] and [out, rank].
@@ -162,14 +164,14 @@ def draw_lora(
         output: Whether the output layer gets some.
     """
     modules = get_lora_module_names(list(attention), mlp, output)
-    generator = torch.Generator().manual_seed(seed)
     drawn = {}
-    for name in sorted(base):
+    for name, weight in base.items():
         layer = name.removesuffix(".weight")
-        if layer != name and layer.rpartition(".")[2] in modules:
-            rows, columns = base[name].shape
-            matrix = torch.empty(rank, columns)
-            drawn[f"{layer}.lora_a.weight"] = torch.nn.init.kaiming_uniform_(matrix, a=math.sqrt(5), generator=generator)
+        place, _, module = layer.rpartition(".")
+        if layer != name and module in modules:
+            number = int(place.split(".")[1]) if place else None
+            rows, columns = weight.shape
+            drawn[f"{layer}.lora_a.weight"] = initial_a(seed, number, ROLES[module], rank, columns)
             drawn[f"{layer}.lora_b.weight"] = torch.zeros(rows, rank)
     return drawn
 

@@ -1,4 +1,4 @@
-"""The W&B run of a training, by torchtune's own logger, beside train.csv. No number depends on it."""
+"""The W&B run of a training, beside train.csv. No number depends on it."""
 
 import json
 import os
@@ -24,7 +24,6 @@ class Tracker:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         os.environ.setdefault("WANDB_CACHE_DIR", ".scratch/wandb")  # logs of its own, otherwise in the home folder
         import wandb
-        from torchtune.training.metric_logging import WandBLogger
 
         # The log stays in runs/<id>; git is asked nothing, as a remote's address or a diff may hold a secret.
         settings = {
@@ -34,23 +33,25 @@ class Tracker:
         self._wandb = wandb
         self._is_lost = False
         try:
-            self._logger = WandBLogger(**arguments, settings=settings, log_dir=None)
+            wandb.init(**arguments, settings=settings)
+            wandb.define_metric("global_step")
+            wandb.define_metric("*", step_metric="global_step", step_sync=True)
         except wandb.Error as error:
             print(f"{REFUSED}: {error}", file=sys.stderr, flush=True)
             wandb.teardown(exit_code=1)
             sys.exit(1)
 
-    def log_config(self, config: Any) -> None:
+    def log_config(self, config: Mapping[str, Any]) -> None:
         """The training's resolved config."""
-        self._try(lambda: self._logger.log_config(config))
+        self._try(lambda: self._wandb.config.update(dict(config)))
 
     def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
         """The metrics of a step, from 1, over the whole training."""
-        self._try(lambda: self._logger.log_dict(payload, step))
+        self._try(lambda: self._wandb.log({**payload, "global_step": step}))
 
     def close(self) -> None:
         """Finish the run, and end W&B's own process, which a forked process's end would not."""
-        self._try(self._logger.close)
+        self._try(self._wandb.finish)
         self._try(self._wandb.teardown)
 
     def _try(self, action: Callable[[], object]) -> None:

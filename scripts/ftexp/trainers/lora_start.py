@@ -1,0 +1,32 @@
+"""How LoRA matrices begin, whoever trains: A uniform as torch's Linear layers begin, B zero (Hu et al. 2021, arXiv 2106.09685).
+
+Each matrix is drawn by a generator of its own, from the seed, its layer and its role. So it is the same in every trainer, in
+every precision and number of processes, and whichever other layers get some.
+"""
+
+import hashlib
+import math
+
+import torch
+
+# What a layer's matrices are for, in the order of a forward pass; `output` is the model's last layer.
+ATTENTION = ("q", "k", "v", "o")
+MLP = ("gate", "up", "down")
+OUTPUT = "output"
+
+
+def roles_of(modules: list[str]) -> tuple[str, ...]:
+    """The matrices that `lora_modules` names: `mlp` stands for three."""
+    return tuple(role for name in modules for role in (MLP if name == "mlp" else (name,)))
+
+
+def initial_a(seed: int, layer: int | None, role: str, rank: int, columns: int) -> torch.Tensor:
+    """A [rank, columns] in fp32, uniform within 1 / sqrt(columns).
+
+    Args:
+        layer: From 0; None for the output layer.
+    """
+    said = f"{seed} {role}" if layer is None else f"{seed} {layer} {role}"
+    number = int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "big") >> 1
+    generator = torch.Generator().manual_seed(number)
+    return torch.nn.init.kaiming_uniform_(torch.empty(rank, columns), a=math.sqrt(5), generator=generator)
