@@ -12,8 +12,8 @@ from ftexp.data.rows import read_items
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import dump_yaml
-from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
 from ftexp.trainers.prompted_rows import IGNORED_LABEL
+from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
 from ftexp.trainers.torchtune.components.dataset import PromptedRows
 from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
 from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epochs

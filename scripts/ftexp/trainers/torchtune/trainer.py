@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.trainers import device_file
 from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
 from ftexp.trainers.torchtune import recipes, sizes
 from ftexp.trainers.torchtune.config import share_of_batch, training_config
@@ -127,8 +128,6 @@ def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
 
 def device_used(scratch: Path) -> str:
     """What the metric logger wrote when the recipe had chosen."""
-    from ftexp.trainers import device_file
-
     return device_file.device_used(scratch)
 
 

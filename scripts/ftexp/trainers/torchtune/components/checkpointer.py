@@ -27,7 +27,9 @@ from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs,
 ADAPTER_FILE = "adapter_model.safetensors"
 TRAINED_ADAPTER_FILE = "adapter_model.pt"
 # What torchtune's layers are, by their names.
-ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "output_proj": "o", "w1": "gate", "w2": "down", "w3": "up", "output": OUTPUT}
+ROLES = {
+    "q_proj": "q", "k_proj": "k", "v_proj": "v", "output_proj": "o", "w1": "gate", "w2": "down", "w3": "up", "output": OUTPUT,
+}
 # What the recipes put into the state of an unfinished training, besides the weights.
 _STATE_KEYS = (
     training.OPT_KEY, training.SEED_KEY, training.EPOCHS_KEY, training.TOTAL_EPOCHS_KEY, training.MAX_STEPS_KEY,
