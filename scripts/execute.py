@@ -12,25 +12,25 @@ import sys
 from ftexp.ground import paths
 from ftexp.ground.errors import run_command
 from ftexp.ground.own_job import forget_launchers, own_job
-from ftexp.state.code_version import PART_OF
+from ftexp.state.code_version import PARTS_OF
 from ftexp.state.imported_code import ImportedCode
 
 
 def main(arguments: list[str]) -> int:
     """Run one stage of one run, or of several in one process; runs that are done are left alone."""
     stage, *runs = [argument for argument in arguments if argument != "--log"] or [""]
-    if stage not in PART_OF or not runs:
+    if stage not in PARTS_OF or not runs:
         print("usage: python scripts/execute.py train|eval RUN [--log] [RUN ...]", file=sys.stderr)
         return 2
     paths.require_experiment()
     forget_launchers()
     try:
-        with ImportedCode.before_imports(stage) as code:
-            from ftexp.jobs.dot_env import load_secrets  # these import what a run is computed with
-            from ftexp.jobs.worker import do_runs
+        code = ImportedCode.before_imports(stage)
+        from ftexp.jobs.dot_env import load_secrets  # these import what a run is computed with
+        from ftexp.jobs.worker import do_runs
 
-            load_secrets()
-            return do_runs(code, runs, has_log="--log" in arguments)
+        load_secrets()
+        return do_runs(code, runs, has_log="--log" in arguments)
     finally:
         cache = own_job().cache
         if cache is not None:

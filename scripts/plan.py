@@ -22,7 +22,7 @@ from ftexp.life.readme import renew_readme
 from ftexp.life.renaming import renaming_hints
 from ftexp.state.generated import write_generated
 from ftexp.state.run_lock import only_one_make
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import trainer_of, trainers_in_words
 
 
 def main(arguments: list[str]) -> int:
@@ -50,6 +50,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         _runs_as_table(experiment, runs),
         *derived_along(runs, experiment.factors),
         "",
+        *trainers_in_words([run.settings for run in runs if run.trains]),
         _describe_disk([run for run in runs if run.trains]),
     ]
     lines += [

@@ -15,8 +15,8 @@ import yaml
 from conftest import REPOSITORY
 from ftexp.design.settings import RECIPES
 from ftexp.ground.errors import UserError
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.config import training_config
-from ftexp.trainers.torchtune.recipes import is_lora
 from ftexp.trainers.torchtune.shipped_configs import (
     Builder,
     ModelShape,

@@ -1,7 +1,7 @@
 """The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ SEED = "seed"
 LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
 LOSSES = ("completion", "full")
 MASTER_WEIGHTS = "master_weights"
-# Settings that a run has only where they are true.
-IF_TRUE = ("quantize_base", MASTER_WEIGHTS)
+# Who can train.
+TORCHTUNE, TRANSFORMERS = TRAINERS = ("torchtune", "transformers")
+# Settings that a run has only where they are true, or where somebody sets them.
+IF_TRUE = ("quantize_base", MASTER_WEIGHTS, "use_dora", "trainer")
 # Precisions, and their bytes a number.
 DTYPES = {"fp32": 4, "bf16": 2}
 RECIPES = (
@@ -100,7 +102,11 @@ def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
 _WHOLE = "a whole number above 0, below 2^31"
 SETTINGS: dict[str, Setting] = {
     "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
-    "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "torchtune's recipe"),
+    "trainer": Setting(
+        "", f"one of {', '.join(TRAINERS)}", _one_of(TRAINERS), None,
+        "who trains: derived: torchtune where it has the model and what is asked, else transformers",
+    ),
+    "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "what is trained, on how many devices"),
     "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices", key="model.lora_rank"),
     "lora_alpha": Setting(
         "a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank", key="model.lora_alpha",
@@ -109,6 +115,7 @@ SETTINGS: dict[str, Setting] = {
         "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
         ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
     ),
+    "use_dora": Setting("dora-", "true or false", _switch, False, "DoRA, which learns the size of rows apart; transformers trains"),
     "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate", key="optimizer.lr"),
     "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
@@ -158,7 +165,10 @@ OWNED_KEYS = {
 }
 # Keys that torchtune takes and that would give a wrong result, and why.
 REFUSED_KEYS = {
-    "model.use_dora": "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained",
+    "model.use_dora": (
+        "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained; with "
+        "use_dora: true transformers trains one"
+    ),
 }
 # Recipes of torchtune's that are not taken, by a part of their names, and why.
 REFUSED_RECIPES = {
@@ -177,7 +187,7 @@ CONTROL_SETTINGS = ("model", "dtype", "quantize_base")
 _OTHER_NAMES = {
     "learning_rate": "lr", "rank": "lora_rank", "alpha": "lora_alpha", "target_modules": "lora_modules", "num_epochs": "epochs",
     "num_train_epochs": "epochs", "per_device_train_batch_size": "batch_size", "max_length": "max_seq_len",
-    "precision": "dtype", "base_model": "model", "load_in_4bit": "quantize_base",
+    "precision": "dtype", "base_model": "model", "load_in_4bit": "quantize_base", "dora": "use_dora",
 }
 
 
@@ -215,6 +225,6 @@ def owned_by(name: str) -> str | None:
     return None
 
 
-def is_quantized(settings: dict[str, Any]) -> bool:
+def is_quantized(settings: Mapping[str, Any]) -> bool:
     """Whether a run's base is quantised, in training and in evaluation."""
     return bool(settings.get("quantize_base"))

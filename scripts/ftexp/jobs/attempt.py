@@ -22,6 +22,7 @@ from ftexp.jobs.slurm import claims
 from ftexp.jobs.slurm import commands as slurm
 from ftexp.jobs.stages import StageFailed, evaluate, require_device, resumable_epochs, train
 from ftexp.state import job_record
+from ftexp.state.code_version import part_of
 from ftexp.state.imported_code import ImportedCode
 from ftexp.state.publishing import write_manifest
 from ftexp.state.row_sets import Missing
@@ -63,7 +64,8 @@ def run_once(code: ImportedCode, name: str) -> int:
         work = Work()
         code.require_on_disk()
         try:
-            inputs = {**work.inputs(run, stage), "code": code.version}
+            part = part_of(run, stage)
+            inputs = {**work.inputs(run, stage), "code": code.version(part)}
             submitted_for = work.submission_hash(run, stage)
         except Missing as missing:
             raise UserError(f"runs/{name}: {stage} cannot begin: {missing}.") from missing
@@ -73,7 +75,8 @@ def run_once(code: ImportedCode, name: str) -> int:
         work.hashes.save()
         _require_unchanged(name, submitted_for)
         published = work.published_askings(run, inputs) if stage == "eval" else {}
-        return _run_stage(run, code, inputs, preflight=work.refusal(run), published=published)
+        with code.handed_on(part):
+            return _run_stage(run, code, inputs, preflight=work.refusal(run), published=published)
 
 
 def _is_own_claim(run: str, stage: str) -> bool:

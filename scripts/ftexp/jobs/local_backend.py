@@ -18,7 +18,7 @@ from ftexp.jobs.progress import Progress
 from ftexp.jobs.site import Site
 from ftexp.jobs.slurm.queue import queue_of
 from ftexp.jobs.work_list import announce, work_list
-from ftexp.state.code_version import PART_OF
+from ftexp.state.code_version import PARTS_OF
 from ftexp.state.dvc_files import record_finished
 from ftexp.state.job_record import end_killed, read_job
 from ftexp.state.run_lock import is_running, only_one_make
@@ -56,7 +56,7 @@ def _run_stage(stage: str, site: Site, options: Options) -> int:
         run_jobs(stage, listed.to_do, options.jobs or site.jobs, show, gpus_per_run=max(1, site.resources(stage, 0).gpus))
         _wait_for_running(runs, stage)  # a training whose process was killed ends by itself
     after = Work()
-    is_edited = after.code[PART_OF[stage]] != work.code[PART_OF[stage]]
+    is_edited = any(after.code[part] != work.code[part] for part in PARTS_OF[stage])
     failed = _failures(after, runs, stage, listed.to_do, not_begun=_EDITED if is_edited else _NOT_BEGUN)
     for run in listed.to_do:
         record_event(f"{stage} {run}", f"failed: {failed[run]}" if run in failed else "done")

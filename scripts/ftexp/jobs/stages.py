@@ -25,6 +25,7 @@ from ftexp.trainers.base_check import fits_here, gigabytes_needed
 from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.interface import Config
 from ftexp.trainers.tracking import missing_key, name_wandb_run
+from ftexp.trainers.train_csv import failure_of
 
 MANY = 100_000
 
@@ -124,6 +125,9 @@ def train(run: Run, scratch: Path) -> str:
     processes = job.processes if trainer.is_distributed(settings) else 1
     code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=require_device())
     if code != 0:
+        own_word = failure_of(scratch)
+        if own_word:
+            raise StageFailed(own_word)
         sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
         raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
     device = trainer.device_used(scratch)
@@ -139,7 +143,7 @@ def _describe_exit(code: int, *, is_out_of_memory: bool, sign: str | None) -> st
     if code < 0:
         name = signal.Signals(-code).name
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"torchtune ended with exit status {code}; see its log"
+    return f"the training ended with exit status {code}; see its log"
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from ftexp.jobs.site import Site
 from ftexp.models.config_json import model_parameters
 from ftexp.state.code_version import code_versions
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import name_of_trainer, trainer_of
 
 CONFIG_HEADER = (
-    "# torchtune config of run {run}. Written by `make stamp` from experiment.yaml; edit that file, not this one.\n"
+    "# Training config of run {run}, for {trainer}. Written by `make stamp` from experiment.yaml; edit that file, not this one.\n"
     "#   PYTHONPATH=scripts {command} output_dir=ELSEWHERE\n"
 )
 
@@ -79,7 +79,7 @@ def _run_files(run: Run) -> dict[Path, str]:
     places, trainer = paths.RunPaths(run.id), trainer_of(run.settings)
     files = {places.eval_py: eval_text(run)}
     if run.trains:
-        header = CONFIG_HEADER.format(run=run.id, command=trainer.command(run))
+        header = CONFIG_HEADER.format(run=run.id, trainer=name_of_trainer(run.settings), command=trainer.command(run))
         files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
     elif not run.is_other:  # whether the trainer knows its base; what it would train on does not matter
         data = {**run.data, "train": run.data["train"] or "rows"}

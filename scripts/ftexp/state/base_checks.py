@@ -11,24 +11,26 @@ from typing import Any
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping, sha256_file, sha256_json, write_json
+from ftexp.state.code_version import part_of
 from ftexp.state.work import Work
 from ftexp.trainers import base_check
 from ftexp.trainers.base_check import BaseCheck, check_base
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import name_of_trainer, trainer_of
 from ftexp.trainers.interface import Config
 
 # What decides a model's logits besides the files, the config and the code.
-_PACKAGES = ("torch", "transformers", "torchtune", "torchao")
+_PACKAGES = ("torch", "transformers", "torchtune", "torchao", "peft")
 _KEYS = ("loss", "rows", "vocabulary", "apart", "rounding")
 
 
 def place_of(work: Work, run: Run, config: Config) -> Path:
     """Where it is written what was found of a run's base, as the present code and packages make it of these files."""
-    model = {key: value for key, value in config["model"].items() if not key.startswith(("lora_", "apply_lora", "quantize_"))}
+    of_adapter = ("lora_", "apply_lora", "quantize_", "use_dora")
+    model = {key: value for key, value in config["model"].items() if not key.startswith(of_adapter)}
     facts: dict[str, Any] = {
         "files": work.inputs_of.model_files(run.settings["model"]),
-        "model": model, "type": config["checkpointer"].get("model_type"),
-        "code": [work.code["training"], sha256_file(Path(base_check.__file__))],
+        "trainer": name_of_trainer(run.settings), "model": model, "type": config.get("checkpointer", {}).get("model_type"),
+        "code": [work.code[part_of(run, "train")], sha256_file(Path(base_check.__file__))],
         "packages": {name: version(name) for name in _PACKAGES},
     }
     return paths.BASE_CHECKS_DIR / f"{sha256_json(facts)[:24]}.json"

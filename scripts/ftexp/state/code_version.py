@@ -7,16 +7,21 @@ a module that a training comes to import belongs to its version without being en
 from collections.abc import Mapping
 from pathlib import Path
 
+from ftexp.design.run import Run
+from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
 from ftexp.ground import source_code
 from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
+from ftexp.trainers.choice import name_of_trainer
 
 _FTEXP = source_code.FTEXP
-# The part that computes a stage's numbers.
-PART_OF = {"train": "training", "eval": "evaluation"}
+# The parts that compute a stage's numbers, for whichever trainer; and those of each trainer.
+PARTS_OF = {"train": ("training", "training_by_transformers"), "eval": ("evaluation",)}
+_PART_OF_TRAINER = {TORCHTUNE: "training", TRANSFORMERS: "training_by_transformers"}
 # Folders stand for every module in them.
 _ROOTS = {
     "training": ("trainers/torchtune/components", "trainers/torchtune/process.py"),
+    "training_by_transformers": ("trainers/transformers/train.py", "trainers/transformers/process.py"),
     "evaluation": (
         "evaluation/provider.py", "evaluation/samples.py", "evaluation/scorer.py", "evaluation/solver.py",
         "evaluation/likelihood_solvers.py", "evaluation/inspect_task.py", "trainers/torchtune/quantized_base.py",
@@ -25,7 +30,7 @@ _ROOTS = {
         "scoring/judge.py", "scoring/counts.py", "scoring/options.py", "scoring/run_scores.py", "scoring/judgements.py",
     ),
     "split": ("data/splits.py", "data/held_out.py"),
-    "checks": ("checks", "trainers/torchtune/checks"),
+    "checks": ("checks", "trainers/torchtune/checks", "trainers/transformers/checks.py"),
 }
 # What a training or an evaluation imports although it decides no number.
 LEFT_OUT = {
@@ -48,8 +53,13 @@ LEFT_OUT = {
 _ALONE = ("checks",)
 
 
+def part_of(run: Run, stage: str) -> str:
+    """The part that computes a run's numbers of a stage."""
+    return _PART_OF_TRAINER[name_of_trainer(run.settings)] if stage == "train" else PARTS_OF[stage][0]
+
+
 def code_versions(memory: FileHashes | None = None) -> dict[str, str]:
-    """Twelve digits per part (split, training, evaluation, scoring, checks): they change when its code does, wherever it lies.
+    """Twelve digits per part: split, training by each trainer, ...: they change when its code does, wherever it lies.
 
     Args:
         memory: Keeps what was read of each file; parsing them takes 0.2 s.

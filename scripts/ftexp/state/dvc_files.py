@@ -19,6 +19,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.yamlfile import dump_yaml, load_yaml
+from ftexp.state.code_version import part_of
 from ftexp.state.run_lock import only_one_make
 from ftexp.state.work import Work
 
@@ -39,7 +40,7 @@ def run_pipeline(run: Run) -> str:
         stages["train"] = {
             "wdir": "../..", "cmd": f"bash {places.script('train')}",
             "deps": [str(places.finetune_yaml), str(paths.split_part(run.training_set, "train")), model],
-            "params": [{str(paths.CODE_JSON): ["training"]}],
+            "params": [{str(paths.CODE_JSON): [part_of(run, "train")]}],
             "outs": [
                 str(places.checkpoint_dir), {str(places.train_csv): {"cache": False}},
                 {str(places.manifest("train")): {"cache": False}},

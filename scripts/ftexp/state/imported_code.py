@@ -1,16 +1,15 @@
 """The code and the packages that a job's process imports, as they were on disk before it imported them."""
 
 import importlib.metadata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ftexp.ground import paths
 from ftexp.ground.memories import FileHashes
 from ftexp.ground.own_code import handed_on, require_same
-from ftexp.state.code_version import PART_OF, digests_of, version_of
+from ftexp.state.code_version import PARTS_OF, digests_of, version_of
 
-_PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "tokenizers", "inspect-ai")
+_PACKAGES = ("torch", "torchtune", "torchao", "transformers", "peft", "accelerate", "tokenizers", "inspect-ai")
 
 
 @dataclass(frozen=True)
@@ -19,26 +18,26 @@ class ImportedCode:
 
     Attributes:
         stage: `train` or `eval`.
-        files: Digest of each file of ours whose code can change the stage's numbers, by its name below ftexp/.
+        parts: Per part of the code that computes the stage's numbers the digest of each of its files, by its name below ftexp/.
         packages: Versions of the packages that a manifest names.
     """
 
     stage: str
-    files: dict[str, str]
+    parts: dict[str, dict[str, str]]
     packages: dict[str, str]
 
     @classmethod
-    @contextmanager
-    def before_imports(cls, stage: str) -> Iterator["ImportedCode"]:
-        """What is on disk now, to be asked before anything of it is imported; meanwhile handed on to the stage's processes."""
-        files = _files(stage)
-        with handed_on(files):
-            yield cls(stage, files, package_versions())
+    def before_imports(cls, stage: str) -> "ImportedCode":
+        """What is on disk now, to be asked before anything of it is imported."""
+        return cls(stage, _parts(stage), package_versions())
 
-    @property
-    def version(self) -> str:
+    def version(self, part: str) -> str:
         """What a manifest names."""
-        return version_of(self.files)
+        return version_of(self.parts[part])
+
+    def handed_on(self, part: str) -> AbstractContextManager[None]:
+        """Within it the processes that a stage starts are told which code of this part the job computes with."""
+        return handed_on(self.parts[part])
 
     def require_on_disk(self) -> None:
         """What this process has imported is still what is on disk, and what a record would name.
@@ -46,12 +45,14 @@ class ImportedCode:
         Raises:
             CodeEdited: If it is not.
         """
-        require_same(self.files, _files(self.stage))
+        for part, files in _parts(self.stage).items():
+            require_same(self.parts[part], files)
         require_same(self.packages, package_versions())
 
 
-def _files(stage: str) -> dict[str, str]:
-    return digests_of(PART_OF[stage], FileHashes(paths.HASHES_JSON))
+def _parts(stage: str) -> dict[str, dict[str, str]]:
+    memory = FileHashes(paths.HASHES_JSON)
+    return {part: digests_of(part, memory) for part in PARTS_OF[stage]}
 
 
 def package_versions() -> dict[str, str]:

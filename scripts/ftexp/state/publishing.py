@@ -14,10 +14,15 @@ _NOT_PUBLISHED = (".pt", ".bin")
 
 
 def publish_checkpoint(run: Run, epoch_dir: Path) -> None:
-    """Move an epoch's adapter (or, after a full fine-tune, the whole model) and train.csv to the run's folder."""
+    """Move an epoch's adapter (or, after a full fine-tune, the whole model) and train.csv to the run's folder.
+
+    Args:
+        epoch_dir: What the training left of the epoch, in Hugging Face layout.
+    """
     places = paths.RunPaths(run.id)
+    scratch = places.scratch_dir("train")
     is_adapter = (epoch_dir / "adapter_config.json").is_file()
-    aside = epoch_dir.parent / "published"
+    aside = scratch / "published"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     names = ["adapter_model.safetensors", "adapter_config.json"] if is_adapter else _model_names(epoch_dir)
@@ -27,7 +32,7 @@ def publish_checkpoint(run: Run, epoch_dir: Path) -> None:
         _name_base_model(aside / "adapter_config.json", run.settings["model"])
     places.manifest("train").unlink(missing_ok=True)
     replace_dir(aside, places.checkpoint_dir)
-    os.replace(_copy_aside(epoch_dir.parent / "train.csv"), places.train_csv)
+    os.replace(_copy_aside(scratch / "train.csv"), places.train_csv)
 
 
 def _model_names(epoch_dir: Path) -> list[str]:

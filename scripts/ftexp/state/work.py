@@ -10,7 +10,7 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_mapping, sha256_json
 from ftexp.ground.memories import FileHashes
-from ftexp.state.code_version import code_versions
+from ftexp.state.code_version import code_versions, part_of
 from ftexp.state.inputs import Inputs, agree, changes, covers
 from ftexp.state.job_record import read_job
 from ftexp.state.row_sets import Missing, there
@@ -133,7 +133,10 @@ class Work:
         Raises:
             Missing: If an input is not there yet.
         """
-        return self.inputs_of.of_training(run, self.code["training"]) if stage == "train" else self._eval_inputs(run)
+        return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
+
+    def _train_inputs(self, run: Run) -> dict[str, Any]:
+        return self.inputs_of.of_training(run, self.code[part_of(run, "train")])
 
     def _eval_inputs(self, run: Run) -> dict[str, Any]:
         return {**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "checkpoint": self._checkpoint(run)}
@@ -168,8 +171,8 @@ class Work:
             Missing: If an input is not there yet.
         """
         if stage == "train":
-            return sha256_json(self.inputs_of.of_training(run, self.code["training"]))
-        training = None if run.is_control else self.inputs_of.of_training(self.training_of(run), self.code["training"])
+            return sha256_json(self._train_inputs(run))
+        training = None if run.is_control else self._train_inputs(self.training_of(run))
         return sha256_json({**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "training": training})
 
     def _checkpoint(self, run: Run) -> dict[str, str] | None:
@@ -194,7 +197,7 @@ class Work:
         facts["eval.py"] = self.hashes.of(there(paths.RunPaths(run.id).eval_py, "make stamp"))
         facts["base"] = self.inputs_of.model_files(run.settings["model"])
         if not run.is_control:
-            facts["train"] = self.inputs_of.of_training(self.training_of(run), self.code["training"])
+            facts["train"] = self._train_inputs(self.training_of(run))
         return sha256_json(facts)
 
     def preflight(self, run: Run) -> State:

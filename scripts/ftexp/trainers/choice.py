@@ -1,16 +1,58 @@
-"""Which trainer a run has. A second one is a row here, and a folder beside torchtune's."""
+"""Which trainer a run has: the one that is set, else torchtune, where it has what is asked. A further one is a row here."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ftexp.design.run import Run
+from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.models.config_json import read_model_config
 from ftexp.trainers.interface import Trainer
 from ftexp.trainers.torchtune import trainer as torchtune
+from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
+from ftexp.trainers.transformers import trainer as transformers
+
+_TRAINERS: Mapping[str, Trainer] = {TORCHTUNE: torchtune, TRANSFORMERS: transformers}
 
 
 def trainer_of(settings: Mapping[str, Any]) -> Trainer:
-    """The trainer of a run with these settings: torchtune, as long as there is no other."""
-    return torchtune
+    """The trainer of a run with these settings."""
+    return _TRAINERS[name_of_trainer(settings)]
+
+
+def name_of_trainer(settings: Mapping[str, Any]) -> str:
+    """`torchtune` or `transformers`."""
+    return settings.get("trainer") or (TRANSFORMERS if why_not_torchtune(settings) else TORCHTUNE)
+
+
+def why_not_torchtune(settings: Mapping[str, Any]) -> str | None:
+    """What of a run torchtune does not have, where nobody says who trains; None where it has all, or the model is not known."""
+    if settings.get("use_dora"):
+        return "exports DoRA adapters wrongly"
+    return _lack_of_model(settings["model"]) if settings.get("model") else None
+
+
+@functools.cache
+def _lack_of_model(model: str) -> str | None:
+    """What torchtune lacks for a base model; None too where its folder is not usable, which is a message of its own."""
+    try:
+        family_of(read_model_config(paths.model_dir(model)))
+    except NotInTorchtune as lack:
+        return lack.lacks
+    except UserError:
+        return None
+    return None
+
+
+def trainers_in_words(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where nobody says who trains, and it is not torchtune: who does, for which model, and why; a line each."""
+    found = {
+        f"trainer: transformers for {settings['model']}: torchtune 0.6.1 {why_not_torchtune(settings)}"
+        for settings in many if not settings.get("trainer") and why_not_torchtune(settings)
+    }
+    return sorted(found)
 
 
 def quantizing_trainer() -> Trainer:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ftexp.design.run import Run
-from ftexp.models.config_json import ModelConfig
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +88,6 @@ class Trainer(Protocol):
 
     def check_models(self, configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
         """Per run its model and the files of its base; what is alike is looked at once."""
-
-    def check_family(self, config: ModelConfig) -> None:
-        """That a model of this config.json can be trained."""
 
     def training_rows(self, run: Run, most: int | None = None) -> Iterator[TrainingRow]:
         """The rows of a run as its config's own data set makes them, in its order; of the split's first `most` where given."""

@@ -9,16 +9,6 @@ import math
 
 import torch
 
-# What a layer's matrices are for, in the order of a forward pass; `output` is the model's last layer.
-ATTENTION = ("q", "k", "v", "o")
-MLP = ("gate", "up", "down")
-OUTPUT = "output"
-
-
-def roles_of(modules: list[str]) -> tuple[str, ...]:
-    """The matrices that `lora_modules` names: `mlp` stands for three."""
-    return tuple(role for name in modules for role in (MLP if name == "mlp" else (name,)))
-
 
 def initial_a(seed: int, layer: int | None, role: str, rank: int, columns: int) -> torch.Tensor:
     """A [rank, columns] in fp32, uniform within 1 / sqrt(columns).

@@ -27,6 +27,10 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
 
     Each row is `{"tokens": [n], "labels": [n]}`; `labels` is the token, or -100 where it is not trained. The trainer
     shifts labels by one itself.
+
+    Attributes:
+        order: Which row of the split lies at each position.
+        pad_id: The token that fills up a batch.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
         self._prompts, self._answers = example_tables(tokenizer, counted(examples, f"tokens of {file}", rows))
         if len(self._prompts) < rows:
             raise UserError(f"{file}: has {len(self._prompts)} rows, but the config wants {rows}. Run `make stamp split`.")
-        self._loss = loss
+        self._loss, self.pad_id = loss, tokenizer.pad_id
         lengths = [prompt + answer for prompt, answer in zip(self._prompts.lengths(), self._answers.lengths(), strict=True)]
         _refuse_long_rows(lengths, max_seq_len, file)
         self.order = row_order(rows, seed)

@@ -18,10 +18,10 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
-from ftexp.trainers.torchtune.precision import has_fp32_adapter, optimizer_section
+from ftexp.trainers.torchtune.precision import COMPONENTS, has_fp32_adapter, optimizer_section
 from ftexp.trainers.torchtune.quantization import check_quantized
-from ftexp.trainers.torchtune.recipes import COMPONENTS, is_lora
 from ftexp.trainers.torchtune.shipped_configs import (
     ModelShape,
     check_decided,
@@ -36,21 +36,6 @@ _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
     "mlp": "${model.apply_lora_to_mlp}", "output": "${model.apply_lora_to_output}",
 }
-
-
-def share_of_batch(settings: dict[str, Any], processes: int) -> int:
-    """Rows of a batch that each process of a distributed recipe takes, so that a step sees the same rows whatever their number.
-
-    Raises:
-        UserError: If they cannot be shared out evenly.
-    """
-    share, rest = divmod(int(settings["batch_size"]), processes)
-    if rest:
-        raise UserError(
-            f"site.yaml: train.gpus: {processes} processes cannot share out a batch of {settings['batch_size']} rows evenly. "
-            "Choose a number of GPUs that divides batch_size."
-        )
-    return share
 
 
 def training_config(run: Run) -> dict[str, Any]:

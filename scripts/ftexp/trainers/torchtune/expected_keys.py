@@ -4,7 +4,7 @@ from typing import Any
 
 from ftexp.design.run import Run
 from ftexp.design.settings import SETTINGS
-from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.recipes import is_lora
 
 
 def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:

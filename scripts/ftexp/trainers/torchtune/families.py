@@ -16,6 +16,12 @@ _LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_p
 _OTHER = "Choose another model."
 
 
+class NotInTorchtune(UserError):
+    """TEMPORARY"""
+
+    lacks = ""
+
+
 @dataclass(frozen=True)
 class Family:
     """One family of builders, `<family>` and `lora_<family>`.

@@ -4,7 +4,10 @@ from typing import Any
 
 from ftexp.design.settings import MASTER_WEIGHTS
 from ftexp.ground.errors import UserError
-from ftexp.trainers.torchtune.recipes import COMPONENTS, is_lora
+from ftexp.trainers.recipes import is_lora
+
+# Where the components are that our configs name.
+COMPONENTS = "ftexp.trainers.torchtune.components"
 
 
 def has_fp32_adapter(settings: dict[str, Any]) -> bool:

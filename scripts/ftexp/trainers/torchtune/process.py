@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from ftexp.trainers.child_process import import_before_fork, run_forked
-from ftexp.trainers.torchtune.recipes import is_distributed
+from ftexp.trainers.recipes import is_distributed
 
 _PRELOADED = (
     "torchtune.config", "torchtune.training", "torchtune.data", "torchtune.modules.peft", "torchdata.stateful_dataloader",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ftexp.design.settings import is_quantized
 from ftexp.ground.errors import UserError
-from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.recipes import is_lora
 
 # torchao's NF4 scales 64 numbers at a time, and quantises 256 of these scales at a time.
 NUMBERS_AT_A_TIME = 64 * 256

@@ -16,8 +16,8 @@ import yaml
 
 from ftexp.ground.errors import UserError
 from ftexp.ground.nested import flat
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES
-from ftexp.trainers.torchtune.recipes import is_lora
 
 # Builders of torchtune's whose models another family's builder makes too.
 _SAME_FAMILY = {"llama2": "llama3"}

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.models.config_json import ModelConfig, read_model_config
-from ftexp.trainers import device_file
+from ftexp.models.config_json import read_model_config
+from ftexp.trainers import device_file, recipes, sizes
 from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
-from ftexp.trainers.torchtune import recipes, sizes
-from ftexp.trainers.torchtune.config import share_of_batch, training_config
+from ftexp.trainers.shares import share_of_batch
+from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
 
@@ -70,15 +70,6 @@ def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
     from ftexp.trainers.torchtune.checks import run_check
 
     return run_check.check_models(configs)
-
-
-def check_family(config: ModelConfig) -> None:
-    """That torchtune's builders can represent a model.
-
-    Raises:
-        UserError: If they cannot.
-    """
-    family_of(config)
 
 
 def base_logits(config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":

@@ -7,12 +7,12 @@ from typing import Any
 
 from ftexp.design.settings import RECIPES
 from ftexp.ground.errors import UserError, suggestion
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint
 from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
 from ftexp.trainers.torchtune.checks.recipe_keys import recipe_keys, recipes
 from ftexp.trainers.torchtune.checks.support import known_faults, refusals
 from ftexp.trainers.torchtune.checks.trial import build_model, check_parts
-from ftexp.trainers.torchtune.recipes import is_lora
 
 
 @dataclass(frozen=True)

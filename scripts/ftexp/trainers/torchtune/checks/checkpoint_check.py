@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, read_model_config
-from ftexp.models.known_keys import PLAIN
-from ftexp.models.weights import HEAD, PLAIN_DTYPES, Unreadable, check_tied, read_header
+from ftexp.models.weights import check_tied
+from ftexp.trainers.checkpoint_tensors import compare, read_headers
 from ftexp.trainers.torchtune.weight_layout import to_trainer
 
 if TYPE_CHECKING:
     import torch
 
 Config = dict[str, Any]
-NAMED = 3
-_ONE_MODEL = "Take config.json and the weights from one model"
 
 
 def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[str]:
@@ -33,7 +31,7 @@ def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[s
     folder, section = Path(config["checkpointer"]["checkpoint_dir"]), config["checkpointer"]
     try:
         of_model = read_model_config(folder)
-        given = _read_headers(folder, section["checkpoint_files"])
+        given = read_headers(folder, section["checkpoint_files"])
         check_tied(folder, of_model)
     except UserError as problem:
         return [str(problem).rstrip(".")]
@@ -44,7 +42,7 @@ def check_checkpoint(config: Config, built: "dict[str, torch.Tensor]") -> list[s
             raise
         return [f"{folder}: {_stranger(given, section['model_type'], of_model)}"]
     wanted = {name: value for name, value in built.items() if "lora_" not in name}
-    return [f"{folder}: {message}" for message in _compare(converted, wanted)]
+    return [f"{folder}: {message}" for message in compare(converted, wanted)]
 
 
 def _stranger(given: "dict[str, torch.Tensor]", model_type: str, config: ModelConfig) -> str:
@@ -66,53 +64,3 @@ def _is_known(name: str, given: "dict[str, torch.Tensor]", model_type: str, conf
             raise
         return False
     return True
-
-
-def _read_headers(folder: Path, names: list[str]) -> "dict[str, torch.Tensor]":
-    """The tensors of safetensors files by name, without their data.
-
-    Raises:
-        UserError: If a file is not whole, or a tensor holds no plain numbers.
-    """
-    import torch
-
-    given: dict[str, torch.Tensor] = {}
-    for name in names:
-        try:
-            header = read_header(folder / name)
-        except Unreadable as problem:
-            raise UserError(f"{folder / name}: {problem}") from problem
-        for tensor, entry in header.items():
-            if entry["dtype"] not in PLAIN_DTYPES:
-                what = f"is in {entry['dtype']}: the weights are quantised already, and a training here starts from plain ones"
-                raise UserError(f"{folder / name}: {tensor}: {what}. {PLAIN.rstrip('.')}")
-            given[tensor] = torch.empty(entry["shape"], device="meta")
-    return given
-
-
-def _compare(converted: "dict[str, torch.Tensor]", wanted: "dict[str, torch.Tensor]") -> list[str]:
-    unused, unfilled = sorted(set(converted) - set(wanted)), sorted(set(wanted) - set(converted))
-    messages = []
-    if unused:
-        messages.append(f"tensors without a place in the model that is built: {len(unused)} ({_some(unused)}). {_ONE_MODEL}")
-    if unfilled:
-        what = f"parameters of the model without a tensor: {len(unfilled)} ({_some(unfilled)})"
-        messages.append(f"{what}. {_cure_of_unfilled(unfilled)}")
-    for name in sorted(set(converted) & set(wanted)):
-        if converted[name].shape != wanted[name].shape:
-            shapes = f"{list(converted[name].shape)} in the checkpoint and {list(wanted[name].shape)} in the model"
-            messages.append(f"{name}: has the shape {shapes}. {_ONE_MODEL}")
-            break
-    return messages
-
-
-def _cure_of_unfilled(names: list[str]) -> str:
-    """Files are missing; or config.json promises what the model never had."""
-    if names == ["output.weight"]:
-        tied = "if it is the embedding in this model, set tie_word_embeddings to true in config.json"
-        return f"{HEAD} is in no file: {tied}; else copy the model again, whole"
-    return _ONE_MODEL if all(name.endswith(".bias") for name in names) else "Copy the model again, whole"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

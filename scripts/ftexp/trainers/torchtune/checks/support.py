@@ -4,8 +4,8 @@ from typing import Any
 
 from ftexp.design.settings import REFUSED_KEYS, refused_recipe
 from ftexp.ground.nested import value_at
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.checks.config_check import module_of
-from ftexp.trainers.torchtune.recipes import is_lora
 
 Config = dict[str, Any]
 _TEXT_ONLY = "is for pictures, and prompts here are text"

@@ -19,7 +19,8 @@ from ftexp.ground.own_code import import_own_code
 from ftexp.models.config_json import read_model_config
 from ftexp.models.weights import HEAD, check_tied
 from ftexp.trainers.child_process import die_with_launcher
-from ftexp.trainers.lora_start import OUTPUT, initial_a
+from ftexp.trainers.lora_names import OUTPUT
+from ftexp.trainers.lora_start import initial_a
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
 from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
 

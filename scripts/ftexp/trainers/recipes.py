@@ -1,7 +1,4 @@
-"""What a recipe of torchtune's is by its name: `lora_finetune_single_device`, `full_finetune_distributed`, ..."""
-
-# Where the components are that our configs name.
-COMPONENTS = "ftexp.trainers.torchtune.components"
+"""What a recipe is by its name, whoever trains: `lora_finetune_single_device`, `full_finetune_distributed`, ..."""
 
 
 def is_lora(recipe: str) -> bool:

@@ -7,8 +7,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, read_model_config
 from ftexp.trainers.interface import AdapterSize
-from ftexp.trainers.torchtune.families import family_of
-from ftexp.trainers.torchtune.recipes import is_lora
+from ftexp.trainers.recipes import is_lora
 
 
 def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
@@ -31,7 +30,6 @@ def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
         return None
     try:
         config = read_model_config(paths.model_dir(settings["model"]))
-        family_of(config)
     except UserError:
         return None
     sides = _sides(config)

@@ -1,0 +1,133 @@
+"""The adapter of a training: LoRA or DoRA by PEFT, on the roles that the config names, and its files.
+
+Written as PEFT writes them, by PEFT's names and for the model as everybody loads it. Where q, k and v are one matrix there, their
+pairs are one pair: A stacks theirs, B holds theirs as blocks, so that B A adds to the rows of each what its own matrices add. The
+pair's rank is theirs together; alpha grows alike, so that the scale alpha / rank stays. DoRA's magnitude is one number a row, and
+so theirs are simply behind each other.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
+
+from ftexp.models.config_json import ModelConfig
+from ftexp.trainers.lora_names import OUTPUT, roles_of
+from ftexp.trainers.lora_start import initial_a
+from ftexp.trainers.transformers.parts import Parts, parts_of, rows_of
+from ftexp.trainers.transformers.split import take_apart
+
+Weights = dict[str, torch.Tensor]
+_PREFIX = "base_model.model."
+_A, _B, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
+
+
+def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[str, Any], seed: int) -> PeftModel:
+    """The model with the matrices of a config's `model` section, at their beginning; the base is not trained.
+
+    Args:
+        section: lora_modules, lora_rank, lora_alpha, lora_dropout, use_dora.
+    """
+    roles, parts = roles_of(section["lora_modules"]), parts_of(config)
+    take_apart(model, config, roles)
+    lora = LoraConfig(
+        r=section["lora_rank"], lora_alpha=section["lora_alpha"], lora_dropout=section["lora_dropout"],
+        use_dora=section["use_dora"], target_modules=_targets(parts, roles), bias="none", task_type="CAUSAL_LM",
+    )
+    wrapped: Any = model  # PEFT asks for a PreTrainedModel, and takes any module
+    made: Any = get_peft_model(wrapped, lora)
+    for name, parameter in made.named_parameters():
+        if ".lora_A." in name:
+            layer, role = _place(name, parts)
+            parameter.data.copy_(initial_a(seed, layer, role, *parameter.shape))
+    found: PeftModel = made
+    return found
+
+
+def _targets(parts: Parts, roles: tuple[str, ...]) -> list[str]:
+    """Names of the matrices, by their last word where that says which is meant."""
+    names = [parts.name(role) for role in roles if role == OUTPUT or _has(parts, role)]
+    is_plain = len({name.rpartition(".")[2] for name in parts.single.values()}) == len(parts.single)
+    return sorted(name.rpartition(".")[2] if is_plain and name in parts.single.values() else name for name in names)
+
+
+def _has(parts: Parts, role: str) -> bool:
+    """Whether models of the kind have such a matrix: not all have a gate."""
+    return role in parts.single or any(role in stacked for stacked in parts.fused.values())
+
+
+def _place(name: str, parts: Parts) -> tuple[int | None, str]:
+    """Layer and role of a LoRA matrix by its parameter's name."""
+    found = re.fullmatch(rf"{re.escape(_PREFIX + parts.layers)}\.(\d+)\.(.+)\.lora_A\.\w+\.weight", name)
+    if found is None:
+        return None, OUTPUT
+    names = {parts.name(role): role for role in (*parts.single, *(r for stacked in parts.fused.values() for r in stacked))}
+    return int(found[1]), names[found[2]]
+
+
+def save_adapter(model: PeftModel, config: ModelConfig, folder: Path) -> None:
+    """Write adapter_model.safetensors and adapter_config.json, for the model as transformers loads it."""
+    said: dict[str, Any] = model.peft_config["default"].to_dict()
+    trained = {
+        name.replace(".default", "").replace(f"{_MAGNITUDE}.weight", _MAGNITUDE): value.detach().float().cpu().contiguous()
+        for name, value in model.named_parameters() if value.requires_grad
+    }
+    weights = _joined(trained, config)
+    said |= _ranks(weights, said) if weights.keys() != trained.keys() else {}
+    said |= {"inference_mode": True, "base_model_name_or_path": None, "fan_in_fan_out": config.model_type == "gpt2"}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: weights[name] for name in sorted(weights)}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    plain = {key: sorted(value) if isinstance(value, set) else value for key, value in said.items()}
+    text = json.dumps(plain, indent=1, sort_keys=True, default=str)
+    (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _ranks(weights: Weights, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of adapter_config.json that name matrices and their ranks, once some are joined."""
+    rank, alpha = said["r"], said["lora_alpha"]
+    names = {name.removesuffix(f".{_A}").removeprefix(_PREFIX): len(a) for name, a in weights.items() if name.endswith(_A)}
+    inner = {re.sub(r"^.*\.\d+\.", "", name): count for name, count in names.items()}
+    other = {name: count for name, count in inner.items() if count != rank}
+    return {
+        "target_modules": sorted(inner), "rank_pattern": other,
+        "alpha_pattern": {name: alpha * count / rank for name, count in other.items()},
+    }
+
+
+def _joined(trained: Weights, config: ModelConfig) -> Weights:
+    """The same, with the pairs of what is one matrix in the model joined to one pair."""
+    parts, rows = parts_of(config), rows_of(config)
+    weights = dict(trained)
+    for layer in range(config.layers):
+        for name, roles in parts.fused.items():
+            place = f"{_PREFIX}{parts.layers}.{layer}.{name}"
+            own = {role: weights.pop(f"{place}.{role}.{_A}", None) for role in roles}
+            if any(a is not None for a in own.values()):
+                b = {role: weights.pop(f"{place}.{role}.{_B}") for role, a in own.items() if a is not None}
+                weights[f"{place}.{_A}"] = torch.cat([a for a in own.values() if a is not None])
+                weights[f"{place}.{_B}"] = _blocks(b, {role: rows[role] for role in roles})
+                weights |= _magnitude(weights, place, roles)
+    return weights
+
+
+def _blocks(own: Weights, rows: Mapping[str, int]) -> torch.Tensor:
+    """B [sum of rows, sum of ranks]; a role without matrices has rows of zeros."""
+    joined = torch.zeros(sum(rows.values()), sum(b.shape[1] for b in own.values()))
+    row = column = 0
+    for role, count in rows.items():
+        if role in own:
+            joined[row : row + count, column : column + own[role].shape[1]] = own[role]
+            column += own[role].shape[1]
+        row += count
+    return joined
+
+
+def _magnitude(weights: Weights, place: str, roles: tuple[str, ...]) -> Weights:
+    """DoRA's magnitudes behind each other, taken out of `weights`; nothing where there are none."""
+    found = [weights.pop(key) for key in (f"{place}.{role}.{_MAGNITUDE}" for role in roles) if key in weights]
+    return {f"{place}.{_MAGNITUDE}": torch.cat(found)} if found else {}

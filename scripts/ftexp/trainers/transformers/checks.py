@@ -1,0 +1,145 @@
+"""What is wrong with a config of this trainer's, whoever wrote it, and with its model beside the files of its base."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftexp.design.run import Run
+from ftexp.ground.errors import UserError, suggestion
+from ftexp.models.config_json import read_model_config
+from ftexp.models.folder import weight_files
+from ftexp.models.loading import attention_of, transformers_config
+from ftexp.models.weights import HEAD, check_tied
+from ftexp.trainers.checkpoint_tensors import compare, read_headers
+from ftexp.trainers.interface import Config, ModelCheck, Sizes
+from ftexp.trainers.prompted_rows import PromptedRows
+
+_NUMBER = (int, float)
+# Types of the keys, `section.key` in sections; None: null is allowed.
+_TYPES: Mapping[str, tuple[type | None, ...]] = {
+    "trainer": (str,), "output_dir": (str,), "resume_from_checkpoint": (bool,), "device": (str, None), "seed": (int,),
+    "dtype": (str,), "epochs": (int,), "batch_size": (int,), "gradient_accumulation_steps": (int,),
+    "clip_grad_norm": (*_NUMBER, None), "compile": (bool,), "enable_activation_checkpointing": (bool,),
+    "model.path": (str,), "tokenizer.path": (str,), "tokenizer.date": (str,),
+    "optimizer._component_": (str,), "optimizer.lr": _NUMBER, "lr_scheduler.schedule": (str,),
+    "lr_scheduler.num_warmup_steps": (int,),
+}
+_OF_LORA: Mapping[str, tuple[type | None, ...]] = {
+    "model.lora_modules": (list,), "model.lora_rank": (int,), "model.lora_alpha": _NUMBER, "model.lora_dropout": _NUMBER,
+    "model.use_dora": (bool,),
+}
+_AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank")
+_WORDS: Mapping[type | None, str] = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", None: "null",
+}
+
+
+def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
+    """Per run what is wrong with its config."""
+    return {run.id: [*_check(configs[run.id]), *_check_length(run)] for run in runs}
+
+
+def _check(config: Config) -> list[str]:
+    lora = isinstance(config.get("model"), dict) and "lora_rank" in config["model"]
+    types = {**_TYPES, **(_OF_LORA if lora else {})}
+    given = {
+        **{key: value for key, value in config.items() if not isinstance(value, dict)},
+        **{f"{name}.{key}": value for name, inner in config.items() if isinstance(inner, dict) for key, value in inner.items()},
+    }
+    named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": _names_of_optimizer(config.get("optimizer"))}
+    messages = [f"{key}: is missing" for key in types if key not in given]
+    for key, value in given.items():
+        section, _, name = key.rpartition(".")
+        if key in types:
+            messages += _check_value(key, value, types[key])
+        elif name not in named.get(section, ()):
+            known = named.get(section) or sorted(types)
+            messages.append(f"{key}: is not read, so it would do nothing. {suggestion(name, known)}")
+    named_files = {key: given[key] for key in ("model.path", "tokenizer.path", "dataset.file") if isinstance(given.get(key), str)}
+    messages += [
+        f"{key}: there is no such file or folder, got {value!r}. Correct the path"
+        for key, value in named_files.items() if not Path(value).exists()
+    ]
+    return [f"finetune.yaml: {message}" for message in messages]
+
+
+def _check_value(key: str, value: Any, wanted: tuple[type | None, ...]) -> list[str]:
+    fits = type(value) in wanted or (value is None and None in wanted)
+    if not fits:
+        return [f"{key}: must be {' or '.join(_WORDS[kind] for kind in wanted)}, got {value!r}"]
+    if key in _AT_LEAST_1 and value < 1:
+        return [f"{key}: must be 1 or more, got {value!r}"]
+    return []
+
+
+def _names_of(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "tokenizer", "params")]
+
+
+def _names_of_optimizer(section: Any) -> list[str]:
+    import importlib
+
+    module, _, name = str(section.get("_component_") if isinstance(section, dict) else "").rpartition(".")
+    return _names_of(getattr(importlib.import_module(module), name).__init__) if module else []
+
+
+def _check_length(run: Run) -> list[str]:
+    """No longer rows are allowed than the model takes."""
+    from ftexp.ground import paths
+
+    asked, most = run.settings["max_seq_len"], read_model_config(paths.model_dir(run.settings["model"])).longest
+    if asked is None or asked <= most:
+        return []
+    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run.settings['model']} takes {most}. Lower it"]
+
+
+def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
+    """Per run the base weights against the model that config.json makes, once per model and LoRA's matrices."""
+    found: dict[str, ModelCheck] = {}
+    known: dict[str, ModelCheck] = {}
+    for run, config in configs.items():
+        section = config["model"]
+        key = repr((section["path"], section.get("lora_modules"), section.get("use_dora")))
+        if key not in known:
+            known[key] = _check_model(Path(section["path"]), section)
+        found[run] = known[key]
+    return found
+
+
+def _check_model(folder: Path, section: Mapping[str, Any]) -> ModelCheck:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        config = read_model_config(folder)
+        given = read_headers(folder, weight_files(folder))
+        check_tied(folder, config)
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(transformers_config(config), **attention_of(config))
+    except UserError as problem:
+        return ModelCheck(str(folder), [], [str(problem).rstrip(".")], None)
+    messages = _compare(given, model, is_tied=config.is_tied)
+    lora = None
+    if "lora_modules" in section and not messages:
+        from ftexp.trainers.transformers.adapter import with_adapter
+
+        with torch.device("meta"):
+            adapted = with_adapter(model, config, {**section, "lora_rank": 1, "lora_alpha": 1}, seed=0)
+        lora = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+    base = sum(value.numel() for name, value in model.named_parameters() if "lora_" not in name)
+    return ModelCheck(str(folder), [], [f"{folder}: {message}" for message in messages], Sizes(base, lora))
+
+
+def _compare(given: Mapping[str, Any], model: Any, *, is_tied: bool) -> list[str]:
+    """Names of the bare model, as some files have them, are those of the whole one without its first word."""
+    prefix = f"{model.base_model_prefix}."
+    wanted = {name: value for name, value in model.state_dict().items() if not (is_tied and name == HEAD)}
+    if not any(name.startswith(prefix) for name in given):
+        given = {name if name == HEAD else prefix + name: value for name, value in given.items()}
+    buffers = tuple(f".attn.{name}" for name in ("bias", "masked_bias")) if model.config.model_type == "gpt2" else ()
+    kept = {
+        name: value for name, value in given.items()
+        if not (is_tied and name == HEAD) and not (name not in wanted and name.endswith(buffers or ("\0",)))
+    }
+    return compare(kept, wanted)

@@ -1,0 +1,130 @@
+"""The complete config of a training by transformers: its keys, where they mean the same, are called as in torchtune's configs.
+
+Reads config.json of the model's folder, never a table of names.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ftexp.design.run import Run
+from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError, suggestion
+from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.trainers.lora_names import roles_of
+from ftexp.trainers.recipes import is_lora
+from ftexp.trainers.transformers.parts import parts_of
+
+ADAM, MASTER_ADAM = "torch.optim.AdamW", "ftexp.trainers.master_weights.AdamW"
+# Keys of sections that may be set by their dotted names: those that change how is trained, not what.
+_OPEN_SECTIONS = ("optimizer",)
+_OPEN_KEYS = ("clip_grad_norm", "compile", "enable_activation_checkpointing")
+
+
+def training_config(run: Run) -> dict[str, Any]:
+    """The complete config of a run, without what depends on the machine.
+
+    Args:
+        run: The content of its run.yaml.
+
+    Raises:
+        UserError: If something is asked that this trainer does not have.
+    """
+    settings, data, prompt = run.settings, run.data, run.prompt
+    model_dir = paths.model_dir(settings["model"])
+    of_model = read_model_config(model_dir)
+    _check_asked(settings, of_model)
+    config = {
+        "trainer": "transformers",
+        "output_dir": str(paths.RunPaths(run.id).scratch_dir("train")),
+        "resume_from_checkpoint": False,
+        "device": None,
+        "seed": settings["seed"],
+        "dtype": settings["dtype"],
+        "epochs": settings["epochs"],
+        "batch_size": settings["batch_size"],
+        "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
+        "clip_grad_norm": None,
+        "compile": False,
+        "enable_activation_checkpointing": False,
+        "model": _model_section(settings, str(model_dir)),
+        "tokenizer": {"path": str(model_dir), "date": prompt["date"]},
+        "dataset": {
+            "file": str(paths.split_part(run.training_set, "train")), "system": prompt["system"], "user": prompt["user"],
+            "input_column": data["input"], "output_column": data["output"], "loss": settings["loss"],
+            "rows": run.steps["train_rows"], "seed": settings["seed"], "max_seq_len": settings["max_seq_len"],
+        },
+        "optimizer": {
+            "_component_": MASTER_ADAM if settings.get(MASTER_WEIGHTS) else ADAM, "lr": settings["lr"], "betas": [0.9, 0.999],
+            "eps": 1e-8, "weight_decay": 0.01, "fused": True,
+        },
+        "lr_scheduler": {"schedule": "cosine", "num_warmup_steps": settings["warmup_steps"]},
+    }
+    for key, value in run.overrides.items():
+        _override(config, key, value)
+    return config
+
+
+def _check_asked(settings: Mapping[str, Any], config: ModelConfig) -> None:
+    """What is asked of this trainer is what it has.
+
+    Raises:
+        UserError: If not.
+    """
+    recipe = settings["recipe"]
+    if is_quantized(settings):
+        what = "is torchtune's: transformers quantises by other packages, into other numbers"
+        raise UserError(f"experiment.yaml: quantize_base: {what}. Set trainer: torchtune, or leave quantize_base out.")
+    if settings.get(MASTER_WEIGHTS) and (is_lora(recipe) or settings["dtype"] == "fp32"):
+        why = "LoRA matrices are fp32 already" if is_lora(recipe) else "with dtype: fp32 all weights are"
+        raise UserError(f"experiment.yaml: {MASTER_WEIGHTS}: is for full fine-tunes in bf16; {why}. Leave {MASTER_WEIGHTS} out.")
+    if settings.get("use_dora") and not is_lora(recipe):
+        raise UserError(f"experiment.yaml: use_dora: is a kind of LoRA, got recipe {recipe}. Leave use_dora out.")
+    if not is_lora(recipe):
+        return
+    modules = settings["lora_modules"]
+    if "output" in modules and config.is_tied:
+        what = "the output layer of this model is the embedding again, which gets no LoRA matrices"
+        raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
+    roles = set(roles_of(modules))
+    partly = [stacked for stacked in parts_of(config).fused.values() if roles & set(stacked) and not set(stacked) <= roles]
+    if settings.get("use_dora") and partly:
+        what = f"{' and '.join(partly[0])} are one matrix of this model, which DoRA adapts as a whole"
+        raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Name all of them.")
+
+
+def _model_section(settings: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    if not is_lora(settings["recipe"]):
+        return {"path": folder}
+    return {
+        "path": folder, "lora_modules": settings["lora_modules"], "lora_rank": settings["lora_rank"],
+        "lora_alpha": settings["lora_alpha"], "lora_dropout": 0.0, "use_dora": bool(settings.get("use_dora")),
+    }
+
+
+def _override(config: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key that a person may set, or take it away by null where its component has a value of its own.
+
+    Raises:
+        UserError: If it is none.
+    """
+    section, _, last = key.rpartition(".")
+    open_keys = [*_OPEN_KEYS, *(f"optimizer.{name}" for name in _parameters(config["optimizer"]["_component_"]))]
+    if key not in open_keys or (section and section not in _OPEN_SECTIONS):
+        own = [name for name in SETTINGS if name == last]
+        advice = f"Set '{own[0]}' instead." if own else suggestion(key, open_keys)
+        raise UserError(f"experiment.yaml: {key}: no key that can be set where transformers trains. {advice}")
+    target = config[section] if section else config
+    if value is None and section:
+        target.pop(last, None)
+    else:
+        target[last] = value
+
+
+def _parameters(dotpath: str) -> list[str]:
+    """The keyword parameters of an optimizer."""
+    module, _, name = dotpath.rpartition(".")
+    component = getattr(importlib.import_module(module), name)
+    return [name for name in inspect.signature(component).parameters if name not in ("self", "params", "lr")]

@@ -1,0 +1,41 @@
+"""The keys of a config that a setting decides, by another hand than the one that makes configs, so that one checks the other."""
+
+from typing import Any
+
+from ftexp.design.run import Run
+from ftexp.design.settings import SETTINGS
+from ftexp.trainers.recipes import is_lora
+
+
+def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
+    """The config's keys that a setting decides, with the values they must have; the other half of `training_config`."""
+    rows = {"dataset.rows": run.steps["train_rows"]}
+    table: dict[str, dict[str, Any]] = {
+        "model": {"model.path": f"models/{value}", "tokenizer.path": f"models/{value}"},
+        "trainer": {"trainer": "transformers"},
+        "lr": {"optimizer.lr": value},
+        "epochs": {"epochs": value},
+        "batch_size": {"batch_size": value},
+        "gradient_accumulation_steps": {"gradient_accumulation_steps": value},
+        "warmup_steps": {"lr_scheduler.num_warmup_steps": value},
+        "max_seq_len": {"dataset.max_seq_len": value},
+        "seed": {"seed": value, "dataset.seed": value},
+        "loss": {"dataset.loss": value},
+        "dtype": {"dtype": value},
+        "train_size": rows,
+        "steps": rows,
+        "recipe": {},
+        "allow_untested_model": {},
+    }
+    for of_lora in ("lora_rank", "lora_alpha", "lora_modules", "use_dora"):
+        table[of_lora] = {f"model.{of_lora}": value} if is_lora(run.settings["recipe"]) else {}
+    ours = {"optimizer._component_": "ftexp.trainers.master_weights.AdamW"}
+    table["master_weights"] = ours if value in (True, None) else {}
+    if name.startswith("prompt."):
+        part = name.partition(".")[2]
+        return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
+    if name in ("data.input", "data.output"):
+        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
+    if name.startswith("data."):
+        return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
+    return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})

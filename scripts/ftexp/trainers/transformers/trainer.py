@@ -1,0 +1,165 @@
+"""transformers' face: see `ftexp.trainers.interface`. What needs torch is imported when it is asked for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftexp.design.run import Run
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
+from ftexp.ground.yamlfile import load_yaml
+from ftexp.models.config_json import read_model_config
+from ftexp.trainers import device_file, recipes, sizes
+from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
+from ftexp.trainers.shares import share_of_batch
+from ftexp.trainers.transformers.config import training_config
+from ftexp.trainers.transformers.expected_keys import config_keys_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+def config(run: Run) -> Config:
+    """The complete config of a run: see `training_config`."""
+    return training_config(run)
+
+
+def command(run: Run) -> str:
+    """Python, or torchrun, on the run's config."""
+    module = "-m ftexp.trainers.transformers.train"
+    program = f"torchrun --nproc_per_node 1 {module}" if is_distributed(run.settings) else f"python {module}"
+    return f"{program} {paths.RunPaths(run.id).finetune_yaml}"
+
+
+def expected_keys(run: Run, name: str, value: Any) -> Config:
+    """The config's keys that a setting decides: see `config_keys_of`."""
+    return config_keys_of(run, name, value)
+
+
+def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
+    """Per run what is wrong with its config."""
+    from ftexp.trainers.transformers import checks
+
+    return checks.check_configs(runs, configs)
+
+
+def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
+    """Per run its model and the files of its base."""
+    from ftexp.trainers.transformers import checks
+
+    return checks.check_models(configs)
+
+
+def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
+    """The rows as the config's data set and tokenizer make them."""
+    from ftexp.models.chat import Chat
+    from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows
+
+    path = paths.RunPaths(run.training).finetune_yaml
+    content = load_yaml(path, str(path))
+    section = content["dataset"]
+    if most is not None:
+        section["rows"] = min(most, section["rows"])
+    rows = PromptedRows(Chat(**_tokenizer(content)), **section)
+    for position in range(len(rows)):
+        row = rows[position]
+        labels = [None if label == IGNORED_LABEL else label for label in row["labels"]]
+        yield TrainingRow(rows.order[position], row["tokens"], labels)
+
+
+def _tokenizer(config: Config) -> dict[str, Any]:
+    return {"model_dir": config["tokenizer"]["path"], "date": config["tokenizer"]["date"]}
+
+
+def base_logits(config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":
+    """The base as a training loads it, its LoRA matrices beginning."""
+    from ftexp.trainers.transformers import model
+
+    return model.base_logits(config, rows)
+
+
+def longest_row(config: Config) -> int:
+    """Most tokens of a row that a config's model takes."""
+    return longest_text(Path(config["model"]["path"]))
+
+
+def longest_text(model_dir: Path) -> int:
+    """Most tokens that a base model takes."""
+    return read_model_config(model_dir).longest
+
+
+def rows_per_process(settings: dict[str, Any], processes: int) -> int:
+    """Rows of a batch that each process takes.
+
+    Raises:
+        UserError: If they cannot be shared out evenly.
+    """
+    return share_of_batch(settings, processes)
+
+
+def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
+    """Train by finetune.yaml, with what depends on the machine as overrides."""
+    from ftexp.trainers.transformers.process import run_training
+
+    overrides = [f"resume_from_checkpoint={str(is_resumed).lower()}", *([] if device == "auto" else [f"device={device}"])]
+    rows_per_process(run.settings, processes)
+    count = processes if is_distributed(run.settings) else None
+    return run_training(paths.RunPaths(run.id).finetune_yaml, overrides, processes=count)
+
+
+def device_used(scratch: Path) -> str:
+    """What the training wrote when it had chosen."""
+    return device_file.device_used(scratch)
+
+
+def finished_epochs(scratch: Path) -> int:
+    """Epochs after which a training can go on."""
+    from ftexp.trainers.transformers import resume
+
+    return resume.finished_epochs(scratch)
+
+
+def epoch_dir(scratch: Path, epoch: int) -> Path:
+    """What an epoch, from 1, left to publish."""
+    from ftexp.trainers.transformers.resume import PRODUCT, epoch_dirs
+
+    return epoch_dirs(scratch)[epoch] / PRODUCT
+
+
+def is_adapter(settings: dict[str, Any]) -> bool:
+    """Whether LoRA matrices are trained."""
+    return recipes.is_lora(settings["recipe"])
+
+
+def is_distributed(settings: dict[str, Any]) -> bool:
+    """Whether a training runs in several processes."""
+    return recipes.is_distributed(settings["recipe"])
+
+
+def recipe_on_one_device(recipe: str) -> str:
+    """The recipe's counterpart that runs in one process."""
+    return recipes.on_one_device(recipe)
+
+
+def objection_to_cpu(settings: dict[str, Any]) -> str | None:
+    """Every training runs on a CPU too."""
+    return None
+
+
+def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
+    """Size of a run's checkpoint in MB, by config.json of its model."""
+    return sizes.checkpoint_megabytes(settings)
+
+
+def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
+    """A run's LoRA matrices beside its model, by config.json."""
+    return sizes.adapter_size(settings)
+
+
+def quantize_matrices(model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
+    """There is no quantised base here.
+
+    Raises:
+        UserError: Always.
+    """
+    raise UserError("experiment.yaml: quantize_base: is torchtune's. Set trainer: torchtune, or leave quantize_base out.")

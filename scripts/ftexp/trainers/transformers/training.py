@@ -1,0 +1,149 @@
+"""transformers.Trainer with our rows, their order, our optimizer and schedule, train.csv and checkpoints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch.utils.data import Sampler
+
+from ftexp.ground.filesystem import follow_umask
+from ftexp.models.config_json import read_model_config
+from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows, epoch_order
+from ftexp.trainers.train_csv import TrainCsv
+from ftexp.trainers.transformers.adapter import save_adapter
+from ftexp.trainers.transformers.progress import StepLog
+from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, aside, put_in_place
+
+
+class EpochOrder(Sampler[int]):
+    """The positions of the data set in the order of the epoch, from 0, that is set."""
+
+    def __init__(self, rows: int) -> None:
+        """Of so many rows."""
+        self._rows = rows
+        self.epoch = 0
+
+    def __iter__(self) -> Any:
+        return iter(epoch_order(self._rows, self.epoch))
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+class Batches:
+    """Rows filled up on the right to the longest; what fills is no label, and comes after all that is."""
+
+    def __init__(self, pad_id: int) -> None:
+        """`pad_id` fills up tokens."""
+        self._pad_id = pad_id
+
+    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """`input_ids` and `labels` of shape [rows, longest]."""
+        width = max(len(row["tokens"]) for row in rows)
+        tokens = [row["tokens"] + [self._pad_id] * (width - len(row["tokens"])) for row in rows]
+        labels = [row["labels"] + [IGNORED_LABEL] * (width - len(row["labels"])) for row in rows]
+        return {"input_ids": torch.tensor(tokens), "labels": torch.tensor(labels)}
+
+
+def mean_over_tokens(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """A batch's share of the mean loss in nats over all trained tokens of the optimiser step, of which there are so many."""
+    logits = outputs["logits"][:, :-1].float()
+    summed = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED_LABEL, reduction="sum"
+    )
+    return summed / num_items_in_batch
+
+
+class RowTrainer(transformers.Trainer):
+    """The library's loop; what it leaves to a subclass or a callback is done here as every trainer here does it."""
+
+    def __init__(
+        self, model: Any, rows: PromptedRows, optimizers: tuple[Any, Any], arguments: transformers.TrainingArguments,
+        file: TrainCsv | None,
+    ) -> None:
+        """Set it up.
+
+        Args:
+            optimizers: Optimizer and schedule.
+            file: train.csv, in the one process that writes it.
+        """
+        self.order = EpochOrder(len(rows))
+        super().__init__(
+            model=model, args=arguments, train_dataset=rows, data_collator=Batches(rows.pad_id), optimizers=optimizers,
+            compute_loss_func=mean_over_tokens, callbacks=[_Epochs(self)],
+        )
+        self.remove_callback(transformers.PrinterCallback)
+        self.log_of_steps = StepLog(self, file)
+        self.add_callback(self.log_of_steps)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return self.order
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward and backward pass; its share of the step's loss is noted."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self.log_of_steps.add(loss, num_items_in_batch)
+        return loss
+
+    def save_epoch(self, epoch: int) -> None:
+        """Write what an epoch, from 1, leaves: the product, and where there is an adapter all that training goes on from."""
+        output_dir = Path(str(self.args.output_dir))
+        is_adapter = isinstance(self.model, PeftModel)
+        if not is_adapter and self.state.global_step < self.state.max_steps:
+            return  # whole weights take their place only once; a full fine-tune that is interrupted begins anew
+        folder = aside(output_dir) if self.args.should_save else output_dir / "unfinished"
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._write_product(folder / PRODUCT)
+        if is_adapter:
+            self._write_state(folder)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            follow_umask(folder)
+            put_in_place(folder, epoch)
+        self.accelerator.wait_for_everyone()
+
+    def _write_product(self, folder: Path) -> None:
+        model: Any = self.model
+        if isinstance(model, PeftModel):
+            save_adapter(model, read_model_config(Path(str(model.config.name_or_path))), folder)
+            return
+        model.config.use_cache = True
+        model.save_pretrained(folder, state_dict=model.state_dict())
+        model.config.use_cache = False
+
+    def _write_state(self, folder: Path) -> None:
+        model: Any = self.model
+        if self.args.should_save:
+            trained = {name: value.detach().cpu().contiguous() for name, value in model.named_parameters() if value.requires_grad}
+            save_file(trained, folder / TRAINED)
+            self.state.save_to_json(str(folder / "trainer_state.json"))
+        self._save_optimizer_and_scheduler(str(folder))
+        self._save_rng_state(str(folder))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Put the trained numbers of an epoch into the model."""
+        weights = load_file(Path(resume_from_checkpoint) / TRAINED)
+        given: Any = self.model
+        with torch.no_grad():
+            for name, parameter in given.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(weights.pop(name))
+        assert not weights, f"without a place in the model: {sorted(weights)[:3]}"
+
+
+class _Epochs(transformers.TrainerCallback):
+    """Says to the order which epoch it is, and writes what an epoch leaves."""
+
+    def __init__(self, trainer: RowTrainer) -> None:
+        self._trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._trainer.order.epoch = state.global_step * args.num_train_epochs // state.max_steps
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._trainer.save_epoch(round(state.global_step * args.num_train_epochs / state.max_steps))
