@@ -115,7 +115,7 @@ SETTINGS: dict[str, Setting] = {
         "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
         ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
     ),
-    "use_dora": Setting("dora-", "true or false", _switch, False, "DoRA, which learns the size of rows apart; transformers trains"),
+    "use_dora": Setting("dora-", "true or false", _switch, False, "DoRA, which learns a size for each row; transformers trains"),
     "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate", key="optimizer.lr"),
     "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
