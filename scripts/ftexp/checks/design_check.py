@@ -12,7 +12,7 @@ from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.ground.nested import flat
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import name_of_trainer, trainer_of
 
 Config = dict[str, Any]
 Factors = dict[str, list[Level]]
@@ -22,18 +22,19 @@ Found = list[tuple[str, str]]
 def check_differences(runs: list[Run], configs: dict[str, Config], factors: Factors) -> Found:
     """Any two runs differ in their declared factors, and what derives from them, only.
 
-    Runs of one model, recipe and precision, all with a quantised base or all without, are compared with the first of them,
+    Runs of one trainer, model, recipe and precision, all with a quantised base or all without, are compared with the first of them,
     because these change the whole config. Two runs that differ from the first only in allowed keys, each with the value that
     `check_read_back` found right, differ from each other only there too.
 
     Returns:
         Pairs of run id and message, as all checks here.
     """
-    firsts: dict[tuple[str, str, str, bool], Run] = {}
+    firsts: dict[tuple[str, str, str, str, bool], Run] = {}
     messages = []
     for run in runs:
         settings = run.settings
-        first = firsts.setdefault((settings["model"], settings["recipe"], settings["dtype"], is_quantized(settings)), run)
+        whole = (name_of_trainer(settings), settings["model"], settings["recipe"], settings["dtype"], is_quantized(settings))
+        first = firsts.setdefault(whole, run)
         varied = {
             name for factor, levels in factors.items() if first.levels.get(factor) != run.levels.get(factor)
             for level in levels for name in level.sets

@@ -49,6 +49,9 @@ def training_config(run: Run) -> dict[str, Any]:
             between two shipped configs.
     """
     settings = run.settings
+    if settings.get("use_dora"):
+        what = "torchtune 0.6.1 exports DoRA adapters wrongly, so that another model would be evaluated than was trained"
+        raise UserError(f"experiment.yaml: use_dora: {what}. Set trainer: transformers, or leave trainer out.")
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
     family = family_of(of_model)
