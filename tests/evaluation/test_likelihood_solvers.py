@@ -292,5 +292,5 @@ def test_a_prompt_without_tokens_is_the_prefix(experiment: TinyExperiment) -> No
         patch.setattr(api.chat, "example_ids", lambda examples: [([], [21, 22, 1]) for _ in examples])
         patch.setattr("ftexp.evaluation.likelihood_solvers.get_model", lambda: type("Asked", (), {"api": api}))
         asyncio.run(reference_likelihood()(state, generate()))
-    found = asyncio.run(api.log_likelihoods([((api.prefix_id,), (21, 22))]))
+    found = asyncio.run(api.log_likelihoods([((api.chat.prefix_id,), (21, 22))]))
     assert state.metadata["likelihood"]["nll"] == pytest.approx(-sum(found[0]))

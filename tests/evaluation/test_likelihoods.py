@@ -328,4 +328,4 @@ def test_where_the_sample_that_answers_for_all_does_not_come_to_it_the_next_one_
 
 def test_our_provider_is_found_by_its_name(folders: list[Path]) -> None:
     model = get_model("ftexp/base", memoize=False, base=str(folders[0]), dtype="fp32", date=DATE)
-    assert isinstance(model.api, provider.TunedModelAPI) and model.api.prefix_id == model.api.chat.tokenizer.bos_token_id
+    assert isinstance(model.api, provider.TunedModelAPI) and model.api.chat.prefix_id == model.api.chat.tokenizer.bos_token_id

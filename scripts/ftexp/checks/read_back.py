@@ -45,5 +45,6 @@ def _resolved(config: Config) -> Config:
 def _declared(run: Run) -> dict[str, Any]:
     """Everything of a run.yaml that training depends on, by the names that experiment.yaml gives it."""
     prompt = {f"prompt.{key}": value for key, value in run.prompt.items()}
-    columns = {f"data.{key}": run.data[key] for key in ("input", "output")}
+    named = ("text",) if run.data.get("text") else ("input", "output")
+    columns = {f"data.{key}": run.data[key] for key in named}
     return {**run.settings, **prompt, **columns, "data.split": run.training_set, **run.overrides}

@@ -32,7 +32,7 @@ def options_likelihoods() -> Solver:
         if not options:
             raise UserError(f"item {state.sample_id}: choices: there are no options to choose from, got none.")
         conditional = _answers(api, state, options)
-        unconditional: list[Pair] = [((api.prefix_id,), tokens) for _, tokens in conditional]
+        unconditional: list[Pair] = [((api.chat.prefix_id,), tokens) for _, tokens in conditional]
         sums = [math.fsum(tokens) for tokens in await api.log_likelihoods([*conditional, *unconditional])]
         found = {"options": options, "conditional": sums[: len(options)], "unconditional": sums[len(options):]}
         best = max(range(len(options)), key=sums.__getitem__)
@@ -67,10 +67,10 @@ def document_likelihood(max_length: int | None = None) -> Solver:
             roles = ", ".join(message.role for message in state.messages)
             raise UserError(f"item {state.sample_id}: a document is one user message, got messages of {roles}.")
         text = state.messages[0].text
-        tokens = list(api.chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+        tokens = api.chat.document_ids(text)[1:-1]
         if not tokens:
             raise UserError(f"item {state.sample_id}: the document has no tokens, got {text!r}. Leave it out.")
-        pairs = list(windows(tokens, api.prefix_id, max_length or api.positions))
+        pairs = list(windows(tokens, api.chat.prefix_id, max_length or api.positions))
         return _answered(state, "", _of_text(text, await api.log_likelihoods(pairs)))
 
     return solve
@@ -118,7 +118,7 @@ def _answers(api: TunedModelAPI, state: TaskState, texts: Sequence[str]) -> list
                 f"item {state.sample_id}: the model's chat template takes the outer blanks of an answer away, got {text!r}. Take "
                 "them out of the data."
             )
-        pairs.append((tuple(prompt) or (api.prefix_id,), tuple(tokens)))
+        pairs.append((tuple(prompt) or (api.chat.prefix_id,), tuple(tokens)))
     return pairs
 
 

@@ -119,12 +119,6 @@ class TunedModelAPI(ModelAPI):
         assert request.answer is not None
         return request.answer
 
-    @property
-    def prefix_id(self) -> int:
-        """What stands before a text that has nothing before it, as in lm-evaluation-harness: BOS, or else the end token."""
-        bos, eos = self.chat.tokenizer.bos_token_id, self.chat.tokenizer.eos_token_id
-        return int(next((token for token in (bos, eos) if token is not None), min(self.chat.stop_ids)))
-
     async def _answer_waiting(self, requests: list[_Request]) -> None:
         """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival.
 

@@ -4,6 +4,8 @@ With a chat template: the prompt is the template rendered with the generation pr
 template adds for the assistant's turn, up to and with the first end token. Without one: the user text, the
 answer, the end token. The two meet where generation begins: the prompt's tokens are the same with and without an
 answer, so that what is trained after the prompt is what generation can produce after it.
+
+A whole document has no template: a token that stands before it, its own, the end token.
 """
 
 import datetime
@@ -82,6 +84,26 @@ class Chat:
     def has_template(self) -> bool:
         """Whether the model has a chat template."""
         return bool(self.tokenizer.chat_template)
+
+    @property
+    def prefix_id(self) -> int:
+        """What stands before a text that has nothing before it, as in lm-evaluation-harness: BOS, or else the end token."""
+        bos = self.tokenizer.bos_token_id
+        return int(bos) if bos is not None else self.end_id
+
+    @property
+    def end_id(self) -> int:
+        """The token that ends a text of no template: the tokenizer's end token, or else one at which generation stops."""
+        eos = self.tokenizer.eos_token_id
+        return int(eos) if eos is not None else min(self.stop_ids)
+
+    def document_ids(self, text: str) -> list[int]:
+        """Token ids of a whole document: what stands before it, the tokens of the text as it is, the end token."""
+        return self.documents_ids([text])[0]
+
+    def documents_ids(self, texts: list[str]) -> list[list[int]]:
+        """`document_ids` of many texts."""
+        return [[self.prefix_id, *ids, self.end_id] for ids in self._many_ids(texts)]
 
     def prompt_ids(self, messages: list[Message]) -> list[int]:
         """Token ids that the model sees before it answers; BOS once, where the template or the tokenizer gives it.
@@ -162,8 +184,7 @@ class Chat:
         for position, token in enumerate(ids):
             if token in self.stop_ids:
                 return ids[: position + 1]
-        eos = self.tokenizer.eos_token_id
-        return [*ids, eos if eos is not None else min(self.stop_ids)]
+        return [*ids, self.end_id]
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -4,13 +4,15 @@ import contextlib
 import hashlib
 import itertools
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from ftexp.models.chat import Chat, Message
 
 Example = tuple[list[Message], str]
+_Row = TypeVar("_Row", Example, str)
 _BATCH = 1000
-_known: dict[bytes, tuple["TokenTable", "TokenTable"]] | None = None
+_known: "dict[bytes, tuple[TokenTable, ...]] | None" = None
 
 
 class TokenTable:
@@ -70,10 +72,19 @@ def example_tables(chat: Chat, examples: Iterable[Example]) -> tuple[TokenTable,
     prompts, answers = TokenTable(), TokenTable()
     remaining = iter(examples)
     while batch := list(itertools.islice(remaining, _BATCH)):
-        of_prompts, of_answers = _tables_of(chat, batch)
+        of_prompts, of_answers = _tables_of(chat, batch, _made)
         prompts.extend(of_prompts)
         answers.extend(of_answers)
     return prompts, answers
+
+
+def document_table(chat: Chat, texts: Iterable[str]) -> TokenTable:
+    """Documents, as `Chat` makes each."""
+    documents = TokenTable()
+    remaining = iter(texts)
+    while batch := list(itertools.islice(remaining, _BATCH)):
+        documents.extend(_tables_of(chat, batch, _made_of_texts)[0])
+    return documents
 
 
 @contextlib.contextmanager
@@ -87,15 +98,21 @@ def tokens_remembered() -> Iterator[None]:
         _known = before
 
 
-def _tables_of(chat: Chat, batch: list[Example]) -> tuple[TokenTable, TokenTable]:
+def _tables_of(
+    chat: Chat, batch: list[_Row], make: Callable[[Chat, list[_Row]], tuple[TokenTable, ...]]
+) -> tuple[TokenTable, ...]:
     if _known is None:
-        return _made(chat, batch)
+        return make(chat, batch)
     key = hashlib.blake2b(repr((chat.identity, batch)).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     if key not in _known:
-        _known[key] = _made(chat, batch)
+        _known[key] = make(chat, batch)
     return _known[key]
 
 
-def _made(chat: Chat, batch: list[Example]) -> tuple[TokenTable, TokenTable]:
+def _made(chat: Chat, batch: list[Example]) -> tuple[TokenTable, ...]:
     ids = chat.example_ids(batch)
     return TokenTable(prompt for prompt, _ in ids), TokenTable(answer for _, answer in ids)
+
+
+def _made_of_texts(chat: Chat, batch: list[str]) -> tuple[TokenTable, ...]:
+    return (TokenTable(chat.documents_ids(batch)),)

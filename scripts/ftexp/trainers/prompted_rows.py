@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import iter_items
 from ftexp.ground.counting import counted
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat
-from ftexp.models.token_table import example_tables
+from ftexp.models.token_table import TokenTable, document_table, example_tables
 
 IGNORED_LABEL = -100
 
@@ -34,18 +35,28 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
     """
 
     def __init__(
-        self, tokenizer: Chat, *, file: str, system: str | None, user: str, input_column: str,
-        output_column: str, loss: str, rows: int, seed: int, max_seq_len: int | None = None,
+        self, tokenizer: Chat, *, file: str, system: str | None = None, user: str = "", input_column: str = "",
+        output_column: str = "", text_column: str | None = None, loss: str, rows: int, seed: int, max_seq_len: int | None = None,
     ) -> None:
-        """Tokenize the rows.
+        """Tokenize the rows: prompts and answers, or, where `text_column` names one, whole documents, which have no prompt.
 
         Raises:
-            UserError: If the split has fewer rows than `rows`, or a row is longer than `max_seq_len`.
+            UserError: If the split has fewer rows than `rows`, a row is longer than `max_seq_len`, or neither a text nor a
+                prompt is named, or both.
         """
-        prompt = {"system": system, "user": user}
+        prompted = [user, input_column, output_column]
+        if any(prompted if text_column else [not all(prompted)]) or (text_column and (system or loss != "full")):
+            what = "must name text_column, with loss: full, or user, input_column and output_column"
+            raise UserError(f"{file}: the config's dataset {what}. Run `make stamp`.")
         taken = (item["row"] for item in itertools.islice(iter_items(Path(file)), rows))
-        examples = ((prompt_turns(prompt, input_column, row), answer_text(row, input_column, output_column)) for row in taken)
-        self._prompts, self._answers = example_tables(tokenizer, counted(examples, f"tokens of {file}", rows))
+        told = counted(taken, f"tokens of {file}", rows)
+        if text_column:
+            self._answers = document_table(tokenizer, (cell_text(row, text_column) for row in told))
+            self._prompts = TokenTable([] for _ in range(len(self._answers)))
+        else:
+            asked = {"system": system, "user": user}
+            examples = ((prompt_turns(asked, input_column, row), answer_text(row, input_column, output_column)) for row in told)
+            self._prompts, self._answers = example_tables(tokenizer, examples)
         if len(self._prompts) < rows:
             raise UserError(f"{file}: has {len(self._prompts)} rows, but the config wants {rows}. Run `make stamp split`.")
         self._loss, self.pad_id = loss, tokenizer.pad_id

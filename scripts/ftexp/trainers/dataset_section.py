@@ -1,0 +1,28 @@
+"""The part of a config that says which rows train and how they become tokens: the arguments of `PromptedRows`, in any trainer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ftexp.design.run import Run
+from ftexp.ground import paths
+
+
+def dataset_section(run: Run, escape: Callable[[Any], Any]) -> dict[str, Any]:
+    """File, texts around the columns, columns, loss, number of rows, seed, longest row.
+
+    Args:
+        escape: What a text of the user's becomes in a config, where the trainer's reader would take it for something else.
+    """
+    settings, data, prompt = run.settings, run.data, run.prompt
+    asked = {
+        "system": prompt["system"], "user": prompt["user"], "input_column": data["input"], "output_column": data["output"],
+    }
+    texts = {"text_column": data["text"]} if data.get("text") else asked
+    return {
+        "file": str(paths.split_part(run.training_set, "train")),
+        **{key: escape(value) for key, value in texts.items()},
+        "loss": settings["loss"],
+        "rows": run.steps["train_rows"],
+        "seed": settings["seed"],
+        "max_seq_len": settings["max_seq_len"],
+    }
