@@ -7,7 +7,7 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 
 
-def dataset_section(run: Run, escape: Callable[[Any], Any]) -> dict[str, Any]:
+def dataset_section(run: Run, escape: Callable[[Any], Any] = lambda text: text) -> dict[str, Any]:
     """File, texts around the columns, columns, loss, number of rows, seed, longest row.
 
     Args:

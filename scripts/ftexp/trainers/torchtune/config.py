@@ -18,6 +18,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
+from ftexp.trainers.dataset_section import dataset_section
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from ftexp.trainers.torchtune.precision import COMPONENTS, has_fp32_adapter, optimizer_section
@@ -64,7 +65,7 @@ def training_config(run: Run) -> dict[str, Any]:
             "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run.prompt["date"],
         },
         "checkpointer": _checkpointer_section(family, model_dir),
-        "dataset": _dataset_section(run),
+        "dataset": {"_component_": f"{COMPONENTS}.dataset.PromptedRows", **dataset_section(run, escape_interpolation)},
         **_schedule_and_logging(run, config),
     }
     if is_lora(settings["recipe"]):
@@ -132,22 +133,6 @@ def _checkpointer_section(family: str, model_dir: Path) -> dict[str, Any]:
         "recipe_checkpoint": None,
         "output_dir": "${output_dir}",
         "model_type": FAMILIES[family].model_type,
-    }
-
-
-def _dataset_section(run: Run) -> dict[str, Any]:
-    settings, data, prompt = run.settings, run.data, run.prompt
-    return {
-        "_component_": f"{COMPONENTS}.dataset.PromptedRows",
-        "file": str(paths.split_part(run.training_set, "train")),
-        "system": escape_interpolation(prompt["system"]),
-        "user": escape_interpolation(prompt["user"]),
-        "input_column": escape_interpolation(data["input"]),
-        "output_column": escape_interpolation(data["output"]),
-        "loss": settings["loss"],
-        "rows": run.steps["train_rows"],
-        "seed": settings["seed"],
-        "max_seq_len": settings["max_seq_len"],
     }
 
 

@@ -28,7 +28,7 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "dtype": {"dtype": value},
         "train_size": rows,
         "steps": rows,
-        **dict.fromkeys(("recipe", "trainer", "allow_untested_model"), {}),
+        **{key: {} for key in ("recipe", "trainer", "allow_untested_model")},
     }
     if lora:
         table["lora_rank"] = {"model.lora_rank": value}
@@ -44,10 +44,13 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
     ours = {"optimizer._component_": "ftexp.trainers.torchtune.components.master_weights.AdamW"}
     table["master_weights"] = ours if value in (True, None) else {}
     table["quantize_base"] = {"model.quantize_base": value}
+    is_document = bool(run.data.get("text"))  # which has no prompt
     if name.startswith("prompt."):
         part = name.partition(".")[2]
+        if part != "date" and is_document:
+            return {}
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
-    if name in ("data.input", "data.output"):
+    if name in (("data.text",) if is_document else ("data.input", "data.output")):
         return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
     if name.startswith("data."):
         return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}

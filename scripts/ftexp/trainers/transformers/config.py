@@ -13,6 +13,7 @@ from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.trainers.dataset_section import dataset_section
 from ftexp.trainers.lora_names import roles_of
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.transformers.parts import parts_of
@@ -32,7 +33,7 @@ def training_config(run: Run) -> dict[str, Any]:
     Raises:
         UserError: If something is asked that this trainer does not have.
     """
-    settings, data, prompt = run.settings, run.data, run.prompt
+    settings = run.settings
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
     _check_asked(settings, of_model)
@@ -50,12 +51,8 @@ def training_config(run: Run) -> dict[str, Any]:
         "compile": False,
         "enable_activation_checkpointing": False,
         "model": _model_section(settings, str(model_dir)),
-        "tokenizer": {"path": str(model_dir), "date": prompt["date"]},
-        "dataset": {
-            "file": str(paths.split_part(run.training_set, "train")), "system": prompt["system"], "user": prompt["user"],
-            "input_column": data["input"], "output_column": data["output"], "loss": settings["loss"],
-            "rows": run.steps["train_rows"], "seed": settings["seed"], "max_seq_len": settings["max_seq_len"],
-        },
+        "tokenizer": {"path": str(model_dir), "date": run.prompt["date"]},
+        "dataset": dataset_section(run),
         "optimizer": {
             "_component_": MASTER_ADAM if settings.get(MASTER_WEIGHTS) else ADAM, "lr": settings["lr"], "betas": [0.9, 0.999],
             "eps": 1e-8, "weight_decay": 0.01, "fused": True,

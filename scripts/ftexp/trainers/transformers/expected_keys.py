@@ -31,10 +31,13 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         table[of_lora] = {f"model.{of_lora}": value} if is_lora(run.settings["recipe"]) else {}
     ours = {"optimizer._component_": "ftexp.trainers.master_weights.AdamW"}
     table["master_weights"] = ours if value in (True, None) else {}
+    is_document = bool(run.data.get("text"))  # which has no prompt
     if name.startswith("prompt."):
         part = name.partition(".")[2]
+        if part != "date" and is_document:
+            return {}
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
-    if name in ("data.input", "data.output"):
+    if name in (("data.text",) if is_document else ("data.input", "data.output")):
         return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
     if name.startswith("data."):
         return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
