@@ -23,8 +23,8 @@ def check_differences(runs: list[Run], configs: dict[str, Config], factors: Fact
     """Any two runs differ in their declared factors, and what derives from them, only.
 
     Runs of one trainer, model, recipe and precision, all with a quantised base or all without, are compared with the first of
-    them, because these change the whole config. Two runs that differ from the first only in allowed keys, each with the value that
-    `check_read_back` found right, differ from each other only there too.
+    them, because these change the whole config. Two runs that differ from the first only in allowed keys, each with the value
+    that `check_read_back` found right, differ from each other only there too.
 
     Returns:
         Pairs of run id and message, as all checks here.
