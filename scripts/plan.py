@@ -50,7 +50,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         _runs_as_table(experiment, runs),
         *derived_along(runs, experiment.factors),
         "",
-        *trainers_in_words([run.settings for run in runs if run.trains]),
+        *trainers_in_words([run for run in runs if run.trains]),
         _describe_disk([run for run in runs if run.trains]),
     ]
     lines += [
@@ -73,7 +73,7 @@ def _runs_as_table(experiment: Experiment, runs: list[Run]) -> str:
 
 
 def _describe_disk(trained: list[Run]) -> str:
-    sizes = [trainer_of(run.settings).checkpoint_megabytes(run.settings) for run in trained]
+    sizes = [trainer_of(run).checkpoint_megabytes(run.settings) for run in trained]
     if not paths.MODELS_LINK.exists():
         return "disk: not known before `make setup` has linked models/"
     if any(size is None for size in sizes):

@@ -106,7 +106,7 @@ def _differences(runs: list[Run], changes: list[str], site: Site, *, has_modules
     lines += [f"{model}: its weights are not here; where they are, `make validate` checks them"
               for model in models_without_weights(runs)]
     lines += [f"test rows: at most {TEST_ROWS} of each split; `make validate` checks all rows", *changes]
-    if any(trainer_of(run.settings).objection_to_cpu(run.settings) for run in runs):
+    if any(trainer_of(run).objection_to_cpu(run.settings) for run in runs):
         lines.append("torchtune's distributed recipes do not start on a CPU")
     if site.modules and not has_modules:
         lines.append(f"modules: {', '.join(site.modules)} not loaded: this machine has no command `module`")

@@ -1,7 +1,7 @@
 """Splits the data by seed; what a test holds leaves the training rows, for all tests and prompts of the experiment at once.
 
 Reads the data section of every run.yaml and the sources it names.
-Writes data/splits/<name>/{train,test}.jsonl, and beside each of them train.json or test.json (sizes, removed rows, hashes).
+Writes data/splits/<name>/{train,validation,test}.jsonl, and beside each of them a .json (sizes, removed rows, hashes).
 Command: make split (python scripts/split.py)
 """
 
@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from ftexp.data.held_out import Kept, task_inputs, task_items, training_inputs, training_items
-from ftexp.data.splits import Item, Sources, set_inputs, set_name
+from ftexp.data.splits import VALIDATION, Item, Sources, set_inputs, set_name
 from ftexp.design.planning import planned_runs
 from ftexp.design.trainings import asked_sets, task_sets, training_sets
 from ftexp.ground import paths
@@ -44,10 +44,14 @@ def _make_sets() -> None:
     trainings = training_sets(runs)
     for name, wanted in trainings.items():
         inputs = {**training_inputs(wanted, hashes), "code": code}
-        if not _is_current(name, "train", inputs, hashes):
+        parts = ("train", VALIDATION) if VALIDATION in wanted.half else ("train",)
+        if not all(_is_current(name, part, inputs, hashes) for part in parts):
             kept = left(name)
+            if kept.validation:
+                _write_set(name, VALIDATION, kept.validation, {"inputs": inputs})
             _write_set(name, "train", kept.items, {"inputs": inputs, "removed": kept.removed})
-            _say(name, f"{len(kept.items)} training rows{_removed_in_words(kept, 'whose prompt a test row has')}")
+            validation = f", {len(kept.validation)} to validate by" if kept.validation else ""
+            _say(name, f"{len(kept.items)} training rows{validation}{_removed_in_words(kept, 'whose prompt another set has')}")
     for name, task in task_sets(runs).items():
         inputs = {**task_inputs(task, hashes), "code": code}
         if not _is_current(name, "test", inputs, hashes):

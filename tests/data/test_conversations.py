@@ -174,7 +174,7 @@ def test_a_file_of_conversations_is_ready_to_train_on_with_the_tokens_of_evaluat
         assert isinstance(sample.input, list) and isinstance(sample.target, str)
         asked[sample.target] = chat.prompt_ids([{"role": turn.role, "content": turn.text} for turn in sample.input])
     assert asked and all(target.lower() in chat.render(ids) and target not in chat.render(ids) for target, ids in asked.items())
-    trained = next(trainer_of(run.settings).training_rows(run))
+    trained = next(trainer_of(run).training_rows(run))
     answer = [token for token in trained.labels if token is not None]
     other = next(iter(asked.values()))
     same = next(n for n, pair in enumerate(zip(trained.tokens, other, strict=False)) if pair[0] != pair[1])

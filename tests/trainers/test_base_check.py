@@ -35,7 +35,7 @@ def found_of(experiment: TinyExperiment, **model: Any) -> BaseCheck:
     run = experiment.document()
     path = paths.RunPaths(run.id).finetune_yaml
     config = load_yaml(path, str(path))
-    return check_base(trainer_of(run.settings), run, {**config, "model": {**config["model"], **model}})
+    return check_base(trainer_of(run), run, {**config, "model": {**config["model"], **model}})
 
 
 def permuted(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

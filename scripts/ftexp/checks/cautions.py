@@ -34,7 +34,7 @@ def _ranks(runs: Iterable[Run]) -> list[str]:
     """Ranks above the smaller side of a matrix, and adapters that are larger than their base."""
     said: dict[str, None] = {}
     for run in runs:
-        adapter = trainer_of(run.settings).adapter_size(run.settings) if run.kind == "trained" else None
+        adapter = trainer_of(run).adapter_size(run.settings) if run.kind == "trained" else None
         if adapter is None:
             continue
         rank, model = run.settings["lora_rank"], run.settings["model"]

@@ -52,7 +52,7 @@ def cost_of(run: Run, sizes: Sizes, lengths: Sequence[int]) -> Cost:
     size, trained = DTYPES[settings["dtype"]], sizes.trained(settings["lora_rank"])
     used = lengths[:rows]
     # An adapter is fp32 whatever the base is.
-    kept = trained * DTYPES["fp32"] if trainer_of(settings).is_adapter(settings) else sizes.parameters * size
+    kept = trained * DTYPES["fp32"] if trainer_of(run).is_adapter(settings) else sizes.parameters * size
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
         rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),

@@ -33,7 +33,7 @@ def check_differences(runs: list[Run], configs: dict[str, Config], factors: Fact
     messages = []
     for run in runs:
         settings = run.settings
-        whole = (name_of_trainer(settings), settings["model"], settings["recipe"], settings["dtype"], is_quantized(settings))
+        whole = (name_of_trainer(run), settings["model"], settings["recipe"], settings["dtype"], is_quantized(settings))
         first = firsts.setdefault(whole, run)
         varied = {
             name for factor, levels in factors.items() if first.levels.get(factor) != run.levels.get(factor)
@@ -114,7 +114,7 @@ def _allowed_differences(first: Run, run: Run, varied: set[str]) -> set[str]:
     allowed = {"output_dir", "checkpointer.output_dir", "metric_logger.output_dir", "profiler.output_dir"}
     for name in varied | _derived_from(varied):
         for one in (run, first):
-            allowed |= set(trainer_of(one.settings).expected_keys(one, name, None))
+            allowed |= set(trainer_of(one).expected_keys(one, name, None))
     return allowed
 
 

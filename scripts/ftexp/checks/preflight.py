@@ -96,7 +96,7 @@ def _check_rate(run: Run) -> list[str]:
 def _check_precision(run: Run) -> list[str]:
     """In bf16 the weights themselves, where these are trained, lose small steps."""
     settings = run.settings
-    if settings["dtype"] == "fp32" or settings.get(MASTER_WEIGHTS) or trainer_of(settings).is_adapter(settings):
+    if settings["dtype"] == "fp32" or settings.get(MASTER_WEIGHTS) or trainer_of(run).is_adapter(settings):
         return []
     what = f"is {settings['dtype']}, in which a full fine-tune loses every step that is smaller than 1/256 of a weight"
     return [f"experiment.yaml: dtype: {what}. Set {MASTER_WEIGHTS}: true (8 more bytes a parameter), or dtype: fp32"]

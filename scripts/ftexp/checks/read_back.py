@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ftexp.design.run import Run
+from ftexp.design.validation_values import DEFAULTS
 from ftexp.evaluation.eval_file import eval_text
 from ftexp.ground import paths
 from ftexp.ground.nested import value_at
@@ -17,7 +18,7 @@ def check_read_back(run: Run, config: Config) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
     resolved = config
-    expected_keys = trainer_of(run.settings).expected_keys
+    expected_keys = trainer_of(run).expected_keys
     for name, wanted in _declared(run).items():
         for key, expected in expected_keys(run, name, wanted).items():
             if resolved is config and "${" in str(value_at(config, key)):
@@ -47,4 +48,5 @@ def _declared(run: Run) -> dict[str, Any]:
     prompt = {f"prompt.{key}": value for key, value in run.prompt.items()}
     named = ("text",) if run.data.get("text") else ("input", "output")
     columns = {f"data.{key}": run.data[key] for key in named}
-    return {**run.settings, **prompt, **columns, "data.split": run.training_set, **run.overrides}
+    looked_at = {f"validation.{key}": value for key, value in run.validation.items() if key in DEFAULTS}
+    return {**run.settings, **prompt, **columns, "data.split": run.training_set, **looked_at, **run.overrides}

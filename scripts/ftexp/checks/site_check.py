@@ -13,7 +13,7 @@ def check_site(run: Run, site: Site) -> list[str]:
     """What of the site a run's training cannot use."""
     has_gpu = site.backend != "local" or bool(gpu_ids())
     is_on_cpu = site.device == "cpu" or (site.device == "auto" and not has_gpu)
-    objection = trainer_of(run.settings).objection_to_cpu(run.settings) if run.kind == "trained" else None
+    objection = trainer_of(run).objection_to_cpu(run.settings) if run.kind == "trained" else None
     if objection and is_on_cpu:
         return [f"site.yaml: device: {objection}"]
     if site.device == "cuda" and not has_gpu:

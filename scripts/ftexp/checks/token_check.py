@@ -183,7 +183,7 @@ def _check_limit(run: Run, task: Task, rows: Rows) -> list[str]:
 
 def _check_room(run: Run, rows: Rows, options: list[list[Option]]) -> list[str]:
     """The longest prompt and its answer, or the longest of its options, fit into what the model takes."""
-    most = trainer_of(run.settings).longest_text(paths.model_dir(run.settings["model"]))
+    most = trainer_of(run).longest_text(paths.model_dir(run.settings["model"]))
     answers = [max(len(option.ids) for option in of_row) for of_row in options] or rows.answers.lengths()
     lengths = [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), answers, strict=True)]
     return _first_wrong(
@@ -214,7 +214,7 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
 
 def _check_training_rows(run: Run, chat: Chat, rows: Rows) -> list[str]:
     """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
-    trainer, path = trainer_of(run.settings), paths.RunPaths(run.training).finetune_yaml
+    trainer, path = trainer_of(run), paths.RunPaths(run.training).finetune_yaml
     most, loss = trainer.longest_row(load_yaml(path, str(path))), run.settings["loss"]
     for row in trainer.training_rows(run):
         if len(row.tokens) > most:

@@ -20,6 +20,7 @@ from ftexp.ground.filesystem import sha256_json
 from ftexp.ground.memories import FileHashes
 
 PARTS = ("train", "test")
+VALIDATION = "validation"
 # Keys of a data section that name a file.
 SOURCE_KEYS = ("source", *PARTS)
 DEFAULT_SPLIT = {"train": 0.8, "test": 0.2, "seed": 0, "stratify": None, "group": None}
@@ -28,9 +29,9 @@ Item = dict[str, Any]
 
 
 def half_of(data: Mapping[str, Any], part: str) -> Half:
-    """What one part is made from: all that a data section says but the other part's file."""
-    other = "test" if part == "train" else "train"
-    return {key: value for key, value in data.items() if key != other and value is not None}
+    """What one part is made from: all that a data section says but the other part's file; validation rows are of what trains."""
+    others = ("test",) if part == "train" else ("train", VALIDATION)
+    return {key: value for key, value in data.items() if key not in others and value is not None}
 
 
 def set_name(half: Half) -> str:
@@ -41,7 +42,7 @@ def set_name(half: Half) -> str:
 
 def source_paths(data: Mapping[str, Any]) -> list[Path]:
     """The files that a data section, or a half of one, names."""
-    return [Path(data[key]) for key in SOURCE_KEYS if data.get(key)]
+    return [Path(data[key]) for key in (*SOURCE_KEYS, VALIDATION) if isinstance(data.get(key), str)]
 
 
 class Sources:
@@ -66,6 +67,21 @@ class Sources:
             raise UserError(f"experiment.yaml: data: no row is left for {part}. Give more rows, or a larger share.")
         return self._parts[name][part]
 
+    def validation_rows(self, half: Half) -> list[Row] | None:
+        """Rows that are there to validate by: of a file of their own, or the source's own part; None where there are none.
+
+        Raises:
+            UserError: If a file or a column is missing or unusable.
+        """
+        wanted = half.get(VALIDATION)
+        if isinstance(wanted, str):
+            columns = {key: value for key, value in half.items() if key not in (*SOURCE_KEYS, "split", VALIDATION)}
+            return self.rows({**columns, "test": wanted}, "test")
+        content = self._content(str(half["source"])) if "source" in half else []
+        if isinstance(content, dict) and VALIDATION in content:
+            return list(_checked(half, content[VALIDATION]))
+        return None
+
     def test_items(self, half: Half) -> list[Item]:
         """The rows of a test set with their ids."""
         return with_ids(self.rows(half, "test"))
@@ -82,6 +98,9 @@ class Sources:
             if "split" in half:
                 what = f"{half['source']} is split already ({', '.join(content)})"
                 raise UserError(f"experiment.yaml: data.split: {what}. Remove data.split.")
+            if VALIDATION in content and part == "train" and VALIDATION not in half:
+                what = "has a part 'validation', and nothing asks for validation rows"
+                raise UserError(f"{half['source']}: {what}. Add `validation: {{}}` to experiment.yaml, or take the part out.")
             parts = {name: list(_checked(half, content[name])) for name in PARTS}
         else:
             if not content:

@@ -86,11 +86,9 @@ def _read_json(path: Path, text: str) -> Any:
     if _is_of_lines(text):
         return _read_jsonl(path, text)
     content = parse_json(text, path, 1)
-    if isinstance(content, dict) and "validation" in content:
-        what = "has a part 'validation', and validation rows are used for nothing yet"
-        raise UserError(f"{path}: {what}. Take it out, or give its rows to train or test.")
-    if isinstance(content, dict) and set(content) != {"train", "test"}:
-        raise UserError(f"{path}: a JSON mapping must have the keys train and test, got {', '.join(content)}.")
+    if isinstance(content, dict) and set(content) - {"validation"} != {"train", "test"}:
+        what = "a JSON mapping must have the keys train and test, and may have validation"
+        raise UserError(f"{path}: {what}, got {', '.join(content)}.")
     return content
 
 

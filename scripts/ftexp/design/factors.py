@@ -8,15 +8,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.sections import (
     DATA_KEYS,
     PROMPT_KEYS,
     check_data_value,
     check_prompt_value,
     check_split,
+    check_validation_rows,
     complete_split,
     read_section,
-    refuse_validation,
 )
 from ftexp.design.settings import (
     REFUSED_KEYS,
@@ -27,6 +28,7 @@ from ftexp.design.settings import (
     owned_by,
     suggest_setting,
 )
+from ftexp.design.validation_values import check_validation_value
 from ftexp.ground.errors import Findings, suggestion
 
 # Columns of runs.csv and results.csv, which a factor of the same name would double.
@@ -68,11 +70,8 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
 
 def _refuse_factor(found: Findings, name: str, levels: Any) -> None:
     """A factor by a name that is no setting's: perhaps one of a prompt or of data, which needs named levels."""
-    if name == "data.validation":
-        refuse_validation(found, f"factors.{name}", levels, "Leave it out, or give its rows to data.train or data.test.")
-        return
     advice = suggest_setting(name, [*SETTINGS, *TORCHTUNE_TOP_LEVEL])
-    own = name.replace(".", "_") if name.startswith(("prompt.", "data.")) else name
+    own = name.replace(".", "_") if name.startswith(("prompt.", "data.", "validation.")) else name
     key = name if own != name else "prompt.user"
     if own != name or (isinstance(levels, list) and all(isinstance(level, str) for level in levels) and "Valid" in advice):
         advice = f"What sets a prompt or data has named levels: {own}: {{one: {{{key}: ...}}, other: {{{key}: ...}}}}. " + (
@@ -149,14 +148,16 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
         if problem:
             found.add(where, problem)
     elif head == "data":
-        if tail == "validation":
-            refuse_validation(found, where, value, "Leave it out, or give its rows to data.train or data.test.")
+        if tail == VALIDATION:
+            check_validation_rows(found, where, value)
         elif tail not in DATA_KEYS:
             found.add(where, "unknown key", suggestion(name, [f"data.{k}" for k in DATA_KEYS]))
         elif tail == "split":
             check_split(found, where, value)
         else:
             check_data_value(found, where, tail, value)
+    elif head == VALIDATION and tail:
+        check_validation_value(found, where, tail, value)
     elif head == "prompt":
         if tail not in PROMPT_KEYS:
             found.add(where, "unknown key", suggestion(name, [f"prompt.{k}" for k in PROMPT_KEYS]))
@@ -194,7 +195,7 @@ def check_constants(found: Findings, document: dict[str, Any]) -> dict[str, Any]
         constants["recipe"] = document["recipe"]
     for name, value in constants.items():
         where = name if name == "recipe" else f"constants.{name}"
-        if name.startswith(("data.", "prompt.")):
+        if name.startswith(("data.", "prompt.", "validation.")):
             found.add(where, "belongs into its own section at the top")
         else:
             _check_assignment(found, where, name, value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.splits import Half, half_of, set_name, source_paths
+from ftexp.data.splits import VALIDATION, Half, half_of, set_name, source_paths
 from ftexp.ground import paths
 
 STAGES = ("train", "eval")
@@ -86,6 +86,7 @@ class Run:
         data: The data section, with what the levels set.
         prompt: system, user, date.
         tasks: What it is asked, by name: of each its kind, and what it has of its own.
+        validation: How its training is looked at while it goes on; empty: not at all.
         steps: train_rows, effective_batch, steps_per_epoch, steps; empty for a control.
         problems: What is wrong with this run only; a run with problems is not stamped.
         training: The run that trains what is evaluated here, as a rule this one; another where both would train the same, and
@@ -103,6 +104,7 @@ class Run:
     data: dict[str, Any]
     prompt: dict[str, Any]
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     training: str = ""
@@ -152,7 +154,10 @@ class Run:
     def row_sets(self) -> tuple[tuple[str, str], ...]:
         """Name and part of each set of rows of its: what it is trained on, unless it is a control, and what it is asked."""
         asked = tuple(dict.fromkeys((task.test_set, "test") for task in self.asked if task.data))
-        return asked if self.is_control else ((self.training_set, "train"), *asked)
+        if self.is_control:
+            return asked
+        parts = ("train", VALIDATION) if self.validation else ("train",)
+        return (*((self.training_set, part) for part in parts), *asked)
 
     @property
     def data_files(self) -> list[Path]:
@@ -178,6 +183,7 @@ class Run:
             "experiment": self.experiment, "run": self.id, "kind": self.kind, "levels": self.levels, "problems": self.problems,
             "training": self.training, "data": self.data, "prompt": self.prompt, "settings": self.settings,
             "overrides": self.overrides, "steps": self.steps, "tasks": self.tasks,
+            **({"validation": self.validation} if self.validation else {}),
             **({"is_other": True, "checkpoint": self.checkpoint} if self.is_other else {}),
         }
 

@@ -3,14 +3,17 @@
 import re
 from typing import Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.controls import check_asked, plan_controls, tasks_of
 from ftexp.design.factors import Level
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
-from ftexp.design.sections import check_sources
+from ftexp.design.sections import check_sources, validation_rows_of
 from ftexp.design.settings import IF_TRUE, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
+from ftexp.design.validation_section import check_validations
+from ftexp.design.validation_values import DEFAULTS
 from ftexp.ground.errors import Findings, UserError
 
 ID_LIMIT = 120
@@ -29,6 +32,7 @@ def expand(experiment: Experiment) -> list[Run]:
     _check_ids(runs)
     found = Findings("experiment.yaml")
     check_asked(found, experiment, cells)
+    check_validations(found, trained, experiment.evaluation)
     for run in trained:
         if not found.messages:
             check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))
@@ -40,6 +44,7 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
     settings = {name: setting.default for name, setting in SETTINGS.items()}
     overrides: dict[str, Any] = {}
     data, prompt = dict(experiment.data), dict(experiment.prompt)
+    validation: dict[str, Any] = dict(experiment.validation or {})
     assignments = [experiment.constants, *(level.sets for level in levels.values())]
     for name, value in (pair for sets in assignments for pair in sets.items()):
         head, _, tail = name.partition(".")
@@ -49,15 +54,20 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
             data[tail] = value
         elif head == "prompt":
             prompt[tail] = value
+        elif head == VALIDATION:
+            validation = {**DEFAULTS, **validation, tail: value}
         elif is_torchtune_key(name):
             overrides[name] = value
     if settings["lora_alpha"] is None:
         settings["lora_alpha"] = 2 * settings["lora_rank"]
     settings = {name: value for name, value in settings.items() if value or name not in IF_TRUE}
+    is_validated = bool(validation) and kind == "trained"
+    data = validation_rows_of(data, is_validated=is_validated)
     return Run(
         experiment=experiment.name, id=_run_id(experiment, kind, levels), kind=kind,
         levels={name: level.label for name, level in levels.items()}, settings=settings, overrides=overrides,
-        data=data, prompt=prompt, tasks=tasks_of(experiment, levels) if kind == "trained" else {},
+        data=data, prompt=prompt, validation=validation if is_validated else {},
+        tasks=tasks_of(experiment, levels) if kind == "trained" else {},
     )
 
 

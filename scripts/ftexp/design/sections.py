@@ -10,7 +10,7 @@ import string
 from collections.abc import Iterable
 from typing import Any
 
-from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS
+from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS, VALIDATION
 from ftexp.ground.errors import Findings, suggestion
 
 DATA_KEYS = ("source", "train", "test", "split", "input", "output")
@@ -44,10 +44,10 @@ def is_of_experiment(file: str) -> bool:
 
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data section with its defaults; also used for the same section with a named level applied."""
-    check_keys(found, f"{prefix}.", [key for key in data if key != "validation"], DATA_KEYS)
-    if data.get("validation") is not None:
-        refuse_validation(found, f"{prefix}.validation", data["validation"], "Leave it out, or give its rows to train or test.")
+    check_keys(found, f"{prefix}.", data, (*DATA_KEYS, VALIDATION))
     complete = {key: data.get(key) for key in DATA_KEYS}
+    if data.get(VALIDATION) is not None and check_validation_rows(found, f"{prefix}.{VALIDATION}", data[VALIDATION]):
+        complete[VALIDATION] = data[VALIDATION]
     complete["input"] = data.get("input", "input")
     complete["output"] = data.get("output", "output")
     for key in (*SOURCE_KEYS, "input", "output"):
@@ -58,9 +58,29 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
     return complete
 
 
-def refuse_validation(found: Findings, where: str, value: Any, advice: str) -> None:
-    """Say that rows kept apart for validation would do nothing."""
-    found.add(where, f"validation rows are used for nothing yet, got {value!r}", advice)
+def check_validation_rows(found: Findings, where: str, value: Any) -> bool:
+    """Check `data.validation`: a file, or a share of the training rows; return whether it is one."""
+    if isinstance(value, float) and 0 < value < 1:
+        return True
+    if isinstance(value, str):
+        return check_data_value(found, where, VALIDATION, value)
+    found.add(where, f"must be a file, or a share of the training rows above 0 and below 1, got {value!r}")
+    return False
+
+
+def validation_rows_of(data: dict[str, Any], *, is_validated: bool) -> dict[str, Any]:
+    """A data section whose `validation` says which rows validate: a file, a share of those that train, or True for the default.
+
+    A share of `split`, which is one of all rows, becomes one of the training rows; so the test rows are those without it.
+    """
+    split = dict(data["split"] or {})
+    share = split.pop(VALIDATION, 0)
+    if share:
+        train = round(split["train"] + share, 9)
+        data = {**data, "split": {**split, "train": train}, VALIDATION: round(share / train, 9)}
+    if is_validated and data.get(VALIDATION) is None:
+        return {**data, VALIDATION: True}
+    return data
 
 
 def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
@@ -92,18 +112,15 @@ def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
     if not isinstance(split, dict):
         found.add(key, f"must be a mapping such as {{train: 0.8, test: 0.2, seed: 0}}, got {split!r}")
         return None
-    check_keys(found, f"{key}.", [name for name in split if name != "validation"], SPLIT_KEYS)
+    check_keys(found, f"{key}.", split, (*SPLIT_KEYS, VALIDATION))
     complete = complete_split(split)
-    shares = [complete[part] for part in PARTS]
-    kept_apart = split.get("validation", 0)
-    if isinstance(kept_apart, bool) or kept_apart != 0:
-        advice = "Leave it out, or set it to 0, and give its share to train or test."
-        refuse_validation(found, f"{key}.validation", kept_apart, advice)
-    elif not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
-        found.add(key, f"train and test must be shares from 0 to 1, got {shares}")
+    named = [*PARTS, *([VALIDATION] if VALIDATION in complete else [])]
+    shares, said = [complete[part] for part in named], " and ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
+    if not all(isinstance(s, int | float) and not isinstance(s, bool) and 0 <= s <= 1 for s in shares):
+        found.add(key, f"{said} must be shares from 0 to 1, got {shares}")
     elif abs(sum(shares) - 1) > 1e-9:
         absent = [f"{part} is {DEFAULT_SPLIT[part]} where it is left out" for part in PARTS if part not in split]
-        found.add(key, f"train and test must add up to 1, got {sum(shares):g}", f"{absent[0]}." if absent else "")
+        found.add(key, f"{said} must add up to 1, got {sum(shares):g}", f"{absent[0]}." if absent else "")
     if not isinstance(complete["seed"], int) or isinstance(complete["seed"], bool):
         found.add(f"{key}.seed", f"must be a whole number, got {complete['seed']!r}")
     for name in ("stratify", "group"):
@@ -115,8 +132,10 @@ def check_split(found: Findings, key: str, split: Any) -> dict[str, Any] | None:
 
 
 def complete_split(split: dict[str, Any]) -> dict[str, Any]:
-    """A split section with its defaults."""
-    return {name: split.get(name, DEFAULT_SPLIT[name]) for name in SPLIT_KEYS}
+    """A split section with its defaults; a share for validation is in it where it is not 0."""
+    own = split.get(VALIDATION)
+    complete = {name: split.get(name, DEFAULT_SPLIT[name]) for name in SPLIT_KEYS}
+    return complete if own is None or (own == 0 and not isinstance(own, bool)) else {**complete, VALIDATION: own}
 
 
 def check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:

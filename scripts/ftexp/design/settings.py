@@ -213,7 +213,8 @@ def refused_recipe(recipe: str) -> str | None:
 
 def is_torchtune_key(name: str) -> bool:
     """Whether `name` can only be a key of torchtune's config (a dotted one, or a known top-level one)."""
-    return name in TORCHTUNE_TOP_LEVEL or (bool(_DOTTED.fullmatch(name)) and not name.startswith(("data.", "prompt.")))
+    of_ours = ("data.", "prompt.", "validation.")
+    return name in TORCHTUNE_TOP_LEVEL or (bool(_DOTTED.fullmatch(name)) and not name.startswith(of_ours))
 
 
 def owned_by(name: str) -> str | None:

@@ -20,13 +20,14 @@ from ftexp.design.sections import (
     check_prompt,
     read_section,
 )
+from ftexp.design.validation_section import check_validation
 from ftexp.ground.errors import Findings, UserError
 from ftexp.ground.yamlfile import load_yaml
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 TOP_KEYS = (
     "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "exclude", "constants",
-    "controls", "evaluation", "naming",
+    "controls", "evaluation", "validation", "naming",
 )
 
 
@@ -42,6 +43,7 @@ class Experiment:
         has_controls: Whether the design has the base models as they are.
         others: Existing checkpoints that are evaluated beside the runs: per name the path of its folder.
         evaluation: What a run is asked, and how its answers are judged.
+        validation: How trainings are looked at while they go on; None: not at all.
         baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.
         design: Which combinations of levels are runs.
@@ -56,6 +58,7 @@ class Experiment:
     has_controls: bool
     others: dict[str, str]
     evaluation: Evaluation
+    validation: dict[str, Any] | None = None
     baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
     design: Design = field(default_factory=Design)
@@ -98,6 +101,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
         has_controls=check_controls(found, controls),
         others=check_others(found, controls.get("others")),
         evaluation=check_evaluation(found, read_section(found, document, "evaluation"), factors),
+        validation=check_validation(found, document.get("validation")),
         baseline=baseline,
         naming=check_naming(found, read_section(found, document, "naming"), factors),
         design=check_design(found, document, factors, baseline),

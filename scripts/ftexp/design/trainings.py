@@ -12,7 +12,7 @@ from ftexp.ground import paths
 
 def training_key(run: Run) -> str:
     """All that a training follows from."""
-    return repr((run.settings, run.overrides, run.prompt, half_of(run.data, "train"), run.steps))
+    return repr((run.settings, run.overrides, run.prompt, half_of(run.data, "train"), run.validation, run.steps))
 
 
 def share_trainings(runs: list[Run]) -> None:

@@ -29,12 +29,13 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 from ftexp.evaluation.likelihood import Pair, Row, batches, check_lengths, score_rows
 from ftexp.evaluation.loaded_model import LoadedModel, Weights
 from ftexp.evaluation.sampling import Sampling
-from ftexp.evaluation.tuned_model import Answer, generate
+from ftexp.evaluation.tuned_model import generate
 from ftexp.evaluation.waiting import Waiting
 from ftexp.ground.errors import UserError
 from ftexp.ground.paths import from_root
 from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
+from ftexp.models.generation import Answer
 
 BATCH_SIZE = 64
 MANY = 100_000

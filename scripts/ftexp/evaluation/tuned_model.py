@@ -1,35 +1,23 @@
 """The model as it was trained: base weights and, for a trained run, its checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ftexp.evaluation.sampling import DrawnToken, Sampling
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.errors import UserError
 from ftexp.ground.own_job import own_job
 from ftexp.ground.torch_device import usable_device
+from ftexp.models import generation
 from ftexp.models.chat import Chat
+from ftexp.models.generation import Answer
 from ftexp.models.loading import load_transformers_model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Generated text of one prompt.
-
-    Attributes:
-        is_stopped: Whether the model stopped by itself, rather than at the limit of tokens.
-    """
-
-    text: str
-    token_count: int
-    is_stopped: bool
 
 
 def chosen_device() -> str:
@@ -82,31 +70,10 @@ def generate(
     """Answers to a batch of prompts, greedy ones unless `sampling` says how to draw.
 
     Args:
-        prompts: Token ids, one list per prompt; shorter ones are filled up on the left and masked.
+        prompts: Token ids, one list per prompt.
         max_tokens: Most tokens that are generated per prompt.
         streams: Where tokens are drawn, per prompt the seed of its random numbers.
     """
     width = max(map(len, prompts))
-    ids = torch.tensor([[chat.pad_id] * (width - len(p)) + p for p in prompts], device=model.device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device)
     drawn = [DrawnToken(sampling, streams, prompt_width=width, max_tokens=max_tokens)] if sampling else []
-    generator: Any = model  # Any: `generate` comes from a mixin of the causal models, which PreTrainedModel does not name
-    with torch.inference_mode():
-        output = generator.generate(
-            input_ids=ids, attention_mask=mask, generation_config=_greedy(chat, max_tokens), use_model_defaults=False,
-            logits_processor=LogitsProcessorList(drawn),
-        )
-    return [_answer(chat, row) for row in output[:, width:].tolist()]
-
-
-def _greedy(chat: Chat, max_tokens: int) -> GenerationConfig:
-    """A whole configuration; with `use_model_defaults` off nothing of the model's own (a repetition penalty, say) slips in."""
-    return GenerationConfig(
-        do_sample=False, num_beams=1, max_new_tokens=max_tokens, eos_token_id=sorted(chat.stop_ids), pad_token_id=chat.pad_id
-    )
-
-
-def _answer(chat: Chat, ids: list[int]) -> Answer:
-    end = next((position for position, token in enumerate(ids) if token in chat.stop_ids), None)
-    kept: list[Any] = ids if end is None else ids[:end]
-    return Answer(chat.decode(kept), len(kept) + (end is not None), end is not None)
+    return generation.generate(model, chat, prompts, max_tokens, drawn)

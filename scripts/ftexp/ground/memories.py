@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ class FileHashes:
             return sha256_file(path)
         return self.remembered(str(path), path, lambda: sha256_file(path))
 
-    def of_yaml(self, path: Path, place: str = "") -> str:
+    def of_yaml(self, path: Path, places: Sequence[str] = ()) -> str:
         """SHA-256 of what a YAML file says; comments do not count. Remembered: parsing takes some milliseconds.
 
         Args:
-            place: Where a file lies that is hashed itself: as a value it counts as any other place would.
+            places: Where files lie that are hashed themselves: as values they count as any other places would.
         """
-        return self.remembered(f"yaml:{place}:{path}", path, lambda: sha256_json(_without(place, load_yaml(path, str(path)))))
+        key = f"yaml:{' '.join(places)}:{path}"
+        return self.remembered(key, path, lambda: sha256_json(_without(places, load_yaml(path, str(path)))))
 
     def of_part(self, path: Path, name: str, part: Callable[[str], str], places: list[str]) -> str:
         """SHA-256 of a part of a text in UTF-8, in which places of files that are hashed themselves count as any others would.
@@ -120,13 +121,13 @@ def _without_places(text: str, places: list[str]) -> str:
     return text
 
 
-def _without(place: str, value: Any) -> Any:
+def _without(places: Sequence[str], value: Any) -> Any:
     """A document in which a text stands for no place."""
     if isinstance(value, dict):
-        return {key: _without(place, inner) for key, inner in value.items()}
+        return {key: _without(places, inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without(place, inner) for inner in value]
-    return "" if place and value == place else value
+        return [_without(places, inner) for inner in value]
+    return "" if value in places else value
 
 
 def _sha256_of_lines(path: Path, count: int) -> str:

@@ -45,6 +45,10 @@ class RunPaths:
         return self.dir / "train.csv"
 
     @property
+    def validation_csv(self) -> Path:
+        return self.dir / "validation.csv"
+
+    @property
     def eval_dir(self) -> Path:
         return self.dir / "eval"
 

@@ -98,7 +98,7 @@ def require_tracking() -> None:
 
 def resumable_epochs(run: Run, stage: str) -> int:
     """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
-    trainer = trainer_of(run.settings)
+    trainer = trainer_of(run)
     is_resumable = stage == "train" and trainer.is_adapter(run.settings)
     return trainer.finished_epochs(paths.RunPaths(run.id).scratch_dir("train")) if is_resumable else 0
 
@@ -115,7 +115,7 @@ def train(run: Run, scratch: Path) -> str:
     """
     require_tracking()
     require_right_base(run)
-    settings, job, trainer = run.settings, own_job(), trainer_of(run.settings)
+    settings, job, trainer = run.settings, own_job(), trainer_of(run)
     finished = resumable_epochs(run, "train")
     if finished:
         print(f"{run.id}: resuming after epoch {finished} of {settings['epochs']}", flush=True)
@@ -131,7 +131,7 @@ def train(run: Run, scratch: Path) -> str:
         sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
         raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
     device = trainer.device_used(scratch)
-    publish_checkpoint(run, trainer.epoch_dir(scratch, settings["epochs"]))
+    publish_checkpoint(run, trainer.product_dir(scratch, settings["epochs"]))
     return device
 
 

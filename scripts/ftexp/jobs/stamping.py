@@ -76,10 +76,10 @@ def _code_json() -> str:
 
 def _run_files(run: Run) -> dict[Path, str]:
     """What a run's numbers follow from; nothing of the site."""
-    places, trainer = paths.RunPaths(run.id), trainer_of(run.settings)
+    places, trainer = paths.RunPaths(run.id), trainer_of(run)
     files = {places.eval_py: eval_text(run)}
     if run.trains:
-        header = CONFIG_HEADER.format(run=run.id, trainer=name_of_trainer(run.settings), command=trainer.command(run))
+        header = CONFIG_HEADER.format(run=run.id, trainer=name_of_trainer(run), command=trainer.command(run))
         files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
     elif not run.is_other:  # whether the trainer knows its base; what it would train on does not matter
         data = {**run.data, "train": run.data["train"] or "rows"}
@@ -91,7 +91,7 @@ def _run_files(run: Run) -> dict[Path, str]:
 def _scripts(run: Run, site: Site, template: str) -> dict[Path, str]:
     """A run's job scripts, which belong to the site."""
     files = {}
-    trainer = trainer_of(run.settings)
+    trainer = trainer_of(run)
     for stage in run.stages:
         path = paths.RunPaths(run.id).script(stage)
         asked = site.resources(stage, model_parameters(run.settings["model"]))

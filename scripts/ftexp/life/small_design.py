@@ -14,7 +14,7 @@ from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.life.small_evaluation import absolute_if_outside, small_controls, small_evaluation
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.recipes import on_one_device
 
 # Optimiser steps of a training, where no level of warmup_steps needs more.
 STEPS = 2
@@ -37,7 +37,7 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
     small["train_size"] = _sizes(_declared(experiment, "train_size"), steps=steps, batch=batch, rows=rows, shares=shares)
     small["dtype"] = _precisions(_declared(experiment, "dtype"))
     recipes = _declared(experiment, "recipe")
-    small["recipe"] = {name: trainer_of({"recipe": name}).recipe_on_one_device(name) for name in recipes}
+    small["recipe"] = {name: on_one_device(name) for name in recipes}
     return small
 
 

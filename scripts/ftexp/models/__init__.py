@@ -2,7 +2,8 @@
 
 `folder` names the files, `config_json` reads config.json (which keys there are: `known_keys`; their types: `typed_keys`; RoPE:
 `rope`), `weights` reads the headers, `loading` makes the library's model of all that; `tokenizer_files` loads the tokenizer, by
-which `chat` makes the tokens, by the model's `template`; `token_table` holds many. `hub_cache` knows how
+which `chat` makes the tokens, by the model's `template`; `token_table` holds many, and `generation` makes
+text of them. `hub_cache` knows how
 the hub's cache keeps models.
 
 May import: ground, data.

@@ -23,7 +23,7 @@ def loading_lines(run: Run) -> list[str]:
     settings = run.settings
     is_trained = run.kind == "trained"
     folder, checkpoint = paths.model_dir(settings["model"]), paths.RunPaths(run.training if is_trained else run.id).checkpoint_dir
-    is_adapter = is_trained and trainer_of(settings).is_adapter(settings)
+    is_adapter = is_trained and trainer_of(run).is_adapter(settings)
     weights, comment = folder if is_adapter or not is_trained else checkpoint, []
     if is_quantized(settings):
         weights, is_adapter = paths.RunPaths(run.id).dir / "merged", False

@@ -29,7 +29,7 @@ def place_of(work: Work, run: Run, config: Config) -> Path:
     model = {key: value for key, value in config["model"].items() if not key.startswith(of_adapter)}
     facts: dict[str, Any] = {
         "files": work.inputs_of.model_files(run.settings["model"]),
-        "trainer": name_of_trainer(run.settings), "model": model, "type": config.get("checkpointer", {}).get("model_type"),
+        "trainer": name_of_trainer(run), "model": model, "type": config.get("checkpointer", {}).get("model_type"),
         "code": [work.code[part_of(run, "train")], sha256_file(Path(base_check.__file__))],
         "packages": {name: version(name) for name in _PACKAGES},
     }
@@ -44,7 +44,7 @@ def remembered(place: Path) -> BaseCheck | None:
 
 def check_and_remember(run: Run, config: Config, place: Path) -> BaseCheck:
     """Compare, and write down what was found."""
-    found = check_base(trainer_of(run.settings), run, config)
+    found = check_base(trainer_of(run), run, config)
     place.parent.mkdir(parents=True, exist_ok=True)
     write_json(place, asdict(found))
     return found

@@ -29,6 +29,7 @@ _ROOTS = {
     "scoring": (
         "scoring/judge.py", "scoring/counts.py", "scoring/options.py", "scoring/run_scores.py", "scoring/judgements.py",
     ),
+    "judge": ("scoring/while_training.py",),
     "split": ("data/splits.py", "data/held_out.py"),
     "checks": ("checks", "trainers/torchtune/checks", "trainers/transformers/checks.py"),
 }
@@ -55,7 +56,7 @@ _ALONE = ("checks",)
 
 def part_of(run: Run, stage: str) -> str:
     """The part that computes a run's numbers of a stage."""
-    return _PART_OF_TRAINER[name_of_trainer(run.settings)] if stage == "train" else PARTS_OF[stage][0]
+    return _PART_OF_TRAINER[name_of_trainer(run)] if stage == "train" else PARTS_OF[stage][0]
 
 
 def code_versions(memory: FileHashes | None = None) -> dict[str, str]:

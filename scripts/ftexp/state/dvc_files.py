@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run
 from ftexp.design.tasks import task_file
 from ftexp.ground import paths
@@ -39,10 +40,11 @@ def run_pipeline(run: Run) -> str:
     if run.trains:
         stages["train"] = {
             "wdir": "../..", "cmd": f"bash {places.script('train')}",
-            "deps": [str(places.finetune_yaml), str(paths.split_part(run.training_set, "train")), model],
+            "deps": [str(places.finetune_yaml), *map(str, _rows_of_training(run)), model],
             "params": [{str(paths.CODE_JSON): [part_of(run, "train")]}],
             "outs": [
                 str(places.checkpoint_dir), {str(places.train_csv): {"cache": False}},
+                *([{str(places.validation_csv): {"cache": False}}] if run.validation else []),
                 {str(places.manifest("train")): {"cache": False}},
             ],
         }
@@ -94,6 +96,12 @@ def root_pipeline(runs: list[Run], own_files: Sequence[str] = ()) -> str:
     return HEADER + dump_yaml({"stages": stages, **{key: value for key, value in shown.items() if value}})
 
 
+def _rows_of_training(run: Run) -> list[Path]:
+    """The files of the rows that a run trains on, and is validated by."""
+    parts = ("train", VALIDATION) if run.validation else ("train",)
+    return [paths.split_part(run.training_set, part) for part in parts]
+
+
 def _split_dirs(run: Run) -> list[Path]:
     """The folders of the rows that a run trains on and is asked."""
     return [paths.split_dir(name) for name, _ in run.row_sets]
@@ -108,7 +116,7 @@ def _plots(runs: list[Run]) -> list[dict[str, Any]]:
 
 def is_in_git(output: str) -> bool:
     """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
-    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "train.json", "eval.json")
+    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "validation.csv", "train.json", "eval.json")
 
 
 def record_finished(work: Work, runs: list[Run]) -> None:

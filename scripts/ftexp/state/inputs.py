@@ -13,7 +13,8 @@ from ftexp.models.folder import small_files, weight_files
 from ftexp.state.row_sets import Missing, RowSets, there
 
 _INPUT_WORDS = {
-    "config": "finetune.yaml", "rows": "the rows", "model": "the base model", "code": "the code",
+    "config": "finetune.yaml", "rows": "the rows", "validation": "the validation rows", "model": "the base model",
+    "code": "the code", "judge": "the scorer that validates",
     "task": "eval.py", "checkpoint": "the checkpoint", "file": "its file",
 }
 
@@ -30,9 +31,11 @@ class Inputs:
         """The rows are what is in the file as far as it trains, wherever it lies and whatever it was made from."""
         rows = self.sets.trained(run)
         config = there(paths.RunPaths(run.id).finetune_yaml, "make stamp")
+        validated = {"validation": self.sets.validated(run)} if run.validation else {}
         return {
-            "config": self.hashes.of_yaml(config, place=str(rows)),
+            "config": self.hashes.of_yaml(config, [str(path) for path in (rows, *validated.values())]),
             "rows": self.hashes.of_lines(rows, run.steps["train_rows"]),
+            **{name: self.hashes.of(path) for name, path in validated.items()},
             "model": self.model_files(run.settings["model"]),
             "code": code,
         }

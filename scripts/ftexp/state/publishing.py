@@ -31,8 +31,10 @@ def publish_checkpoint(run: Run, epoch_dir: Path) -> None:
     if is_adapter:
         _name_base_model(aside / "adapter_config.json", run.settings["model"])
     places.manifest("train").unlink(missing_ok=True)
+    places.validation_csv.unlink(missing_ok=True)
     replace_dir(aside, places.checkpoint_dir)
-    os.replace(_copy_aside(scratch / "train.csv"), places.train_csv)
+    for path in (places.train_csv, *([places.validation_csv] if run.validation else [])):
+        os.replace(_copy_aside(scratch / path.name), path)
 
 
 def _model_names(epoch_dir: Path) -> list[str]:
@@ -73,7 +75,8 @@ def write_manifest(
     """
     places = paths.RunPaths(run)
     folder = places.checkpoint_dir if stage == "train" else places.eval_dir
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()] + ([places.train_csv] if stage == "train" else [])
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files += [path for path in (places.train_csv, places.validation_csv) if stage == "train" and path.is_file()]
     write_json(places.manifest(stage), {
         "run": run, "stage": stage, "input_hash": sha256_json(inputs), "inputs": inputs,
         "outputs": {str(path): sha256_file(path) for path in files},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.data.held_out import TaskSet, TrainingSet, task_inputs, training_inputs
-from ftexp.data.splits import Half, set_inputs
+from ftexp.data.splits import VALIDATION, Half, set_inputs
 from ftexp.design.planning import planned_runs
 from ftexp.design.run import Run, Task
 from ftexp.design.trainings import asked_sets, task_sets, training_sets
@@ -45,6 +45,14 @@ class RowSets:
         """
         return self._current(run.training_set, "train", lambda: self._of_training(run))
 
+    def validated(self, run: Run) -> Path:
+        """The file of the rows that a run's training is validated by.
+
+        Raises:
+            Missing: As `_current`.
+        """
+        return self._current(run.training_set, VALIDATION, lambda: self._of_training(run))
+
     def asked(self, run: Run, task: Task) -> Path:
         """The file of the rows that a run is asked in a task.
 
@@ -64,7 +72,7 @@ class RowSets:
             known = (read_mapping(made, ("inputs",)) or {"inputs": {}})["inputs"]
             self._is_current[name, part] = all(known.get(key) == value for key, value in wanted().items())
         if not self._is_current[name, part]:
-            what = "the data, the prompts or the tests" if part == "train" else "the data, or what is trained,"
+            what = "the data, the prompts or the tests" if part != "test" else "the data, or what is trained,"
             raise Missing(f"{what} changed since {rows} was made: `make split`")
         return rows
 

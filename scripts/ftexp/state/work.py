@@ -136,7 +136,8 @@ class Work:
         return self._train_inputs(run) if stage == "train" else self._eval_inputs(run)
 
     def _train_inputs(self, run: Run) -> dict[str, Any]:
-        return self.inputs_of.of_training(run, self.code[part_of(run, "train")])
+        inputs = self.inputs_of.of_training(run, self.code[part_of(run, "train")])
+        return {**inputs, "judge": self.code["judge"]} if "scorer" in run.validation else inputs
 
     def _eval_inputs(self, run: Run) -> dict[str, Any]:
         return {**self.inputs_of.of_evaluation(run, self.code["evaluation"]), "checkpoint": self._checkpoint(run)}

@@ -1,8 +1,7 @@
 """Which trainer a run has: the one that is set, else torchtune, where it has what is asked. A further one is a row here."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from ftexp.design.run import Run
 from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
@@ -12,26 +11,25 @@ from ftexp.models.config_json import read_model_config
 from ftexp.trainers.interface import Trainer
 from ftexp.trainers.torchtune import trainer as torchtune
 from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
+from ftexp.trainers.torchtune.lacks import lack_of
 from ftexp.trainers.transformers import trainer as transformers
 
 _TRAINERS: Mapping[str, Trainer] = {TORCHTUNE: torchtune, TRANSFORMERS: transformers}
 
 
-def trainer_of(settings: Mapping[str, Any]) -> Trainer:
-    """The trainer of a run with these settings."""
-    return _TRAINERS[name_of_trainer(settings)]
+def trainer_of(run: Run) -> Trainer:
+    """The trainer of a run."""
+    return _TRAINERS[name_of_trainer(run)]
 
 
-def name_of_trainer(settings: Mapping[str, Any]) -> str:
+def name_of_trainer(run: Run) -> str:
     """`torchtune` or `transformers`."""
-    return settings.get("trainer") or (TRANSFORMERS if why_not_torchtune(settings) else TORCHTUNE)
+    return run.settings.get("trainer") or (TRANSFORMERS if why_not_torchtune(run) else TORCHTUNE)
 
 
-def why_not_torchtune(settings: Mapping[str, Any]) -> str | None:
-    """What of a run torchtune does not have, where nobody says who trains; None where it has all, or the model is not known."""
-    if settings.get("use_dora"):
-        return "exports DoRA adapters wrongly"
-    return _lack_of_model(settings["model"]) if settings.get("model") else None
+def why_not_torchtune(run: Run) -> str | None:
+    """What of a run torchtune does not have, as the rest of a sentence; None where it has all, or the model is not known."""
+    return lack_of(run) or _lack_of_model(run.settings["model"])
 
 
 @functools.cache
@@ -46,11 +44,11 @@ def _lack_of_model(model: str) -> str | None:
     return None
 
 
-def trainers_in_words(many: Sequence[Mapping[str, Any]]) -> list[str]:
+def trainers_in_words(runs: Iterable[Run]) -> list[str]:
     """Where nobody says who trains, and it is not torchtune: who does, for which model, and why; a line each."""
     found = {
-        f"trainer: transformers for {settings['model']}: torchtune 0.6.1 {why_not_torchtune(settings)}"
-        for settings in many if not settings.get("trainer") and why_not_torchtune(settings)
+        f"trainer: transformers for {run.settings['model']}: torchtune 0.6.1 {why_not_torchtune(run)}"
+        for run in runs if not run.settings.get("trainer") and why_not_torchtune(run)
     }
     return sorted(found)
 
@@ -64,6 +62,6 @@ def runs_by_trainer(runs: Iterable[Run]) -> list[tuple[Trainer, list[Run]]]:
     """The runs of each trainer, in their order."""
     found: dict[int, tuple[Trainer, list[Run]]] = {}
     for run in runs:
-        trainer = trainer_of(run.settings)
+        trainer = trainer_of(run)
         found.setdefault(id(trainer), (trainer, []))[1].append(run)
     return list(found.values())

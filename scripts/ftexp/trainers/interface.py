@@ -113,17 +113,14 @@ class Trainer(Protocol):
     def finished_epochs(self, scratch: Path) -> int:
         """Epochs from which an interrupted training can go on."""
 
-    def epoch_dir(self, scratch: Path, epoch: int) -> Path:
-        """What the training left of an epoch, from 1, in Hugging Face layout."""
+    def product_dir(self, scratch: Path, epochs: int) -> Path:
+        """What a training of so many epochs that has ended keeps, in Hugging Face layout."""
 
     def is_adapter(self, settings: dict[str, Any]) -> bool:
         """Whether a run's checkpoint is an adapter."""
 
     def is_distributed(self, settings: dict[str, Any]) -> bool:
         """Whether a training runs in several processes."""
-
-    def recipe_on_one_device(self, recipe: str) -> str:
-        """A recipe's counterpart that runs in one process; itself where it does."""
 
     def objection_to_cpu(self, settings: dict[str, Any]) -> str | None:
         """Why a run cannot be trained without a GPU, and what to do; None where it can."""

@@ -21,6 +21,7 @@ from ftexp.models.folder import weight_files
 from ftexp.trainers.dataset_section import dataset_section
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
+from ftexp.trainers.torchtune.lacks import lack_of
 from ftexp.trainers.torchtune.precision import COMPONENTS, has_fp32_adapter, optimizer_section
 from ftexp.trainers.torchtune.quantization import check_quantized
 from ftexp.trainers.torchtune.shipped_configs import (
@@ -50,9 +51,9 @@ def training_config(run: Run) -> dict[str, Any]:
             between two shipped configs.
     """
     settings = run.settings
-    if settings.get("use_dora"):
-        what = "torchtune 0.6.1 exports DoRA adapters wrongly, so that another model would be evaluated than was trained"
-        raise UserError(f"experiment.yaml: use_dora: {what}. Set trainer: transformers, or leave trainer out.")
+    lack = lack_of(run)
+    if lack:
+        raise UserError(f"experiment.yaml: trainer: torchtune 0.6.1 {lack}. Set trainer: transformers, or leave trainer out.")
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
     family = family_of(of_model)

@@ -38,11 +38,6 @@ def rows_per_process(settings: dict[str, Any], processes: int) -> int:
     return share_of_batch(settings, processes)
 
 
-def recipe_on_one_device(recipe: str) -> str:
-    """The recipe's counterpart that runs in one process."""
-    return recipes.on_one_device(recipe)
-
-
 def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
     """Size of a run's checkpoint in MB, by config.json of its model."""
     return sizes.checkpoint_megabytes(settings)
@@ -129,11 +124,11 @@ def finished_epochs(scratch: Path) -> int:
     return finished_epochs(scratch)
 
 
-def epoch_dir(scratch: Path, epoch: int) -> Path:
-    """The checkpoint folder of an epoch, from 1; torchtune counts from 0."""
+def product_dir(scratch: Path, epochs: int) -> Path:
+    """The checkpoint folder of the last epoch; torchtune counts from 0."""
     from ftexp.trainers.torchtune.components.resume import epoch_dirs
 
-    return epoch_dirs(scratch)[epoch - 1]
+    return epoch_dirs(scratch)[epochs - 1]
 
 
 def is_adapter(settings: dict[str, Any]) -> bool:

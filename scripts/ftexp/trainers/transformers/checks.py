@@ -29,9 +29,16 @@ _OF_LORA: Mapping[str, tuple[type | None, ...]] = {
     "model.lora_modules": (list,), "model.lora_rank": (int,), "model.lora_alpha": _NUMBER, "model.lora_dropout": _NUMBER,
     "model.use_dora": (bool,),
 }
-_AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank")
+_OF_VALIDATION: Mapping[str, tuple[type | None, ...]] = {
+    "validation.file": (str,), "validation.every_steps": (int,), "validation.metric": (str,), "validation.patience": (int, None),
+    "validation.threshold": _NUMBER, "validation.keep": (str,),
+}
+_OF_SCORE: Mapping[str, tuple[type | None, ...]] = {"validation.scorer": (dict,), "validation.max_tokens": (int,)}
+_FILES = ("model.path", "tokenizer.path", "dataset.file", "validation.file")
+_AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank", "validation.every_steps")
 _WORDS: Mapping[type | None, str] = {
-    bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", None: "null",
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a mapping",
+    None: "null",
 }
 
 
@@ -41,11 +48,14 @@ def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[st
 
 
 def _check(config: Config) -> list[str]:
-    lora = isinstance(config.get("model"), dict) and "lora_rank" in config["model"]
-    types = {**_TYPES, **(_OF_LORA if lora else {})}
+    sections = {name: inner for name, inner in config.items() if isinstance(inner, dict)}
     given = {
-        **{key: value for key, value in config.items() if not isinstance(value, dict)},
-        **{f"{name}.{key}": value for name, inner in config.items() if isinstance(inner, dict) for key, value in inner.items()},
+        **{key: value for key, value in config.items() if key not in sections},
+        **{f"{name}.{key}": value for name, inner in sections.items() for key, value in inner.items()},
+    }
+    types = {
+        **_TYPES, **(_OF_LORA if "model.lora_rank" in given else {}), **(_OF_VALIDATION if "validation" in sections else {}),
+        **(_OF_SCORE if "validation.scorer" in given else {}),
     }
     named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": _names_of_optimizer(config.get("optimizer"))}
     messages = [f"{key}: is missing" for key in types if key not in given]
@@ -56,7 +66,7 @@ def _check(config: Config) -> list[str]:
         elif name not in named.get(section, ()):
             known = named.get(section) or sorted(types)
             messages.append(f"{key}: is not read, so it would do nothing. {suggestion(name, known)}")
-    named_files = {key: given[key] for key in ("model.path", "tokenizer.path", "dataset.file") if isinstance(given.get(key), str)}
+    named_files = {key: given[key] for key in _FILES if isinstance(given.get(key), str)}
     messages += [
         f"{key}: there is no such file or folder, got {value!r}. Correct the path"
         for key, value in named_files.items() if not Path(value).exists()

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run
 from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
 from ftexp.ground import paths
@@ -19,6 +20,8 @@ from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.transformers.parts import parts_of
 
 ADAM, MASTER_ADAM = "torch.optim.AdamW", "ftexp.trainers.master_weights.AdamW"
+# What judges answers while a model is trained: by its path, because what judges is built upon what trains.
+JUDGE = "ftexp.scoring.while_training.scores"
 # Keys of sections that may be set by their dotted names: those that change how is trained, not what.
 _OPEN_SECTIONS = ("optimizer",)
 _OPEN_KEYS = ("clip_grad_norm", "compile", "enable_activation_checkpointing")
@@ -58,6 +61,7 @@ def training_config(run: Run) -> dict[str, Any]:
             "eps": 1e-8, "weight_decay": 0.01, "fused": True,
         },
         "lr_scheduler": {"schedule": "cosine", "num_warmup_steps": settings["warmup_steps"]},
+        **({"validation": _validation_section(run)} if run.validation else {}),
     }
     for key, value in run.overrides.items():
         _override(config, key, value)
@@ -98,6 +102,17 @@ def _model_section(settings: Mapping[str, Any], folder: str) -> dict[str, Any]:
     return {
         "path": folder, "lora_modules": settings["lora_modules"], "lora_rank": settings["lora_rank"],
         "lora_alpha": settings["lora_alpha"], "lora_dropout": 0.0, "use_dora": bool(settings.get("use_dora")),
+    }
+
+
+def _validation_section(run: Run) -> dict[str, Any]:
+    """How often, by which rows, by what; the rest of what makes rows tokens is the data set's."""
+    asked = run.validation
+    per_epoch = run.steps["steps_per_epoch"]
+    return {
+        "file": str(paths.split_part(run.training_set, VALIDATION)), "every_steps": max(1, round(asked["every"] * per_epoch)),
+        "metric": asked["metric"], "patience": asked["patience"], "threshold": asked["threshold"], "keep": asked["keep"],
+        **({"scorer": {"_component_": JUDGE, **asked["scorer"]}, "max_tokens": asked["max_tokens"]} if "scorer" in asked else {}),
     }
 
 

@@ -41,4 +41,12 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
     if name.startswith("data."):
         return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
+    if name == "validation.every":
+        steps = value and max(1, round(value * run.steps["steps_per_epoch"]))
+        return {"validation.every_steps": steps}
+    if name == "validation.metric":
+        of_score = ("validation.scorer._component_", "validation.scorer.kind", "validation.max_tokens")
+        return {"validation.metric": value, **({} if value else dict.fromkeys(of_score))}
+    if name.startswith("validation."):
+        return {name: value}
     return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})

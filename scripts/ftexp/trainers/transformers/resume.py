@@ -5,18 +5,38 @@ import re
 import shutil
 from pathlib import Path
 
+from ftexp.trainers.validation_csv import VALIDATION_CSV, read_looks
+
 # In an epoch's folder: what is published, in Hugging Face layout; the numbers that are trained, to go on from.
 PRODUCT, TRAINED = "product", "trained.safetensors"
+# Where one is written.
+UNFINISHED = "unfinished"
 
 
 def epoch_dirs(output_dir: Path) -> dict[int, Path]:
     """The folders `epoch_<n>`, by epoch, from 1."""
+    return _numbered(output_dir, "epoch")
+
+
+def best_dirs(output_dir: Path) -> dict[int, Path]:
+    """The folders `step_<n>` of steps that validation found worth keeping, by step, from 1."""
+    return _numbered(output_dir, "step")
+
+
+def _numbered(output_dir: Path, word: str) -> dict[int, Path]:
     found = {}
-    for path in output_dir.glob("epoch_*"):
-        match = re.fullmatch(r"epoch_(\d+)", path.name)
+    for path in output_dir.glob(f"{word}_*"):
+        match = re.fullmatch(rf"{word}_(\d+)", path.name)
         if match:
             found[int(match[1])] = path
     return found
+
+
+def kept_product(output_dir: Path, epochs: int) -> Path:
+    """What a training of so many epochs that has ended keeps: the step that validation.csv names, else the last epoch's."""
+    kept = next((look.step for look in read_looks(output_dir / VALIDATION_CSV) if look.kept), None)
+    folder = epoch_dirs(output_dir)[epochs] if kept is None else best_dirs(output_dir)[kept]
+    return folder / PRODUCT
 
 
 def finished_epochs(output_dir: Path) -> int:
@@ -26,17 +46,21 @@ def finished_epochs(output_dir: Path) -> int:
 
 def aside(output_dir: Path) -> Path:
     """An empty folder in which an epoch is written."""
-    folder = output_dir / "unfinished"
+    folder = output_dir / UNFINISHED
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def put_in_place(folder: Path, epoch: int) -> None:
-    """Rename what was written aside to the epoch's folder; those before it go."""
-    target = folder.parent / f"epoch_{epoch}"
+def put_in_place(folder: Path, name: str) -> None:
+    """Rename what was written aside: to `epoch_<n>` or `step_<n>`."""
+    target = folder.with_name(name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(folder, target)
-    for number, other in epoch_dirs(folder.parent).items():
+
+
+def remove_epochs_before(output_dir: Path, epoch: int) -> None:
+    """What training does not go on from any more."""
+    for number, folder in epoch_dirs(output_dir).items():
         if number < epoch:
-            shutil.rmtree(other)
+            shutil.rmtree(folder)

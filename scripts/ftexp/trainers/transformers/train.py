@@ -28,6 +28,7 @@ from ftexp.trainers.transformers.effect import require_effect
 from ftexp.trainers.transformers.model import DTYPES, build_model
 from ftexp.trainers.transformers.resume import epoch_dirs, finished_epochs
 from ftexp.trainers.transformers.training import RowTrainer
+from ftexp.trainers.transformers.validation import Validation
 
 Config = dict[str, Any]
 # Our names of schedules are the library's, but for the plain one.
@@ -66,14 +67,22 @@ def train(config: Config) -> RowTrainer:
     if config["enable_activation_checkpointing"] and isinstance(model, PeftModel):
         model.enable_input_require_grads()  # else nothing flows back to the first checkpoint
     file = None
+    effective = config["batch_size"] * config["gradient_accumulation_steps"]
     if arguments.process_index == 0:
-        effective = config["batch_size"] * config["gradient_accumulation_steps"]
         of_rows = Rows(config["dataset"]["file"], len(rows), config["dataset"]["seed"], effective)
         file = TrainCsv(output_dir, len(rows) // effective, finished, of_rows, config)
         device = torch.cuda.get_device_name(arguments.device) if arguments.device.type == "cuda" else arguments.device.type
         write_device(output_dir, device, arguments.world_size, is_resumed=bool(finished))
     trainer = RowTrainer(model, rows, _optimizer_and_schedule(config, model, len(rows)), arguments, file)
-    trainer.train(resume_from_checkpoint=str(epoch_dirs(output_dir)[finished]) if finished else None)
+    if "validation" in config:
+        trainer.look_by(Validation(trainer, config, chat, finished * (len(rows) // effective)))
+    resumed = str(epoch_dirs(output_dir)[finished]) if finished else None
+    if trainer.validation and trainer.validation.is_over:
+        trainer.take_up(resumed)
+    else:
+        trainer.train(resume_from_checkpoint=resumed)
+    if trainer.validation and arguments.should_save:
+        trainer.validation.conclude()
     if file:
         require_effect(trainer.model, [rows[index]["tokens"] for index in range(min(len(rows), 4))], file)
         file.close()

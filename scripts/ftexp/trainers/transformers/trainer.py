@@ -119,11 +119,11 @@ def finished_epochs(scratch: Path) -> int:
     return resume.finished_epochs(scratch)
 
 
-def epoch_dir(scratch: Path, epoch: int) -> Path:
-    """What an epoch, from 1, left to publish."""
-    from ftexp.trainers.transformers.resume import PRODUCT, epoch_dirs
+def product_dir(scratch: Path, epochs: int) -> Path:
+    """What the training kept: of its last epoch, or of the step that validation chose."""
+    from ftexp.trainers.transformers.resume import kept_product
 
-    return epoch_dirs(scratch)[epoch] / PRODUCT
+    return kept_product(scratch, epochs)
 
 
 def is_adapter(settings: dict[str, Any]) -> bool:
@@ -134,11 +134,6 @@ def is_adapter(settings: dict[str, Any]) -> bool:
 def is_distributed(settings: dict[str, Any]) -> bool:
     """Whether a training runs in several processes."""
     return recipes.is_distributed(settings["recipe"])
-
-
-def recipe_on_one_device(recipe: str) -> str:
-    """The recipe's counterpart that runs in one process."""
-    return recipes.on_one_device(recipe)
 
 
 def objection_to_cpu(settings: dict[str, Any]) -> str | None:

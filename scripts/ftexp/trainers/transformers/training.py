@@ -16,7 +16,8 @@ from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows, epoch_orde
 from ftexp.trainers.train_csv import TrainCsv
 from ftexp.trainers.transformers.adapter import save_adapter
 from ftexp.trainers.transformers.progress import StepLog
-from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, aside, put_in_place
+from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, UNFINISHED, aside, put_in_place, remove_epochs_before
+from ftexp.trainers.transformers.validation import Validation
 
 
 class EpochOrder(Sampler[int]):
@@ -79,6 +80,12 @@ class RowTrainer(transformers.Trainer):
         self.remove_callback(transformers.PrinterCallback)
         self.log_of_steps = StepLog(self, file)
         self.add_callback(self.log_of_steps)
+        self.validation: Validation | None = None
+
+    def look_by(self, validation: Validation) -> None:
+        """Be looked at while training."""
+        self.validation = validation
+        self.add_callback(validation)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
@@ -90,21 +97,35 @@ class RowTrainer(transformers.Trainer):
         return loss
 
     def save_epoch(self, epoch: int) -> None:
-        """Write what an epoch, from 1, leaves: the product, and where there is an adapter all that training goes on from."""
-        output_dir = Path(str(self.args.output_dir))
+        """Write what an epoch, from 1, leaves: where there is an adapter all that training goes on from, at the end the product.
+
+        Whole weights take their place only once; a full fine-tune that is interrupted begins anew.
+        """
+        is_end = self.state.global_step >= self.state.max_steps
         is_adapter = isinstance(self.model, PeftModel)
-        if not is_adapter and self.state.global_step < self.state.max_steps:
-            return  # whole weights take their place only once; a full fine-tune that is interrupted begins anew
-        folder = aside(output_dir) if self.args.should_save else output_dir / "unfinished"
-        self.accelerator.wait_for_everyone()
+        if is_adapter or (is_end and self.validation is None):
+            self._keep(f"epoch_{epoch}", has_product=is_end and self.validation is None, has_state=is_adapter)
         if self.args.should_save:
+            remove_epochs_before(Path(str(self.args.output_dir)), epoch)
+            if self.validation and is_adapter:
+                self.validation.forget_others()
+
+    def save_step(self, step: int) -> None:
+        """Write the product of a step that is to be kept."""
+        self._keep(f"step_{step}", has_product=True, has_state=False)
+
+    def _keep(self, name: str, *, has_product: bool, has_state: bool) -> None:
+        output_dir = Path(str(self.args.output_dir))
+        folder = aside(output_dir) if self.args.should_save else output_dir / UNFINISHED
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save and has_product:
             self._write_product(folder / PRODUCT)
-        if is_adapter:
+        if has_state:
             self._write_state(folder)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             follow_umask(folder)
-            put_in_place(folder, epoch)
+            put_in_place(folder, name)
         self.accelerator.wait_for_everyone()
 
     def _write_product(self, folder: Path) -> None:
@@ -124,6 +145,11 @@ class RowTrainer(transformers.Trainer):
             self.state.save_to_json(str(folder / "trainer_state.json"))
         self._save_optimizer_and_scheduler(str(folder))
         self._save_rng_state(str(folder))
+
+    def take_up(self, folder: str | None) -> None:
+        """Have the trained numbers of an epoch after which there is nothing left to do."""
+        assert folder is not None
+        self._load_from_checkpoint(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Put the trained numbers of an epoch into the model."""
@@ -146,4 +172,6 @@ class _Epochs(transformers.TrainerCallback):
         self._trainer.order.epoch = state.global_step * args.num_train_epochs // state.max_steps
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._trainer.save_epoch(round(state.global_step * args.num_train_epochs / state.max_steps))
+        epoch, rest = divmod(state.global_step * args.num_train_epochs, state.max_steps)
+        if not rest:  # else the training was stopped within it
+            self._trainer.save_epoch(int(epoch))
