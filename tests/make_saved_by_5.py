@@ -22,7 +22,8 @@ SCALED = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
-# Class, tokenizer, and what is special about the family.
+LONG = {"type": "longrope", "short_factor": [1.0] * 5 + [1.25], "long_factor": [1.0, 1.1, 1.25, 1.4, 3.0, 30.0]}
+# Class, tokenizer (none where it has been looked at for another), and what is special about the family.
 FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "llama3": ("Llama", "llama2", {"rope_theta": 10000.0}),
     "llama3_1": ("Llama", "llama3.1", {"rope_theta": 500000.0, "rope_scaling": SCALED}),
@@ -34,6 +35,29 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gemma2": ("Gemma2", "gemma2", {
         "rope_theta": 40000.0, "head_dim": 32, "tie_word_embeddings": True, "sliding_window": 64, "query_pre_attn_scalar": 16,
     }),
+    "qwen3": ("Qwen3", "", {"rope_theta": 1000000.0, "head_dim": 32, "tie_word_embeddings": True}),
+    "gemma3": ("Gemma3", "", {
+        "rope_theta": 1000000.0, "rope_local_base_freq": 20000.0, "head_dim": 32, "tie_word_embeddings": True,
+        "sliding_window": 64, "sliding_window_pattern": 2, "query_pre_attn_scalar": 16,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+    }),
+    "olmo2": ("Olmo2", "", {"rope_theta": 500000.0}),
+    "smollm3": ("SmolLM3", "", {"rope_theta": 5000000.0, "tie_word_embeddings": True, "no_rope_layer_interval": 2}),
+    "phi4_mini": ("Phi3", "", {
+        "rope_theta": 10000.0, "tie_word_embeddings": True, "partial_rotary_factor": 0.75, "sliding_window": 262144,
+        "original_max_position_embeddings": 512, "rope_scaling": LONG,  # the text that is asked is longer
+    }),
+    "granite": ("Granite", "", {
+        "rope_theta": 10000000.0, "tie_word_embeddings": True, "embedding_multiplier": 12.0, "attention_multiplier": 0.0625,
+        "residual_multiplier": 0.22, "logits_scaling": 8.0,
+    }),
+    "gpt2": ("GPT2", "", {"tie_word_embeddings": True, "n_embd": 64, "n_inner": 96, "n_layer": 2, "n_head": 4, "n_positions": 1024}),
+}
+# Classes that are called by more than the name.
+CONFIGS, MODELS = {"Gemma3": "Gemma3TextConfig"}, {"GPT2": "GPT2LMHeadModel"}
+SIZES = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "max_position_embeddings": 16384,
 }
 
 
@@ -48,23 +72,25 @@ def main(arguments: list[str]) -> int:
 
 def _save(folder: Path, name: str, template: str, special: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = save_tokenizer(folder, template)
-    config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=16384, bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, dtype="float32",
+    tokenizer = save_tokenizer(folder, template) if template else None
+    tokens = {"vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    if tokenizer:
+        tokens = {"vocab_size": len(tokenizer), **{f"{end}_token_id": getattr(tokenizer, f"{end}_token_id")
+                                                   for end in ("bos", "eos", "pad")}}
+    config = getattr(transformers, CONFIGS.get(name, f"{name}Config"))(
+        dtype="float32", **tokens, **(SIZES if name != "GPT2" else {}),
         **copy.deepcopy(special),  # transformers 5 writes the base into the mapping that it is given
     )
     config._attn_implementation = "eager"
-    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    model = getattr(transformers, MODELS.get(name, f"{name}ForCausalLM"))(config).eval()
     fill(model)
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
     meant = {
         "transformers": transformers.__version__, "torch": torch.__version__.partition("+")[0],
-        "rope_theta": special["rope_theta"], "rope_scaling": special.get("rope_scaling"),
+        "rope_theta": special.get("rope_theta"), "rope_scaling": special.get("rope_scaling"),
         "tie_word_embeddings": special.get("tie_word_embeddings", False),
-        "ids": [tokenizer(text)["input_ids"] for text in TEXTS], "logits": fingerprint(model),
+        "ids": [tokenizer(text)["input_ids"] for text in TEXTS] if tokenizer else [], "logits": fingerprint(model),
     }
     (folder / "meant.json").write_text(json.dumps(meant, indent=1) + "\n", encoding="utf-8")
 

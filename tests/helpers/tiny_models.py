@@ -38,6 +38,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from helpers.tiny_newer_models import NEWER, newer_model
 from helpers.tiny_tokenizers import generation_config, save_tokenizer
 
 SCRIPTS = Path(split_stage.__file__).resolve().parent
@@ -61,7 +62,7 @@ def make_tiny_model(
     Args:
         family: qwen2 (biases, tied), llama3_2 (tied, scaled RoPE), llama3_1 (untied, scaled RoPE), llama3 (untied), mistral
             (untied), phi3 (untied, fused matrices), gemma or gemma2 (tied, heads wider than hidden_size / heads; gemma2 with a
-            window of 64 tokens).
+            window of 64 tokens), or one of `tiny_newer_models`.
         template: A key of TOKENIZERS: chatml (no BOS), llama3 (begins with BOS, prints a date, trims), None (no chat
             template; the tokenizer itself puts BOS before a text), or one with a real model's template.
         is_sharded: Whether the weights lie in several files with an index.
@@ -76,7 +77,7 @@ def make_tiny_model(
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.5)
-        if name.endswith("norm.weight"):  # all alike in a new model, so that no exchange of two would be seen
+        if name.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight")):  # all alike in a new model, so that no exchange of two would be seen
             parameter.data += torch.randn_like(parameter) / 5
     model.generation_config = generation_config(tokenizer, template)
     model.save_pretrained(folder, max_shard_size=f"{2000 if is_wide else 100}KB" if is_sharded else "1GB")
@@ -91,6 +92,8 @@ def _model(family: str, tokenizer: PreTrainedTokenizerFast, is_wide: bool) -> Pr
         "tie_word_embeddings": family in ("qwen2", "llama3_2", "gemma", "gemma2"), "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "dtype": "float32",
     }
+    if family in NEWER:
+        return newer_model(family, shape)
     head_dim = 128 if is_wide else 32
     if family == "qwen2":
         return Qwen2ForCausalLM(Qwen2Config(**shape, rms_norm_eps=1e-6, rope_theta=1e4))

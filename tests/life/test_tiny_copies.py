@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ftexp.ground.errors import UserError
 from ftexp.life.tiny_copy import make_tiny_copy, tiny_shape
 from ftexp.models.config_json import parse_config, read_model_config
+from ftexp.models.loading import load_transformers_model
 from ftexp.models.weights import read_header
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from helpers.tiny_models import make_tiny_model
+from helpers.tiny_newer_models import NEWER
 
 GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
 
@@ -60,6 +63,19 @@ def test_a_tiny_copy_is_of_the_same_family_with_matrices_that_can_be_quantised(f
     names = {path.name for path in source.iterdir() if not path.name.endswith(".index.json")}
     assert {path.name for path in target.iterdir()} == {*names, "model.safetensors"}
     assert all((source / n).read_bytes() == (target / n).read_bytes() for n in names - {"config.json"})
+
+
+@pytest.mark.parametrize("family", NEWER)
+def test_a_tiny_copy_of_a_newer_kind_has_what_is_special_about_it(family: str, tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "real", family, "llama3")
+    make_tiny_copy(tmp_path / "real", tmp_path / "tiny")
+    real, tiny = (read_model_config(tmp_path / name) for name in ("real", "tiny"))
+    assert (tiny.kind, tiny.numbers, tiny.window, tiny.is_tied) == (real.kind, real.numbers, real.window, real.is_tied)
+    assert (tiny.rope.theta, tiny.rope.local_theta, tiny.rope.share) == (real.rope.theta, real.rope.local_theta, real.rope.share)
+    assert set(tiny.layer_types) == set(real.layer_types) and set(tiny.rope_layers) == set(real.rope_layers)
+    assert (tiny.rope.scaling or {}).get("rope_type") == (real.rope.scaling or {}).get("rope_type")
+    model = load_transformers_model(tmp_path / "tiny", torch.float32)
+    assert model(input_ids=torch.arange(8)[None]).logits.isfinite().all()
 
 
 def test_every_family_is_copied() -> None:

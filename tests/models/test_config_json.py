@@ -9,10 +9,13 @@ import pytest
 import transformers
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, parse_config, read_model_config
-from ftexp.models.known_keys import FIXED, GEMMA2_NUMBERS, KINDS, known_keys
+from ftexp.models.kinds import HEAD_DIM, KINDS, KV_HEADS
+from ftexp.models.known_keys import FIXED, HARMLESS, SIZES, known_keys
 from ftexp.models.loading import transformers_config
-from ftexp.trainers.torchtune.families import dimensions, family_of
+from ftexp.models.rope import SHARE
+from ftexp.trainers.torchtune.families import FAMILIES, NotInTorchtune, dimensions, family_of
 from helpers.config_files import SCALED, config_of, in_keys_of_5
+from helpers.tiny_newer_models import NEWER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +38,7 @@ def refusal(kind: str, **changes: Any) -> str:
 
 
 def library_class(kind: str) -> Any:
-    return getattr(transformers, f"{KINDS[kind].name}Config")
+    return getattr(transformers, KINDS[kind].of_config)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,40 +51,59 @@ def test_every_key_of_the_librarys_class_is_known(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_absent_key_is_what_the_librarys_class_takes_for_it(kind: str) -> None:
-    small = {"num_attention_heads": 32, "hidden_size": 4096}
-    needed = {"model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-              "max_position_embeddings", "rms_norm_eps"}
+    of_kind, small = KINDS[kind], {"num_attention_heads": 32, "hidden_size": 4096}
+    small = {of_kind.key(name): value for name, value in small.items()}
+    needed = {"model_type", *(of_kind.key(name) for name in (*SIZES, "rms_norm_eps") if of_kind.key(name) not in of_kind.may_lack)}
     content = {key: value for key, value in {**config_of(kind), **small}.items() if key in needed}
     ours, theirs = transformers_config(parse_config(content, FILE)), library_class(kind)(**content)
-    keys = ["num_key_value_heads", "rope_theta", "rope_scaling", "tie_word_embeddings", "sliding_window", "layer_types",
-            "hidden_act" if kind != "gemma2" else "hidden_activation", *(GEMMA2_NUMBERS if kind == "gemma2" else ())]
+    keys = ["rope_scaling", "tie_word_embeddings", "sliding_window", "layer_types", of_kind.activation_key, "no_rope_layers",
+            "rope_local_base_freq", "partial_rotary_factor", "original_max_position_embeddings",
+            *filter(None, map(of_kind.key, (KV_HEADS, "rope_theta", "rms_norm_eps"))), *of_kind.numbers, *of_kind.fixed]
     assert [getattr(ours, key, None) for key in keys] == [getattr(theirs, key, None) for key in keys]
-    width = getattr(theirs, "head_dim", None) or theirs.hidden_size // theirs.num_attention_heads
+    width = getattr(theirs, HEAD_DIM, None) or theirs.hidden_size // theirs.num_attention_heads
     assert parse_config(content, FILE).head_dim == width
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_built_leaves_nothing_to_the_librarys_class(kind: str) -> None:
+    """Every argument of its class is given, but for those that change nothing, whatever they are."""
+    arguments = set(inspect.signature(library_class(kind).__init__).parameters) - {"self", "kwargs"}
+    given = set(parse_config(config_of(kind), FILE).for_transformers())
+    of_kind = KINDS[kind]
+    harmless = HARMLESS | set(FIXED) | set(of_kind.more) | {"layer_types", "rope_scaling", "no_rope_layer_interval"}
+    assert arguments - given <= harmless - set(of_kind.dropouts) - set(of_kind.fixed)
 
 
 @pytest.mark.parametrize("path", SAVED_BY_5, ids=lambda path: path.parent.name)
 def test_a_file_that_transformers_5_saved_is_read_as_it_was_meant(path: Path) -> None:
     """The files are those of `make_saved_by_5.py`, which sets what it says in `meant.json`."""
     meant = json.loads((path.parent / "meant.json").read_text(encoding="utf-8"))
-    config = read_model_config(path.parent)
-    assert family_of(config) == path.parent.name
-    assert {"rope_theta": config.rope.theta, "rope_scaling": config.rope.scaling, "tie_word_embeddings": config.is_tied} == {
-        key: meant[key] for key in ("rope_theta", "rope_scaling", "tie_word_embeddings")}
-    assert dimensions(path.parent.name, config)["rope_base"] == meant["rope_theta"]
+    config, family = read_model_config(path.parent), path.parent.name
+    theta = meant["rope_theta"] or config.rope.theta  # GPT-2 has none
+    assert (config.rope.theta, config.is_tied) == (theta, meant["tie_word_embeddings"])
+    assert dict(config.rope.scaling or {}) == in_one_word(meant["rope_scaling"] or {})
+    if family in FAMILIES:
+        assert family_of(config) == family
+        assert dimensions(family, config)["rope_base"] == theta
+        return
+    with pytest.raises(NotInTorchtune):
+        family_of(config)
+
+
+def in_one_word(scaling: dict[str, Any]) -> dict[str, Any]:
+    return {("rope_type" if key == "type" else key): value for key, value in scaling.items()}
 
 
 def test_every_family_was_saved_by_5() -> None:
-    assert [path.parent.name for path in SAVED_BY_5] == [
-        "gemma", "gemma2", "llama3", "llama3_1", "llama3_2", "mistral", "phi3", "qwen2"]
+    assert {path.parent.name for path in SAVED_BY_5} == {*FAMILIES, *NEWER}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_generations_of_the_keys_say_the_same(kind: str) -> None:
-    said = {"rope_theta": 123456.5, "torch_dtype": "bfloat16", **({"rope_scaling": SCALED} if kind == "llama" else {})}
-    old = {**config_of(kind), **said}
+    theta = {"rope_theta": 123456.5} if KINDS[kind].scalings else {}
+    old = {**config_of(kind), "torch_dtype": "bfloat16", **theta, **({"rope_scaling": SCALED} if kind == "llama" else {})}
     assert parse_config(in_keys_of_5(old), FILE) == parse_config(old, FILE) == parse_config({**in_keys_of_5(old), **old}, FILE)
-    assert parse_config(old, FILE).rope.theta == 123456.5
+    assert not theta or parse_config(old, FILE).rope.theta == 123456.5
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -151,7 +173,7 @@ def test_a_null_is_what_transformers_means_by_it() -> None:
     assert read("mistral", sliding_window=None).window is None and without("mistral", "sliding_window").window == 4096
     assert read("llama", rope_theta=None, rope_parameters={"rope_theta": 1e6}).rope.theta == 1e6
     assert without("llama", "rope_theta").rope.theta == 1e4
-    assert read("gemma2", final_logit_softcapping=None).gemma2["final_logit_softcapping"] is None
+    assert read("gemma2", final_logit_softcapping=None).numbers["final_logit_softcapping"] is None
 
 
 def test_the_gelu_of_the_first_gemmas_is_the_approximation_that_they_were_trained_with() -> None:
@@ -195,16 +217,21 @@ def test_any_config_json_is_built_as_it_says_or_refused(
     content = {key: value for key, value in {**base, **changes}.items() if key not in dropped}
     try:
         config = parse_config(content, FILE)
-        family = family_of(config)
     except UserError as refused:
         assert str(refused).startswith(str(FILE))
         return
-    built, loaded = dimensions(family, config), transformers_config(config)
-    assert (loaded.rope_theta, loaded.num_key_value_heads) == (built["rope_base"], built["num_kv_heads"])
+    loaded = transformers_config(config)
+    try:
+        built = dimensions(family_of(config), config)
+    except NotInTorchtune as refused:
+        assert refused.lacks.startswith(("has ", "turns "))
+    else:
+        assert (loaded.rope_theta, loaded.num_key_value_heads) == (built["rope_base"], built["num_kv_heads"])
     for key, value in content.items():
         if value is not None and key in ("rope_theta", "num_key_value_heads", "head_dim", "vocab_size", "sliding_window"):
-            is_read = key != "sliding_window" or config.kind.has_window
+            is_read = key not in config.kind.more and key in loaded.to_dict()
             assert not is_read or getattr(loaded, key, value) == value
-        if key in FIXED and key not in config.kind.more and not (key == "sliding_window" and config.kind.has_window):
+        is_read = (key == "sliding_window" and config.kind.has_window) or (key == SHARE and config.kind.has_partial_rope)
+        if key in FIXED and key not in config.kind.more and not is_read:
             assert value in FIXED[key]
     assert (content.get("rope_parameters") or {}).get("rope_theta") in (None, config.rope.theta)

@@ -21,6 +21,7 @@ LLAMA = {
     "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
     "hidden_act": "silu", "rope_theta": 10000.0,
 }
+LONGROPE = {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
 SCALED = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
@@ -46,8 +47,8 @@ def test_a_family_is_known_by_its_shape(shape: dict[str, Any], family: str) -> N
     ({"mlp_bias": True}, "mlp_bias: must be false, as nothing else is computed here, got true"),
     ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_scaling: torchtune knows only Llama 3.1's"),
     ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window: must be false, as nothing else is computed"),
-    ({"model_type": "phi3", "rope_scaling": {"type": "longrope"}}, "rope_scaling: torchtune's phi3 has none"),
-    ({"model_type": "phi3", "partial_rotary_factor": 0.75}, "partial_rotary_factor: must be 1, as nothing else is"),
+    ({"model_type": "phi3", "rope_scaling": LONGROPE}, "rope_scaling: torchtune's phi3 has none, got longrope"),
+    ({"model_type": "phi3", "partial_rotary_factor": 0.75}, "partial_rotary_factor: must be 1, as torchtune's phi3"),
     ({"model_type": "mistral", "tie_word_embeddings": True}, "tie_word_embeddings: torchtune's mistral has an output layer"),
     ({**GEMMA, "hidden_activation": "gelu"}, "hidden_activation: must be gelu_pytorch_tanh, as every Gemma here, got 'gelu'"),
     ({**GEMMA, "tie_word_embeddings": False}, "tie_word_embeddings: torchtune's Gemma"),

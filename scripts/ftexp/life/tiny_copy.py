@@ -10,6 +10,7 @@ from typing import Any
 from ftexp.ground.filesystem import write_json
 from ftexp.models.config_json import ModelConfig, parse_config, read_model_config
 from ftexp.models.folder import small_files
+from ftexp.models.kinds import AS_SAID, LONGROPE
 from ftexp.models.loading import transformers_config
 
 # Every matrix then has a multiple of 16,384 elements, as NF4 quantisation needs (torchao 0.15: blocks of 64, in groups of 256).
@@ -38,16 +39,40 @@ def tiny_shape(config: ModelConfig) -> dict[str, Any]:
 
     Vocabulary, special tokens, RoPE, window, caps, activation and precision stay as they are.
     """
-    groups = config.heads // config.key_value_heads
+    kind, groups = config.kind, config.heads // config.key_value_heads
     sizes = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
     sizes["num_key_value_heads"] = HEADS if groups == 1 else 1 if config.key_value_heads == 1 else HEADS // 2
     has_usual_heads = config.head_dim * config.heads == config.hidden_size
+    head_dim = WIDTH // HEADS * (1 if has_usual_heads else 2)
     if "head_dim" in config.content or not has_usual_heads:
-        sizes["head_dim"] = WIDTH // HEADS * (1 if has_usual_heads else 2)
-    tiny = {**config.content, **sizes}
-    if tiny.get("layer_types"):
+        sizes["head_dim"] = head_dim
+    tiny = {**config.content, **{kind.key(name): size for name, size in sizes.items() if kind.key(name)}}
+    if kind.layers != AS_SAID and tiny.get("layer_types"):
         tiny["layer_types"] = tiny["layer_types"][:LAYERS]
-    return tiny
+    return {**tiny, **_layers(config), **_longrope(config, head_dim)}
+
+
+def _layers(config: ModelConfig) -> dict[str, Any]:
+    """A layer of each sort, where a model's layers differ as its file says."""
+    said: dict[str, Any] = {}
+    if config.layer_types:
+        sorts = sorted(set(config.layer_types), key=config.layer_types.index)
+        said["layer_types"] = [sorts[layer % len(sorts)] for layer in range(LAYERS)]
+        said |= {"sliding_window_pattern": LAYERS} if "sliding_window_pattern" in config.content and len(sorts) > 1 else {}
+    if config.rope_layers:
+        said |= {"no_rope_layers": [1, 0], "no_rope_layer_interval": LAYERS}
+    return said
+
+
+def _longrope(config: ModelConfig, head_dim: int) -> dict[str, Any]:
+    """Longrope's lists, which have a number for each pair of dimensions that is turned: the first of the real ones."""
+    pairs, cut = int(head_dim * config.rope.share) // 2, {}
+    for key in ("rope_scaling", "rope_parameters"):
+        said = config.content.get(key) or {}
+        if LONGROPE in (said.get("rope_type"), said.get("type")):
+            lists = {name: value for name, value in said.items() if isinstance(value, list)}
+            cut[key] = {**said, **{name: (value + value[-1:] * pairs)[:pairs] for name, value in lists.items()}}
+    return cut
 
 
 def _write_weights(config: ModelConfig, folder: Path) -> None:

@@ -14,9 +14,12 @@ from ftexp.ground import paths
 from ftexp.ground.errors import Findings, UserError, suggestion
 from ftexp.models.folder import check_alone, read_model_json
 from ftexp.models.hub_cache import hub_snapshots, in_words
-from ftexp.models.known_keys import GELU, KINDS, SIZES, Kind, check_known
+from ftexp.models.kinds import AS_SAID, GELU, HEAD_DIM, KINDS, KV_HEADS, LONGROPE, SCALINGS, Kind
+from ftexp.models.known_keys import SIZES, check_known
 from ftexp.models.rope import Rope, read_rope
 from ftexp.models.typed_keys import CURE, TypedKeys, token_ids
+
+_GELU_KEYS = ("hidden_act", "hidden_activation")
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,14 @@ class ModelConfig:
     Attributes:
         file: Its path, for messages.
         key_value_heads, head_dim: As they are, whatever the file leaves to be derived.
+        longest: Most tokens of a text; positions: `max_position_embeddings`, which is more where RoPE turns all texts of a batch
+            otherwise as soon as one is longer (longrope).
         window: Tokens that a position of a windowed layer sees; None: all.
+        layer_types: How each layer sees, where the file says it for each.
+        rope_layers: 1 for a layer that turns positions, 0 for one that does not; nothing where all do.
         dtype: Precision of the files; None where it is not said.
         bos, pad: Token ids, where the file names them; ends: those that it calls `eos_token_id`.
-        gemma2: Its `query_pre_attn_scalar` and caps (None: no cap); nothing for other kinds.
+        numbers: Those that only its kind has, by their keys, as `query_pre_attn_scalar` and caps (None: no cap).
         content: The file as it is, for a copy of it.
     """
 
@@ -43,15 +50,19 @@ class ModelConfig:
     key_value_heads: int
     head_dim: int
     longest: int
+    positions: int
     norm_eps: float
     rope: Rope
     is_tied: bool
+    activation: str
     window: int | None = None
+    layer_types: tuple[str, ...] = ()
+    rope_layers: tuple[int, ...] = ()
     dtype: str | None = None
     bos: int | None = None
     ends: tuple[int, ...] = ()
     pad: int | None = None
-    gemma2: Mapping[str, float | None] = field(default_factory=dict)
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -66,10 +77,12 @@ class ModelConfig:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the model, biases and norms left out (under 0.1 %)."""
+        """Parameters of the model, biases and norms left out (under 0.1 %, of GPT-2 0.1 %)."""
         q_dim, kv_dim = self.attention_widths
-        per_layer = self.hidden_size * (2 * q_dim + 2 * kv_dim + 3 * self.intermediate_size)
-        return self.layers * per_layer + self.vocab_size * self.hidden_size * (1 if self.is_tied else 2)
+        per_layer = self.hidden_size * (2 * q_dim + 2 * kv_dim + self.kind.mlp_matrices * self.intermediate_size)
+        learned = self.positions if not self.kind.scalings else 0
+        rows = self.vocab_size * (1 if self.is_tied else 2) + learned
+        return self.layers * per_layer + rows * self.hidden_size
 
     def for_transformers(self) -> dict[str, Any]:
         """All that shapes the model, by the keys of transformers 4.57, nothing left to a default."""
@@ -77,15 +90,31 @@ class ModelConfig:
         said: dict[str, Any] = {
             "vocab_size": self.vocab_size, "hidden_size": self.hidden_size, "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers, "num_attention_heads": self.heads, "num_key_value_heads": self.key_value_heads,
-            "max_position_embeddings": self.longest, "rms_norm_eps": self.norm_eps, "rope_theta": self.rope.theta,
-            "tie_word_embeddings": self.is_tied, "attention_dropout": 0.0, "architectures": [f"{kind.name}ForCausalLM"],
-            "bos_token_id": self.bos, "eos_token_id": _one_or_list(self.ends), "pad_token_id": self.pad, "dtype": self.dtype,
+            "max_position_embeddings": self.positions, "rms_norm_eps": self.norm_eps, "rope_theta": self.rope.theta,
+            "tie_word_embeddings": self.is_tied, "architectures": [kind.of_model], "bos_token_id": self.bos,
+            "eos_token_id": _one_or_list(self.ends), "pad_token_id": self.pad, "dtype": self.dtype,
         }
-        said |= {key: kind.activation for key in ("hidden_act", *(["hidden_activation"] if kind.activation == GELU else []))}
-        said |= {"head_dim": self.head_dim} if self.model_type not in ("qwen2", "phi3") else {}
+        said = {kind.key(name): value for name, value in said.items() if kind.key(name)}
+        said |= {key: self.activation for key in (kind.activation_key, *(_GELU_KEYS if kind.activations == (GELU,) else ()))}
+        has_own_width = self.head_dim != self.hidden_size // self.heads
+        said |= {"head_dim": self.head_dim} if kind.has_head_dim or has_own_width else {}
         said |= {"sliding_window": self.window} if kind.has_window else {}
-        said |= {"rope_scaling": dict(self.rope.scaling)} if self.rope.scaling else {}
-        return {**said, **self.gemma2}
+        said |= {"layer_types": list(self.layer_types)} if kind.layers == AS_SAID else {}
+        said |= {"no_rope_layers": list(self.rope_layers)} if kind.has_rope_layers else {}
+        said |= dict.fromkeys(kind.dropouts, 0.0) | {key: allowed[0] for key, allowed in kind.fixed.items()}
+        return {**said, **self._rope_for_transformers(), **self.numbers}
+
+    def _rope_for_transformers(self) -> dict[str, Any]:
+        """RoPE beside its base; Phi-3's class and OLMo 2's know the scaling's type by its older name only."""
+        kind, rope = self.kind, self.rope
+        said: dict[str, Any] = {"rope_local_base_freq": rope.local_theta} if kind.local_theta else {}
+        if kind.has_partial_rope:
+            said |= {"partial_rotary_factor": rope.share, "original_max_position_embeddings": rope.trained}
+        if not rope.scaling:
+            return said
+        scaling = {name: value for name, value in rope.scaling.items() if name != "rope_type"}
+        name = "rope_type" if kind.scalings == SCALINGS else "type"
+        return {**said, "rope_scaling": {name: rope.scaling["rope_type"], **scaling}}
 
 
 def read_model_config(model_dir: Path) -> ModelConfig:
@@ -130,34 +159,44 @@ def parse_config(content: Mapping[str, Any], file: Path) -> ModelConfig:
     if not isinstance(model_type, str) or model_type not in KINDS:
         raise UserError(
             f"{file}: model_type: is {model_type!r}, and supported are {', '.join(KINDS)} (Llama 2 to 3.3, Mistral, Qwen2, "
-            "Qwen2.5, Phi-3, Gemma, Gemma 2). Choose a model of these."
+            "Qwen2.5, Qwen3, Phi-3, Phi-4-mini, Gemma 1 to 3, OLMo 2, SmolLM3, Granite, GPT-2). Choose a model of these."
         )
     found, kind = Findings(str(file)), KINDS[model_type]
     check_known(content, model_type, found)
     found.raise_if_any()
-    absent = [key for key in (*SIZES, "rms_norm_eps") if key not in content]
-    if absent:
-        raise UserError(f"{file}: {', '.join(absent)}: must be there, and a number above 0. {CURE}")
-    said = TypedKeys(content, kind, found)
-    sizes = {key: said.whole(key) for key in SIZES}
-    found.raise_if_any()  # what follows is derived from them
-    heads, width, layers = sizes["num_attention_heads"], sizes["hidden_size"], sizes["num_hidden_layers"]
-    window = said.window()
-    said.check_layers(layers, window)
-    said.check_activation()
-    config = ModelConfig(
-        file=file, model_type=model_type, vocab_size=sizes["vocab_size"], hidden_size=width, layers=layers, heads=heads,
-        intermediate_size=sizes["intermediate_size"], longest=sizes["max_position_embeddings"],
-        norm_eps=said.number("rms_norm_eps"), rope=read_rope(content, found), window=window, is_tied=said.is_tied(),
-        key_value_heads=said.heads("num_key_value_heads", kind.key_value_heads, heads),
-        head_dim=said.heads("head_dim", kind.head_dim, width // heads), dtype=said.dtype(),
-        bos=said.token("bos_token_id"), ends=token_ids(content.get("eos_token_id"), "eos_token_id", found),
-        pad=said.token("pad_token_id", below=sizes["vocab_size"]),
-        gemma2=said.gemma2() if model_type == "gemma2" else {}, content=content,
-    )
+    config = _read(content, file, kind, found)
     _check_heads(config, found)
     found.raise_if_any()
     return config
+
+
+def _read(content: Mapping[str, Any], file: Path, kind: Kind, found: Findings) -> ModelConfig:
+    """All that a file of a tested kind says.
+
+    Raises:
+        UserError: If a size is not there, or no size.
+    """
+    needed = [kind.key(name) for name in (*SIZES, "rms_norm_eps") if kind.key(name) not in kind.may_lack]
+    absent = [key for key in needed if key not in content]
+    if absent:
+        raise UserError(f"{file}: {', '.join(absent)}: must be there, and a number above 0. {CURE}")
+    said = TypedKeys(content, kind, found)
+    sizes = {name: said.whole(name) for name in SIZES if name != "intermediate_size"}
+    inner = said.inner(sizes["hidden_size"])
+    found.raise_if_any()  # what follows is derived from them
+    heads, width, layers = sizes["num_attention_heads"], sizes["hidden_size"], sizes["num_hidden_layers"]
+    window, rope, positions = said.window(), read_rope(content, kind, found), sizes["max_position_embeddings"]
+    is_long = bool(rope.scaling and rope.scaling["rope_type"] == LONGROPE and rope.trained)
+    return ModelConfig(
+        file=file, model_type=content["model_type"], vocab_size=sizes["vocab_size"], hidden_size=width, intermediate_size=inner,
+        layers=layers, heads=heads, key_value_heads=said.heads(KV_HEADS, kind.key_value_heads, heads),
+        head_dim=said.heads(HEAD_DIM, kind.head_dim, width // heads), positions=positions,
+        longest=min(positions, rope.trained or positions) if is_long else positions, norm_eps=said.number("rms_norm_eps"),
+        rope=rope, is_tied=said.is_tied(), activation=said.activation(), window=window,
+        layer_types=said.layer_types(layers, window), rope_layers=said.rope_layers(layers), dtype=said.dtype(),
+        bos=said.token("bos_token_id"), ends=token_ids(content.get("eos_token_id"), "eos_token_id", found),
+        pad=said.token("pad_token_id", below=sizes["vocab_size"]), numbers=said.numbers(), content=content,
+    )
 
 
 def _check_heads(config: ModelConfig, found: Findings) -> None:
@@ -166,8 +205,16 @@ def _check_heads(config: ModelConfig, found: Findings) -> None:
         found.add("hidden_size", f"must be a multiple of num_attention_heads = {config.heads}, got {config.hidden_size}", CURE)
     if config.heads % config.key_value_heads:
         found.add("num_key_value_heads", f"must divide num_attention_heads = {config.heads}, got {config.key_value_heads}", CURE)
-    if config.head_dim % 2:
+    if config.head_dim % 2 and config.kind.scalings:
         found.add("head_dim", f"must be even, got {config.head_dim}", CURE)
+    turned = config.head_dim * config.rope.share
+    if turned % 2 and config.rope.share < 1:
+        found.add("partial_rotary_factor", f"must leave an even number of {config.head_dim} dimensions, got {turned}", CURE)
+    scaling = config.rope.scaling or {}
+    for key in ("short_factor", "long_factor"):
+        if key in scaling and len(scaling[key]) != turned // 2:
+            what = f"must have a number for each of {turned // 2:.0f} pairs of dimensions, got {len(scaling[key])}"
+            found.add(f"rope_scaling.{key}", what, CURE)
 
 
 def _one_or_list(ids: tuple[int, ...]) -> int | list[int] | None:

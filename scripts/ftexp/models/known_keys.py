@@ -1,67 +1,18 @@
-"""Every key of config.json that is known, and what transformers 4.57's configuration classes take where a file leaves one out.
+"""Every key of config.json that is known.
 
 A key is read (`config_json`, `rope`), or must have the one value that changes nothing (FIXED), or changes nothing whatever it
 says (HARMLESS). A file with any other key is refused: it may shape the model. Tests compare this with the library's classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ftexp.ground.errors import Findings
+from ftexp.models.kinds import AS_SAID, KINDS, ROPE, Kind
 
-SILU, GELU = "silu", "gelu_pytorch_tanh"
-AS_HEADS = None  # as many key-value heads as heads, or heads as wide as they fit into hidden_size
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A model_type: what the library's class has where a file has no such key.
-
-    Attributes:
-        name: What the library's classes are called by: `<name>Config`, `<name>ForCausalLM`.
-        key_value_heads: AS_HEADS or a number.
-        has_null_heads: Whether a null of these two means AS_HEADS.
-        head_dim: AS_HEADS or a number.
-        is_tied: Whether the output layer is the embedding.
-        activation: The one that every model of this kind computes with.
-        has_window: Whether the class reads sliding_window.
-        window: Tokens that a position sees; None: all.
-        is_alternating: Whether every other layer sees all tokens.
-        more: Keys that only this kind has and that change nothing.
-    """
-
-    name: str
-    key_value_heads: int | None = AS_HEADS
-    has_null_heads: bool = True
-    head_dim: int | None = AS_HEADS
-    is_tied: bool = False
-    activation: str = SILU
-    has_window: bool = False
-    window: int | None = None
-    is_alternating: bool = False
-    more: frozenset[str] = frozenset()
-
-
-KINDS: Mapping[str, Kind] = {
-    "llama": Kind("Llama", more=frozenset({"pretraining_tp"})),
-    "mistral": Kind("Mistral", key_value_heads=8, has_window=True, window=4096),
-    "qwen2": Kind("Qwen2", key_value_heads=32, more=frozenset({"sliding_window", "attention_bias"})),
-    "phi3": Kind("Phi3", has_window=True, more=frozenset({"original_max_position_embeddings"})),
-    "gemma": Kind("Gemma", key_value_heads=16, has_null_heads=False, head_dim=256, is_tied=True, activation=GELU),
-    "gemma2": Kind(
-        "Gemma2", key_value_heads=4, has_null_heads=False, head_dim=256, is_tied=True, activation=GELU, has_window=True,
-        window=4096, is_alternating=True,
-    ),
-}
-# Gemma 2's own, with what its class has.
-GEMMA2_NUMBERS: Mapping[str, float] = {
-    "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
-}
 SIZES = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
 )
-ROPE = ("rope_theta", "rope_scaling", "rope_parameters")
 READ = frozenset({
     "model_type", *SIZES, "rms_norm_eps", "num_key_value_heads", "head_dim", "tie_word_embeddings", "hidden_act",
     "hidden_activation", "layer_types", "dtype", "torch_dtype", "architectures", "auto_map", "bos_token_id", "eos_token_id",
@@ -71,7 +22,7 @@ READ = frozenset({
 QUANTIZED = ("quantization_config", "quantization", "compression_config")
 PLAIN = "Take the model's own weights in bf16, fp16 or fp32; `quantize_base: true` quantises those for a training."
 # The library's own classes, for which some models bring code of the same name.
-_CLASSES = ("Config", "Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification")
+_OTHER_CLASSES = ("Model", "ForSequenceClassification", "ForTokenClassification")
 # Read by a library's class, by a newer one, or by a model's own code; only these values leave the model as it is.
 FIXED: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(("attention_dropout", "resid_pdrop", "embd_pdrop"), (0, None)),
@@ -80,7 +31,8 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(("tie_encoder_decoder", "torchscript", "use_qk_norm"), (False, None)),
     **dict.fromkeys(("sliding_window", "cross_attention_hidden_size", *QUANTIZED), (None,)),
     "partial_rotary_factor": (1, None), "is_causal": (True, None), "pruned_heads": ({}, None), "per_layer_config": ({}, None),
-    "chunk_size_feed_forward": (0, None),
+    "chunk_size_feed_forward": (0, None), **dict.fromkeys(("full_attn_mod", "interpolate_factor"), (1, None)),
+    "lm_head_bias": (False, None),
 }
 _OF_THE_FILE = (
     "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "transformers.js_config", "is_llama_config",
@@ -109,8 +61,14 @@ HARMLESS = frozenset({*_OF_THE_FILE, *_OF_ITS_USE, *_OF_OTHER_TASKS, *_OF_GENERA
 
 def known_keys(model_type: str) -> frozenset[str]:
     """Every key that a config.json of this model_type may have."""
-    own = GEMMA2_NUMBERS if model_type == "gemma2" else ()
-    return READ | HARMLESS | frozenset(FIXED) | KINDS[model_type].more | frozenset(own)
+    kind = KINDS[model_type]
+    own = {
+        *kind.more, *kind.numbers, *kind.fixed, *(["rope_local_base_freq"] if kind.local_theta else []),
+        *(["sliding_window_pattern"] if kind.layers == AS_SAID else []),
+        *(["original_max_position_embeddings"] if kind.has_partial_rope else []),
+        *(["no_rope_layers", "no_rope_layer_interval"] if kind.has_rope_layers else []),
+    }
+    return frozenset({kind.key(name) for name in READ} - {""}) | HARMLESS | frozenset(FIXED) | own
 
 
 def check_known(content: Mapping[str, Any], model_type: str, found: Findings) -> None:
@@ -141,14 +99,16 @@ def _check_quantized(content: Mapping[str, Any], found: Findings) -> None:
 
 def _check_code(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
     """The class is the library's, and one that answers in text."""
-    classes, wanted = content.get("architectures"), f"{kind.name}ForCausalLM"
+    classes, wanted = content.get("architectures"), kind.of_model
     names = classes if isinstance(classes, list) else [classes]
     if classes is not None and wanted.lower() not in [str(name).lower() for name in names]:
         what = f"must name {wanted}, the model that continues a text, got {classes!r}"
         found.add("architectures", what, "Choose such a model.")
     code = content.get("auto_map")
-    ours = [f"{kind.name}{end}" for end in _CLASSES]
+    ours = [kind.of_config, kind.of_model, *(f"{kind.name}{end}" for end in _OTHER_CLASSES)]
     for role, where in (code.items() if isinstance(code, dict) else [] if code is None else [("", code)]):
+        if role == "AutoTokenizer":  # read from the tokenizer's own files
+            continue
         if not isinstance(where, str) or where.rpartition(".")[2] not in ours:
             what = f"names code of the model's own, which is not run here, so that the library's {kind.name} would take its place"
             found.add(f"auto_map.{role}".rstrip("."), f"{what}, got {where!r}", "Choose a model without.")
@@ -157,9 +117,11 @@ def _check_code(content: Mapping[str, Any], kind: Kind, found: Findings) -> None
 def _check_fixed(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
     """No key has a value with which the model is another than what is built."""
     read_here = {*kind.more, *QUANTIZED, *(["sliding_window"] if kind.has_window else [])}
-    for key in [key for key in content if key in FIXED and key not in read_here]:
-        if not any(_is_same(content[key], allowed) for allowed in FIXED[key]):
-            what = f"must be {_json(FIXED[key][0])}, as nothing else is computed here, got {_json(content[key])}"
+    read_here |= {"partial_rotary_factor"} if kind.has_partial_rope else set()
+    fixed = {**FIXED, **kind.fixed}
+    for key in [key for key in content if key in fixed and key not in read_here]:
+        if not any(_is_same(content[key], allowed) for allowed in fixed[key]):
+            what = f"must be {_json(fixed[key][0])}, as nothing else is computed here, got {_json(content[key])}"
             found.add(key, what, "Choose another model.")
 
 

@@ -24,8 +24,8 @@ def transformers_config(config: ModelConfig) -> "PretrainedConfig":
 
 
 def attention_of(config: ModelConfig) -> dict[str, str]:
-    """Gemma 2 caps its attention, which the default implementation of transformers 4.57 leaves out."""
-    return {"attn_implementation": "eager"} if config.gemma2.get("attn_logit_softcapping") else {}
+    """Some Gemmas cap their attention, which the default implementation of transformers 4.57 leaves out."""
+    return {"attn_implementation": "eager"} if config.numbers.get("attn_logit_softcapping") else {}
 
 
 def load_transformers_model(folder: Path, dtype: "torch.dtype") -> "PreTrainedModel":

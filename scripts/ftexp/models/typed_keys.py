@@ -6,15 +6,16 @@ from typing import Any
 
 from ftexp.ground.errors import Findings
 from ftexp.models.folder import read_model_json
-from ftexp.models.known_keys import GELU, GEMMA2_NUMBERS, SILU, Kind
-from ftexp.models.rope import is_number
+from ftexp.models.kinds import AS_SAID, BY_TURNS, GELU, SILU, Kind
+from ftexp.models.rope import FULL, SLIDING
+from ftexp.models.rope_scaling import is_number
 
 CURE = "Take config.json from where the model is published."
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-FULL, SLIDING = "full_attention", "sliding_attention"
 # Larger numbers are no model's, and would be built for hours before anything is compared.
 _MOST_LAYERS, _MOST = 1000, 2**31 - 1
-_SAME = {SILU: {"silu", "swish"}, GELU: {GELU}}
+# Other names of the same.
+_SAME = {SILU: ("silu", "swish")}
 
 
 class TypedKeys:
@@ -25,36 +26,44 @@ class TypedKeys:
         self._kind = kind
         self._found = found
 
-    def whole(self, key: str) -> int:
-        """A size."""
-        value, most = self._content.get(key), _MOST_LAYERS if key == "num_hidden_layers" else _MOST
+    def whole(self, name: str) -> int:
+        """A size, by its usual name."""
+        key, most = self._kind.key(name), _MOST_LAYERS if name == "num_hidden_layers" else _MOST
+        value = self._content.get(key)
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most:
             return value
         return int(self._wrong(key, f"must be a whole number from 1 to {most}", 1))
 
-    def number(self, key: str) -> float:
-        """A number above 0."""
+    def inner(self, width: int) -> int:
+        """Width of the MLP; four times the model's where a class has that for a null."""
+        key = self._kind.key("intermediate_size")
+        is_derived = key in self._kind.may_lack and self._content.get(key) is None
+        return 4 * width if is_derived else self.whole("intermediate_size")
+
+    def number(self, name: str) -> float:
+        """A number above 0, by its usual name."""
+        key = self._kind.key(name)
         value: float = self._content.get(key, 0)
         return value if is_number(value) else float(self._wrong(key, "must be a number above 0", 1.0))
 
-    def heads(self, key: str, absent: int | None, derived: int) -> int:
+    def heads(self, name: str, absent: int | None, derived: int) -> int:
         """A number that follows from others where the file does not give it.
 
         Args:
             absent: What the class takes where there is no such key; None: `derived`.
         """
-        if self._content.get(key) is not None:
-            return self.whole(key)
-        if key in self._content and not self._kind.has_null_heads:
-            return int(self._wrong(key, "must be a whole number", 1))
-        return derived if key in self._content or absent is None else absent
+        if self._content.get(name) is not None:
+            return self.whole(name)
+        if name in self._content and name not in self._kind.nulls:
+            return int(self._wrong(name, "must be a whole number", 1))
+        return derived if name in self._content or absent is None else absent
 
     def window(self) -> int | None:
         """Tokens that a windowed layer sees, or None."""
         key = "sliding_window"
         if not self._kind.has_window or key not in self._content:
             return self._kind.window
-        is_none = self._content[key] is None and not self._kind.is_alternating
+        is_none = self._content[key] is None and self._kind.layers not in (BY_TURNS, AS_SAID)
         return None if is_none else self.whole(key)
 
     def is_tied(self) -> bool:
@@ -81,34 +90,77 @@ class TypedKeys:
             return None
         return value if value is not None and 0 <= value < (below or _MOST) else None
 
-    def gemma2(self) -> dict[str, float | None]:
-        """Gemma 2's scale of attention and its caps, of which null is none."""
+    def numbers(self) -> dict[str, float | None]:
+        """What only the kind has: scales, and caps, of which null is none."""
         said: dict[str, float | None] = {}
-        for key, absent in GEMMA2_NUMBERS.items():
+        for key, absent in self._kind.numbers.items():
             is_none = key.endswith("capping") and key in self._content and self._content[key] is None
             said[key] = None if is_none else self.number(key) if key in self._content else absent
         return said
 
-    def check_layers(self, count: int, window: int | None) -> None:
-        """All layers see alike, or by turns a window and all."""
+    def layer_types(self, count: int, window: int | None) -> tuple[str, ...]:
+        """How each layer sees; nothing where all of a kind are built alike, or by turns."""
         found = self._content.get("layer_types")
         allowed = [[FULL] * count, [SLIDING] * count if window else [FULL] * count]
-        if self._kind.is_alternating:
+        if self._kind.layers == BY_TURNS:
             allowed = [[FULL if layer % 2 else SLIDING for layer in range(count)]]
+        if self._kind.layers == AS_SAID:
+            return self._patterned(found, count)
         if found is not None and found not in allowed:
             what = f"a {self._kind.name} of {count} layers has {_runs(allowed[0])} here, got {_runs(found)}"
             self._found.add("layer_types", what, "Choose another model.")
+        return ()
 
-    def check_activation(self) -> None:
-        """The activation of every model of the kind, under either name; the `gelu` of the first Gemmas was meant so."""
-        wanted, read = self._kind.activation, "hidden_activation" if self._kind.is_alternating else "hidden_act"
-        said = {key: self._content[key] for key in ("hidden_act", "hidden_activation") if self._content.get(key) is not None}
+    def _patterned(self, found: Any, count: int) -> tuple[str, ...]:
+        """Gemma 3's: a list, or all the layers but every sixth, or whichever, with a window."""
+        every = self._every("sliding_window_pattern", 6)
+        pattern = [SLIDING if (layer + 1) % every else FULL for layer in range(count)]
+        if found is None:
+            return tuple(pattern)
+        if not isinstance(found, list) or len(found) != count or any(one not in (FULL, SLIDING) for one in found):
+            what = f"must be {FULL} or {SLIDING} for each of {count} layers, got {_runs(found)}"
+            self._found.add("layer_types", what, CURE)
+            return tuple(pattern)
+        if "sliding_window_pattern" in self._content and found != pattern:
+            what = f"is {every}, and layer_types are others, of which transformers takes the latter"
+            self._found.add("sliding_window_pattern", what, "Keep the right one.")
+        return tuple(found)
+
+    def rope_layers(self, count: int) -> tuple[int, ...]:
+        """SmolLM3's: 1 for a layer that turns positions, 0 for one that does not; nothing where all do."""
+        if not self._kind.has_rope_layers:
+            return ()
+        every, found = self._every("no_rope_layer_interval", 4), self._content.get("no_rope_layers")
+        pattern = [int((layer + 1) % every != 0) for layer in range(count)]
+        if found is None:
+            return tuple(pattern)
+        is_right = isinstance(found, list) and len(found) == count
+        if not is_right or any(isinstance(one, bool) or one not in (0, 1) for one in found):
+            self._found.add("no_rope_layers", f"must be 0 or 1 for each of {count} layers, got {_runs(found)}", CURE)
+            return tuple(pattern)
+        if "no_rope_layer_interval" in self._content and found != pattern:
+            what = f"is {every}, and no_rope_layers are others, of which transformers takes the latter"
+            self._found.add("no_rope_layer_interval", what, "Keep the right one.")
+        return tuple(found)
+
+    def _every(self, key: str, absent: int) -> int:
+        return self.whole(key) if key in self._content else absent
+
+    def activation(self) -> str:
+        """What the model computes with, under either name; the `gelu` of the first Gemmas was meant so."""
+        wanted, read = self._kind.activations, self._kind.activation_key
+        keys = {self._kind.key("hidden_act"), self._kind.key("hidden_activation")} - {""}
+        said = {key: self._content[key] for key in sorted(keys) if self._content.get(key) is not None}
+        one = f"must be {wanted[0]}, as every {self._kind.name} here"
+        what = one if len(wanted) == 1 else f"must be one of {', '.join(wanted)}"
         for key, value in said.items():
-            is_of_first_gemma = wanted == GELU and key == "hidden_act" and value == "gelu"
-            if not is_of_first_gemma and value not in sorted(_SAME[wanted]):
-                self._wrong(key, f"must be {wanted}, as every {self._kind.name} here", None)
+            is_of_first_gemma = wanted == (GELU,) and key == "hidden_act" and value == "gelu"
+            if not is_of_first_gemma and value not in [*wanted, *_SAME.get(wanted[0], ())]:
+                self._wrong(key, what, None)
         if not said and read in self._content:
-            self._wrong(read, f"must be {wanted}, as every {self._kind.name} here", None)
+            self._wrong(read, what, None)
+        chosen = said.get(read)
+        return chosen if len(wanted) > 1 and chosen in wanted else wanted[0]
 
     def _wrong(self, key: str, what: str, instead: Any) -> Any:
         said = repr(self._content[key]) if self._content.get(key) is not None else "null" if key in self._content else "nothing"

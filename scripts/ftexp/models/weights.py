@@ -12,8 +12,8 @@ from ftexp.models.folder import weight_files
 if TYPE_CHECKING:
     import torch
 
-# One tensor where the output layer is the embedding; some savers write both all the same.
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+# Where it is the embedding (`Kind.embedding`), some savers write both all the same.
+HEAD = "lm_head.weight"
 PLAIN_DTYPES = ("F32", "BF16", "F16", "F64")
 _LFS = b"version https://git-lfs"
 _ROWS = 8192  # of the embedding, compared at a time
@@ -62,17 +62,18 @@ def check_tied(folder: Path, config: ModelConfig) -> None:
         return
     from safetensors import safe_open
 
+    embedding = config.kind.embedding
     places: dict[str, Path] = {}
     for path in (folder / name for name in weight_files(folder)):
         with safe_open(path, framework="pt") as file:
-            places |= {name: path for name in (EMBEDDING, HEAD) if name in file.keys()}  # noqa: SIM118
+            places |= {name: path for name in (embedding, HEAD) if name in file.keys()}  # noqa: SIM118
     if len(places) < 2:
         return
-    with safe_open(places[EMBEDDING], framework="pt") as one, safe_open(places[HEAD], framework="pt") as other:
-        is_same = _are_equal(one.get_slice(EMBEDDING), other.get_slice(HEAD))
+    with safe_open(places[embedding], framework="pt") as one, safe_open(places[HEAD], framework="pt") as other:
+        is_same = _are_equal(one.get_slice(embedding), other.get_slice(HEAD))
     if not is_same:
         raise UserError(
-            f"{folder}: {HEAD} differs from {EMBEDDING}, and config.json says that they are one (tie_word_embeddings: true). "
+            f"{folder}: {HEAD} differs from {embedding}, and config.json says that they are one (tie_word_embeddings: true). "
             "If the model has an output layer of its own, set that to false; else take out lm_head.weight."
         )
 

@@ -9,11 +9,24 @@ from typing import Any
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig
-from ftexp.models.rope import is_number
+from ftexp.models.rope_scaling import is_number
 
 # Constants inside torchtune's Llama3ScaledRoPE.
 _LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 _OTHER = "Choose another model."
+_KINDS = ("llama", "mistral", "qwen2", "phi3", "gemma", "gemma2")
+
+
+class NotInTorchtune(UserError):
+    """A model with which nothing is wrong, but which torchtune 0.6.1 does not compute.
+
+    Attributes:
+        lacks: Why, as the rest of a sentence that begins with `torchtune 0.6.1`.
+    """
+
+    def __init__(self, config: ModelConfig, key: str, what: str, lacks: str) -> None:
+        super().__init__(f"{config.file}: {key}: {what}. {_OTHER}")
+        self.lacks = lacks
 
 
 class NotInTorchtune(UserError):
@@ -60,39 +73,58 @@ def family_of(config: ModelConfig) -> str:
     """torchtune's family of a model; of Llama's: llama3 (Llama 2 too), llama3_1 (scaled RoPE) or llama3_2 (tied embeddings).
 
     Raises:
-        UserError: If torchtune's builders cannot represent the model.
+        NotInTorchtune: If torchtune's builders cannot represent the model.
     """
-    kind, said = config.model_type, config.file
+    kind, title = config.model_type, config.kind.title
+    if kind not in _KINDS:
+        raise NotInTorchtune(config, "model_type", f"is {kind}, and torchtune 0.6.1 has no {title}", f"has no {title}")
     derived = config.hidden_size // config.heads
     if not kind.startswith("gemma") and config.head_dim != derived:
         what = f"must be hidden_size / num_attention_heads = {derived}, got {config.head_dim}"
-        raise UserError(f"{said}: head_dim: {what}. {_OTHER}")
-    if kind in ("mistral", "phi3") and config.is_tied:
-        raise UserError(f"{said}: tie_word_embeddings: torchtune's {kind} has an output layer of its own. {_OTHER}")
-    if kind.startswith("gemma") and not config.is_tied:
-        raise UserError(f"{said}: tie_word_embeddings: torchtune's Gemma ties them. {_OTHER}")
-    without = [name for name, value in config.gemma2.items() if value is None]
+        lacks = f"has {title} with heads of hidden_size / num_attention_heads = {derived} dimensions only, not {config.head_dim}"
+        raise NotInTorchtune(config, "head_dim", what, lacks)
+    _check_output(config)
+    without = [name for name, value in config.numbers.items() if value is None]
     if without:
-        raise UserError(f"{said}: {without[0]}: torchtune's Gemma 2 has this cap, got null. {_OTHER}")
+        what = "torchtune's Gemma 2 has this cap, got null"
+        raise NotInTorchtune(config, without[0], what, f"has Gemma 2 with {without[0]} only")
     _check_rope(config)
     if kind != "llama":
         return kind
     return "llama3_2" if config.is_tied else "llama3_1" if config.rope.scaling else "llama3"
 
 
+def _check_output(config: ModelConfig) -> None:
+    """The output layer is the embedding, or is not, as in the family's builders."""
+    kind, title = config.model_type, config.kind.title
+    if kind in ("mistral", "phi3") and config.is_tied:
+        what = f"torchtune's {kind} has an output layer of its own"
+        lacks = f"has {title} with an output layer of its own only, not with the embedding for one"
+        raise NotInTorchtune(config, "tie_word_embeddings", what, lacks)
+    if kind.startswith("gemma") and not config.is_tied:
+        lacks = f"has {title} with the embedding for its output layer only"
+        raise NotInTorchtune(config, "tie_word_embeddings", "torchtune's Gemma ties them", lacks)
+
+
 def _check_rope(config: ModelConfig) -> None:
-    """No scaling, or that of Llama 3.1, which has one number that a model may choose."""
-    scaling = config.rope.scaling
+    """All dimensions turned; no scaling, or that of Llama 3.1, which has one number that a model may choose."""
+    scaling, title = config.rope.scaling, config.kind.title
+    if config.rope.share != 1:
+        what = f"must be 1, as torchtune's {config.model_type} turns all of a head's dimensions, got {config.rope.share}"
+        lacks = f"turns all of a head's dimensions in {title}, and here it is {config.rope.share} of them (partial_rotary_factor)"
+        raise NotInTorchtune(config, "partial_rotary_factor", what, lacks)
     if not scaling:
         return
     if config.model_type != "llama":
-        said = dict(scaling)
-        raise UserError(f"{config.file}: rope_scaling: torchtune's {config.model_type} has none, got {said}. {_OTHER}")
+        what = f"torchtune's {config.model_type} has none, got {scaling['rope_type']}"
+        raise NotInTorchtune(config, "rope_scaling", what, f"has {title} without rope_scaling only, not {scaling['rope_type']}")
     is_known = set(scaling) == {"rope_type", "factor", *_LLAMA3_ROPE} and scaling["rope_type"] == "llama3"
     numbers = {key: value for key, value in scaling.items() if is_number(value)}
-    if not is_known or "factor" not in numbers or any(numbers.get(key) != value for key, value in _LLAMA3_ROPE.items()):
+    if not is_known or any(numbers.get(key) != value for key, value in _LLAMA3_ROPE.items()):
         what = f"torchtune knows only Llama 3.1's ({_LLAMA3_ROPE}), got {dict(scaling)}"
-        raise UserError(f"{config.file}: rope_scaling: {what}. {_OTHER}")
+        got = "other numbers of it" if scaling["rope_type"] == "llama3" else scaling["rope_type"]
+        lacks = f"has {title} with Llama 3.1's rope_scaling only, not {got}"
+        raise NotInTorchtune(config, "rope_scaling", what, lacks)
 
 
 def dimensions(family: str, config: ModelConfig) -> dict[str, Any]:
@@ -118,9 +150,9 @@ def dimensions(family: str, config: ModelConfig) -> dict[str, Any]:
         found["attn_dropout"] = 0.0
     if family == "gemma2":
         found |= {
-            "hidden_capping_value": config.gemma2["attn_logit_softcapping"],
-            "final_capping_value": config.gemma2["final_logit_softcapping"], "sliding_window_size": config.window,
-            "query_pre_attn_scalar": config.gemma2["query_pre_attn_scalar"],
+            "hidden_capping_value": config.numbers["attn_logit_softcapping"],
+            "final_capping_value": config.numbers["final_logit_softcapping"], "sliding_window_size": config.window,
+            "query_pre_attn_scalar": config.numbers["query_pre_attn_scalar"],
         }
     return found
 
