@@ -51,7 +51,9 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "rope_theta": 10000000.0, "tie_word_embeddings": True, "embedding_multiplier": 12.0, "attention_multiplier": 0.0625,
         "residual_multiplier": 0.22, "logits_scaling": 8.0,
     }),
-    "gpt2": ("GPT2", "", {"tie_word_embeddings": True, "n_embd": 64, "n_inner": 96, "n_layer": 2, "n_head": 4, "n_positions": 1024}),
+    "gpt2": ("GPT2", "", {
+        "tie_word_embeddings": True, "n_embd": 64, "n_inner": 96, "n_layer": 2, "n_head": 4, "n_positions": 1024,
+    }),
 }
 # Classes that are called by more than the name.
 CONFIGS, MODELS = {"Gemma3": "Gemma3TextConfig"}, {"GPT2": "GPT2LMHeadModel"}

@@ -48,8 +48,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "SmolLM3-3B": {
         "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], **_SAID, **_SIZES, "hidden_act": "silu",
         "num_hidden_layers": 4, "layer_types": ["full_attention"] * 4, "max_window_layers": 28, "mlp_bias": False,
-        "no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0], "pad_token_id": 4, "pretraining_tp": 2, "rms_norm_eps": 1e-06,
-        "rope_theta": 5000000.0, "sliding_window": None, "use_sliding_window": False,
+        "no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0], "pad_token_id": 4, "pretraining_tp": 2,
+        "rms_norm_eps": 1e-06, "rope_theta": 5000000.0, "sliding_window": None, "use_sliding_window": False,
     },
     "Phi-4-mini-instruct": {
         "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], **_SAID, **_SIZES, "hidden_act": "silu",

@@ -38,6 +38,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from helpers.formula_weights import NORMS
 from helpers.tiny_newer_models import NEWER, newer_model
 from helpers.tiny_tokenizers import generation_config, save_tokenizer
 
@@ -77,7 +78,7 @@ def make_tiny_model(
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.5)
-        if name.endswith(("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight")):  # all alike in a new model, so that no exchange of two would be seen
+        if name.endswith(NORMS):  # all alike in a new model, so that no exchange of two would be seen
             parameter.data += torch.randn_like(parameter) / 5
     model.generation_config = generation_config(tokenizer, template)
     model.save_pretrained(folder, max_shard_size=f"{2000 if is_wide else 100}KB" if is_sharded else "1GB")

@@ -21,7 +21,9 @@ NEWER: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 # Of the shape of a tiny model, what a published file says itself; of GPT-2's, what its class calls otherwise.
 _OWN = ("max_position_embeddings", "tie_word_embeddings")
-_OF_GPT2 = {"hidden_size": "n_embd", "intermediate_size": "n_inner", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head"}
+_OF_GPT2 = {
+    "hidden_size": "n_embd", "intermediate_size": "n_inner", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
+}
 _OF_FILES = ("model_type", "architectures", "auto_map", "torch_dtype", "transformers_version")
 
 

@@ -53,7 +53,7 @@ def test_every_key_of_the_librarys_class_is_known(kind: str) -> None:
 def test_an_absent_key_is_what_the_librarys_class_takes_for_it(kind: str) -> None:
     of_kind, small = KINDS[kind], {"num_attention_heads": 32, "hidden_size": 4096}
     small = {of_kind.key(name): value for name, value in small.items()}
-    needed = {"model_type", *(of_kind.key(name) for name in (*SIZES, "rms_norm_eps") if of_kind.key(name) not in of_kind.may_lack)}
+    needed = {"model_type", *map(of_kind.key, (*SIZES, "rms_norm_eps"))} - set(of_kind.may_lack)
     content = {key: value for key, value in {**config_of(kind), **small}.items() if key in needed}
     ours, theirs = transformers_config(parse_config(content, FILE)), library_class(kind)(**content)
     keys = ["rope_scaling", "tie_word_embeddings", "sliding_window", "layer_types", of_kind.activation_key, "no_rope_layers",

@@ -123,7 +123,7 @@ def test_the_first_gpt2s_names_of_tensors_are_read(tmp_path: Path) -> None:
 
 
 def test_a_text_that_longrope_would_turn_otherwise_is_too_long() -> None:
-    """Beyond the first training's length all texts of a batch are turned by other numbers, so that one would change the others."""
+    """Beyond the first training's length all texts of a batch are turned by other numbers: one would change the others."""
     config = parse_config(PUBLISHED["Phi-4-mini-instruct"], FILE)
     assert (config.longest, config.positions) == (4096, 131072)
     assert parse_config(PUBLISHED["gpt2"], FILE).longest == 4096
@@ -132,7 +132,7 @@ def test_a_text_that_longrope_would_turn_otherwise_is_too_long() -> None:
 @pytest.mark.parametrize(("kind", "changes", "message"), [
     ("qwen3", {"head_dim": None}, "head_dim: must be a whole number, got null"),
     ("qwen3", {"use_sliding_window": True}, "use_sliding_window: must be false"),
-    ("gemma3_text", {"layer_types": ["full_attention"]}, "layer_types: must be full_attention or sliding_attention for each of 2"),
+    ("gemma3_text", {"layer_types": ["full_attention"]}, "layer_types: must be full_attention or sliding_attention for each"),
     ("gemma3_text", {"layer_types": ["full_attention", "chunked_attention"]}, "layer_types: must be full_attention or sliding"),
     ("gemma3_text", {"layer_types": ["full_attention"] * 2, "sliding_window_pattern": 6},
      "sliding_window_pattern: is 6, and layer_types are others"),
@@ -151,13 +151,13 @@ def test_a_text_that_longrope_would_turn_otherwise_is_too_long() -> None:
     ("smollm3", {"no_rope_layers": [0, 0], "no_rope_layer_interval": 4}, "no_rope_layer_interval: is 4, and no_rope_layers are"),
     ("phi3", {"rope_scaling": {**LONGROPE, "long_factor": [1.0]}, "partial_rotary_factor": 0.75},
      "rope_scaling.long_factor: must have a number for each of 6 pairs of dimensions, got 1"),
-    ("phi3", {"rope_scaling": LONGROPE}, "rope_scaling.short_factor: must have a number for each of 8 pairs of dimensions, got 6"),
+    ("phi3", {"rope_scaling": LONGROPE}, "rope_scaling.short_factor: must have a number for each of 8 pairs of dimensions"),
     ("phi3", {"partial_rotary_factor": 1.5}, "partial_rotary_factor: must be a number above 0, at most 1, got 1.5"),
     ("phi3", {"partial_rotary_factor": 0.7}, "partial_rotary_factor: must leave an even number of 16 dimensions, got 11.2"),
     ("granite", {"logits_scaling": 0}, "logits_scaling: must be a number above 0, got 0"),
     ("gpt2", {"hidden_size": 64}, "hidden_size: is not known here"),
     ("gpt2", {"n_inner": 0}, "n_inner: must be a whole number from 1 to"),
-    ("gpt2", {"activation_function": "relu"}, "activation_function: must be one of gelu_new, gelu_pytorch_tanh, gelu, got 'relu'"),
+    ("gpt2", {"activation_function": "relu"}, "activation_function: must be one of gelu_new, gelu_pytorch_tanh, gelu, got"),
     ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx: must be false"),
     ("gpt2", {"architectures": ["GPT2Model"]}, "architectures: must name GPT2LMHeadModel"),
 ])

@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM
 
 SAVED_BY_5 = sorted(path.parent for path in (Path(__file__).parents[1] / "models/saved_by_5").glob("*/config.json"))
 EMBEDDING = "model.embed_tokens.weight"
+WITH_TOKENIZER = [path for path in SAVED_BY_5 if (path / "tokenizer.json").is_file()]
 FOLDER = Path("models/any")
 # Float error of fp32 on logits of about 5.
 TOLERANCE = 5e-4
@@ -107,7 +108,7 @@ def trainer_logits(text: torch.Tensor) -> torch.Tensor:
 
 
 def three_logits(text: torch.Tensor, *, is_trained: bool = True) -> dict[str, torch.Tensor]:
-    """The trainer's (where it has the family), the evaluation's, and those of transformers itself, which is given a file in its own generation's keys."""
+    """The trainer's, where it has the family; the evaluation's; transformers' own, of a file in its own generation's keys."""
     own = Path("models/own")
     shutil.copytree(FOLDER, own)
     said = read_model_config(FOLDER).for_transformers()
@@ -163,7 +164,7 @@ def test_a_tied_output_layer_that_is_in_the_file_too_is_right_if_equal(family: s
             load()
 
 
-@pytest.mark.parametrize("folder", [path for path in SAVED_BY_5 if (path / "tokenizer.json").is_file()], ids=lambda path: str(path.name))
+@pytest.mark.parametrize("folder", WITH_TOKENIZER, ids=lambda path: str(path.name))
 def test_a_tokenizer_that_transformers_5_saved_gives_its_ids(folder: Path) -> None:
     tokenizer = load_tokenizer(folder)
     meant = json.loads((folder / "meant.json").read_text(encoding="utf-8"))

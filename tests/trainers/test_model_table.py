@@ -12,10 +12,7 @@ from helpers.tiny_models import make_experiment
 from helpers.written_tables import promise, tell
 
 DISTRIBUTED = {"LoRA, distributed": "lora_finetune_distributed", "full, distributed": "full_finetune_distributed"}
-REFUSED_MODELS = {
-    "vision models": {"model_type": "mllama"}, "Mixtral": {"model_type": "mixtral"}, "Gemma 3": {"model_type": "gemma3_text"},
-    "Qwen3": {"model_type": "qwen3"},
-}
+REFUSED_MODELS = {"vision models": {"model_type": "mllama"}, "Mixtral": {"model_type": "mixtral"}}
 REFUSED_RECIPES = {"QAT": "qat_distributed", "DPO": "lora_dpo_single_device", "PPO": "ppo_full_finetune_single_device"}
 DORA = {"model": {"_component_": "torchtune.models.llama3.lora_llama3", "use_dora": True}}
 NONE = ["refused", "", "", ""]

@@ -16,7 +16,7 @@ _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "yarn": ("attention_factor", "beta_fast", "beta_slow", "original_max_position_embeddings", "mscale", "mscale_all_dim",
              "truncate"),
 }
-# Beside the scaling in one mapping; partial_rotary_factor and the trained length are read by `rope`, for the kinds that have them.
+# Beside the scaling in one mapping; `rope` reads partial_rotary_factor and the trained length, for the kinds that have them.
 _OWN = ("rope_theta", "type", "rope_type")
 _OF_PHI3 = ("partial_rotary_factor", "original_max_position_embeddings")
 _CORRECT = "Take config.json from where the model is published."

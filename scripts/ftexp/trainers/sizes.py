@@ -40,7 +40,8 @@ def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
 def adapter_parameters(config: ModelConfig, settings: dict[str, Any]) -> int:
     """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them."""
     sides, layers = _sides(config), config.layers
-    matrices = {module: 1 if module == "output" else 3 * layers if module == "mlp" else layers for module in sides}
+    of_layer = {"mlp": config.kind.mlp_matrices}
+    matrices = {module: 1 if module == "output" else layers * of_layer.get(module, 1) for module in sides}
     return int(settings["lora_rank"] * sum(matrices[module] * sum(sides[module]) for module in settings["lora_modules"]))
 
 

@@ -29,12 +29,6 @@ class NotInTorchtune(UserError):
         self.lacks = lacks
 
 
-class NotInTorchtune(UserError):
-    """TEMPORARY"""
-
-    lacks = ""
-
-
 @dataclass(frozen=True)
 class Family:
     """One family of builders, `<family>` and `lora_<family>`.
