@@ -11,11 +11,9 @@ from ftexp.models.loading import attention_of
 from ftexp.trainers.choice import trainer_of
 
 _DTYPES = {"fp32": "torch.float32", "bf16": "torch.bfloat16"}
-# Keys of config.json that shape a model; where the file does not say them as transformers 4.57 reads them, the lines do.
-_SHAPING = (
-    "num_key_value_heads", "rms_norm_eps", "rope_theta", "rope_scaling", "tie_word_embeddings", "hidden_act", "head_dim",
-    "sliding_window", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping",
-)
+# Keys of config.json that shape no model, or are in every file; the lines say the others where a file does not, as transformers
+# 4.57 reads it.
+_SHAPELESS = ("architectures", "bos_token_id", "eos_token_id", "pad_token_id", "dtype")
 
 
 def loading_lines(run: Run) -> list[str]:
@@ -47,4 +45,5 @@ def loading_lines(run: Run) -> list[str]:
 
 def _says(content: dict[str, Any], said: dict[str, Any]) -> bool:
     """Whether a file says all that shapes the model as transformers 4.57 reads it."""
-    return "rope_parameters" not in content and all(content.get(key) == said.get(key) for key in _SHAPING if key in said)
+    shaping = {key: value for key, value in said.items() if key not in _SHAPELESS}
+    return "rope_parameters" not in content and all(content.get(key) == value for key, value in shaping.items())
