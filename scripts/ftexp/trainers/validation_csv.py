@@ -49,10 +49,11 @@ class Rule:
     keep: str
 
     def best(self, looks: Sequence[Look]) -> Look | None:
-        """The best look, of equal ones the first; None where no value is a number."""
+        """The best look, of equal ones that of the least loss, and then the first; None where no value is a number."""
         best: Look | None = None
         for look in looks:
-            if math.isfinite(look.values[self.metric]) and (best is None or self._gain(look, best) > 0):
+            is_number = math.isfinite(look.values[self.metric])
+            if is_number and (best is None or (self._gain(look, best), -look.values[_LOSS]) > (0, -best.values[_LOSS])):
                 best = look
         return best
 
