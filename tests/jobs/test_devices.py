@@ -76,9 +76,11 @@ def test_a_gpu_that_torch_can_use_is_named_as_torch_names_it(monkeypatch: pytest
 @pytest.mark.usefixtures("driver")
 def test_the_training_itself_says_what_it_computes_on_not_what_the_driver_lists(tmp_path: Path) -> None:
     logger = CsvLogger(str(tmp_path), steps_per_epoch=1)
-    logger.log_config(OmegaConf.create({"device": "cpu", "resume_from_checkpoint": False}))
+    rows = {"file": "train.jsonl", "rows": 2, "seed": 0}
+    config = {"device": "cpu", "batch_size": 2, "gradient_accumulation_steps": 1, "dataset": rows}
+    logger.log_config(OmegaConf.create({**config, "resume_from_checkpoint": False}))
     assert trainer.device_used(tmp_path) == "cpu"
     (tmp_path / "device.txt").write_text("NVIDIA A100\n", encoding="utf-8")
-    logger.log_config(OmegaConf.create({"device": "cpu", "resume_from_checkpoint": True}))
+    logger.log_config(OmegaConf.create({**config, "resume_from_checkpoint": True}))
     logger.close()
     assert trainer.device_used(tmp_path) == "NVIDIA A100, then cpu"

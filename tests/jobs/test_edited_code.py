@@ -114,10 +114,10 @@ def test_code_edited_during_an_evaluation_the_manifest_names_what_was_imported(t
 
 
 def test_a_package_that_changes_under_a_process_ends_it_too(tiny: Path) -> None:
-    with ImportedCode.before_imports("train") as code:
-        code.require_on_disk()
-        with pytest.raises(CodeEdited, match=r"^the package torch: was edited after this process had begun"):
-            replace(code, packages={**code.packages, "torch": "0"}).require_on_disk()
+    code = ImportedCode.before_imports("train")
+    code.require_on_disk()
+    with pytest.raises(CodeEdited, match=r"^the package torch: was edited after this process had begun"):
+        replace(code, packages={**code.packages, "torch": "0"}).require_on_disk()
 
 
 @pytest.mark.slow

@@ -70,9 +70,9 @@ def evaluate(monkeypatch: pytest.MonkeyPatch, killed_at: str = "") -> tuple[int,
         asked.append(asking)
         really(run, task, asking, scratch)
 
-    with ImportedCode.before_imports("eval") as code, monkeypatch.context() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(stages, "_ask", ask)
-        return run_once(code, "base"), asked
+        return run_once(ImportedCode.before_imports("eval"), "base"), asked
 
 
 def logs() -> dict[str, bytes]:
