@@ -16,6 +16,7 @@ from ftexp.data.held_out import TrainingSet, training_items
 from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import Half, Sources
 from ftexp.design.fit_of_scores import AnswersOfTasks, answers_of_runs
+from ftexp.design.heads import take_labels
 from ftexp.design.levels import table_text
 from ftexp.design.run import Run, Task
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
@@ -111,6 +112,8 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], AnswersOfTasks
         items = None if run.is_control else rows.left[run.training_set]
         if items is not None:
             derive_steps(run, len(items))
+            if run.settings.get("head") and not run.data.get("text"):
+                take_labels(run, (answer_text(row, run.data["input"], run.data["output"]) for row in items))
     share_trainings(runs)
     reject_all_failed(runs)
     return runs, answers

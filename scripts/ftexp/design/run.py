@@ -87,6 +87,7 @@ class Run:
         prompt: system, user, date.
         tasks: What it is asked, by name: of each its kind, and what it has of its own.
         validation: How its training is looked at while it goes on; empty: not at all.
+        labels: Those that a head chooses from; empty where text is generated.
         steps: train_rows, effective_batch, steps_per_epoch, steps; empty for a control.
         problems: What is wrong with this run only; a run with problems is not stamped.
         training: The run that trains what is evaluated here, as a rule this one; another where both would train the same, and
@@ -105,6 +106,7 @@ class Run:
     prompt: dict[str, Any]
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
     steps: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     training: str = ""
@@ -184,6 +186,7 @@ class Run:
             "training": self.training, "data": self.data, "prompt": self.prompt, "settings": self.settings,
             "overrides": self.overrides, "steps": self.steps, "tasks": self.tasks,
             **({"validation": self.validation} if self.validation else {}),
+            **({"labels": self.labels} if self.labels else {}),
             **({"is_other": True, "checkpoint": self.checkpoint} if self.is_other else {}),
         }
 

@@ -7,6 +7,7 @@ from ftexp.data.splits import VALIDATION
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.controls import check_asked, plan_controls, tasks_of
 from ftexp.design.factors import Level
+from ftexp.design.heads import check_heads
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
 from ftexp.design.sections import check_sources, validation_rows_of
@@ -33,6 +34,7 @@ def expand(experiment: Experiment) -> list[Run]:
     found = Findings("experiment.yaml")
     check_asked(found, experiment, cells)
     check_validations(found, trained, experiment.evaluation)
+    check_heads(found, trained)
     for run in trained:
         if not found.messages:
             check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))

@@ -15,7 +15,8 @@ MASTER_WEIGHTS = "master_weights"
 # Who can train.
 TORCHTUNE, TRANSFORMERS = TRAINERS = ("torchtune", "transformers")
 # Settings that a run has only where they are true, or where somebody sets them.
-IF_TRUE = ("quantize_base", MASTER_WEIGHTS, "use_dora", "trainer")
+IF_TRUE = ("quantize_base", MASTER_WEIGHTS, "use_dora", "trainer", "head")
+CLASSIFICATION = "classification"
 # Precisions, and their bytes a number.
 DTYPES = {"fp32": 4, "bf16": 2}
 RECIPES = (
@@ -107,6 +108,10 @@ SETTINGS: dict[str, Setting] = {
         "who trains: derived: torchtune where it has the model and what is asked, else transformers",
     ),
     "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "what is trained, on how many devices"),
+    "head": Setting(
+        "head-", f"{CLASSIFICATION} or null", _nullable(_one_of((CLASSIFICATION,))), None,
+        "classification: a classifier over the labels of the training rows, in place of generated text; by transformers",
+    ),
     "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices", key="model.lora_rank"),
     "lora_alpha": Setting(
         "a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank", key="model.lora_alpha",

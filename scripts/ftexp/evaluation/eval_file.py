@@ -35,7 +35,7 @@ def model(date: str) -> Model:
         {run!r},
         base={base!r},
         checkpoint={checkpoint!r},
-        dtype={dtype!r},{quantized}
+        dtype={dtype!r},{quantized}{labels}
         date=date,
     )
 {loads}{tasks}'''
@@ -67,6 +67,7 @@ def {function}() -> Task:
 # Where what an asking names comes from, in the order of the import lines.
 _MODULES = {
     "inspect_task": "evaluation.inspect_task", "load_task": "evaluation.inspect_task",
+    "labels_of_head": "evaluation.head_solver",
     "options_likelihoods": "evaluation.likelihood_solvers",
     "reference_likelihood": "evaluation.likelihood_solvers", "document_likelihood": "evaluation.likelihood_solvers",
     "tuned_model": "evaluation.provider", "test_samples": "evaluation.samples", "documents": "evaluation.samples",
@@ -78,7 +79,7 @@ _MODULES = {
 
 def eval_text(run: Run) -> str:
     """eval.py of a run, from the content of its run.yaml."""
-    tasks = "".join(_asking(task, asking) for task in run.asked for asking in task.askings)
+    tasks = "".join(_asking(task, asking, has_head=bool(run.labels)) for task in run.asked for asking in task.askings)
     names = {"tuned_model", *(node.id for node in ast.walk(ast.parse(tasks)) if isinstance(node, ast.Name))}
     names |= {"load_task"} if "inspect_task" in names else set()
     checkpoint = run.adapter_or_weights
@@ -88,6 +89,7 @@ def eval_text(run: Run) -> str:
         one="" if len(run.askings) == 1 else f"\n    inspect eval runs/{run.id}/eval.py@{run.askings[0]}",
         checkpoint=None if checkpoint is None else str(checkpoint), dtype=run.settings["dtype"],
         quantized="\n        quantize_base=True," if is_quantized(run.settings) else "",
+        labels=f"\n        labels={run.labels!r}," if run.labels else "",
         from_inspect="Epochs, Task, task" if "Epochs" in names else "Task, task",
         from_model="GenerateConfig, Model" if "GenerateConfig" in names else "Model",
         import_generate="\nfrom inspect_ai.solver import generate" if "generate" in names else "",
@@ -103,14 +105,15 @@ def _imports(names: Collection[str]) -> str:
     return "\n".join(f"from ftexp.{module} import {', '.join(sorted(found))}" for module, found in by_module.items())
 
 
-def _asking(task: Task, asking: str) -> str:
-    """The function of one asking."""
+def _asking(task: Task, asking: str, *, has_head: bool) -> str:
+    """The function of one asking; of a classifier, which writes nothing, its choice."""
     shared = {"asking": asking, "function": "task_" + re.sub(r"\W", "_", asking), "date": task.prompt["date"]}
     facts = task.facts
     if task.kind == "inspect":
         return _INSPECT_TASK.format(**shared, source=facts["inspect"], arguments=facts["args"], max_tokens=facts["max_tokens"])
     scorer = f"scorers({task.name!r})" if _is_answered(task, asking) else "recorded()"
-    how = _likelihood(task, asking) or _generation(facts)
+    of_head = {"solver": "labels_of_head()", "config": "", "epochs": 1}
+    how = of_head if has_head else _likelihood(task, asking) or _generation(facts)
     return _TASK.format(**shared, **how, dataset=_dataset(task, asking), scorer=scorer)
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from ftexp.evaluation.tuned_model import chosen_device, load_model
 from ftexp.ground.errors import UserError
+from ftexp.models.loading import Classifier
 
 _File = tuple[str, int, int, int]  # path, inode, size, time of writing in ns
 
@@ -25,12 +26,14 @@ class Weights:
         checkpoint_dir: A PEFT adapter, or whole weights; None for the base itself.
         dtype: A key of `tuned_model.DTYPES`.
         is_quantized: Whether the base was quantised in training.
+        classifier: What it chooses from, where it writes no text.
     """
 
     base_dir: Path
     checkpoint_dir: Path | None
     dtype: str
     is_quantized: bool = False
+    classifier: Classifier | None = None
 
     def files(self) -> tuple[_File, ...]:
         """What lies in both folders now, so that a checkpoint that was trained again is another one."""
@@ -71,5 +74,6 @@ def _load(weights: Weights, files: tuple[_File, ...]) -> PreTrainedModel:
         where = weights.checkpoint_dir or weights.base_dir
         raise UserError(f"{where}: the model's files were written anew while it was evaluated. Run the evaluation again.")
     return load_model(
-        weights.base_dir, weights.checkpoint_dir, weights.dtype, chosen_device(), quantize_base=weights.is_quantized
+        weights.base_dir, weights.checkpoint_dir, weights.dtype, chosen_device(), quantize_base=weights.is_quantized,
+        classifier=weights.classifier,
     )

@@ -26,6 +26,7 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
+from ftexp.evaluation.head_logits import logits_of
 from ftexp.evaluation.likelihood import Pair, Row, batches, check_lengths, score_rows
 from ftexp.evaluation.loaded_model import LoadedModel, Weights
 from ftexp.evaluation.sampling import Sampling
@@ -36,6 +37,7 @@ from ftexp.ground.paths import from_root
 from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
 from ftexp.models.generation import Answer
+from ftexp.models.loading import Classifier
 
 BATCH_SIZE = 64
 MANY = 100_000
@@ -62,17 +64,24 @@ class _Pairs:
     answer: list[list[float]] | None = None
 
 
+@dataclass(eq=False)
+class _Choice:
+    prompt: list[int]
+    answer: list[float] | None = None
+
+
 class TunedModelAPI(ModelAPI):
     """One base model with one checkpoint, or the base alone.
 
     Attributes:
         chat: Its tokens.
+        labels: What it chooses from; nothing where it writes text.
     """
 
     def __init__(
         self, model_name: str, base_url: str | None = None, api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(), *, base: str, checkpoint: str | None = None, dtype: str, date: str,
-        quantize_base: bool = False,
+        quantize_base: bool = False, labels: Sequence[str] = (),
     ) -> None:
         """Say where the model lies; it is loaded with the first request, once for all tasks of a process that ask it.
 
@@ -80,12 +89,16 @@ class TunedModelAPI(ModelAPI):
             base: Folder of the base model, relative to the experiment's root.
             checkpoint: The run's checkpoint, likewise; None for the control.
             quantize_base: Whether the base was quantised in training.
+            labels: What it chooses from, where it writes no text.
         """
         super().__init__(model_name, base_url, api_key, [], config)
-        self._weights = Weights(from_root(base), from_root(checkpoint) if checkpoint else None, dtype, quantize_base)
-        self.chat = Chat(self._weights.base_dir, date)
+        self.chat, self.labels = Chat(from_root(base), date), tuple(labels)
+        classifier = Classifier(self.labels, self.chat.pad_id) if labels else None
+        trained = from_root(checkpoint) if checkpoint else None
+        self._weights = Weights(from_root(base), trained, dtype, quantize_base, classifier)
         self._generating = Waiting(self._answer_waiting)
         self._scoring = Waiting(self._score_waiting)
+        self._choosing = Waiting(self._choose_waiting)
 
     @functools.cached_property
     def positions(self) -> int:
@@ -119,6 +132,25 @@ class TunedModelAPI(ModelAPI):
         await self._scoring.answer(request)
         assert request.answer is not None
         return request.answer
+
+    async def label_logits(self, prompt: list[int]) -> list[float]:
+        """The logits of the labels after a prompt of token ids, computed in a batch with whatever else is asked at the time."""
+        request = _Choice(prompt)
+        await self._choosing.answer(request)
+        assert request.answer is not None
+        return request.answer
+
+    async def _choose_waiting(self, requests: list["_Choice"]) -> None:
+        """Answer all that waits, in batches that do not depend on arrival."""
+        requests.sort(key=lambda request: (len(request.prompt), request.prompt))
+        for start in range(0, len(requests), BATCH_SIZE):
+            await anyio.to_thread.run_sync(self._choose_batch, requests[start : start + BATCH_SIZE])
+
+    def _choose_batch(self, requests: list["_Choice"]) -> None:
+        with MODEL.use(self._weights, self._files) as model:
+            found = logits_of(model, self.chat.pad_id, [request.prompt for request in requests])
+        for request, logits in zip(requests, found, strict=True):
+            request.answer = logits
 
     async def _answer_waiting(self, requests: list[_Request]) -> None:
         """Answer all that waits: sorted by length, so that batches hold little filling and do not depend on arrival.
@@ -203,7 +235,8 @@ def ftexp() -> type[ModelAPI]:
 
 
 def tuned_model(
-    run: str, *, base: str, checkpoint: str | None, dtype: str, date: str, quantize_base: bool = False
+    run: str, *, base: str, checkpoint: str | None, dtype: str, date: str, quantize_base: bool = False,
+    labels: Sequence[str] = (),
 ) -> Model:
     """The model of a run, for its eval.py."""
     # Without a number of connections of its own inspect-ai 0.3.285 begins with 20 at a time, and never asks the provider.
@@ -211,4 +244,6 @@ def tuned_model(
     arguments: dict[str, Any] = {"base": base, "checkpoint": checkpoint, "dtype": dtype, "date": date}
     if quantize_base:
         arguments["quantize_base"] = True
+    if labels:
+        arguments["labels"] = list(labels)
     return get_model(f"ftexp/{run}", config=config, memoize=False, **arguments)

@@ -15,7 +15,7 @@ from ftexp.ground.torch_device import usable_device
 from ftexp.models import generation
 from ftexp.models.chat import Chat
 from ftexp.models.generation import Answer
-from ftexp.models.loading import load_transformers_model
+from ftexp.models.loading import Classifier, load_classifier, load_transformers_model
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -30,7 +30,8 @@ def chosen_device() -> str:
 
 
 def load_model(
-    base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: str, *, quantize_base: bool = False
+    base_dir: Path, checkpoint_dir: Path | None, dtype: str, device: str, *, quantize_base: bool = False,
+    classifier: Classifier | None = None,
 ) -> PreTrainedModel:
     """Load base weights and checkpoint in the precision of training.
 
@@ -38,6 +39,7 @@ def load_model(
         base_dir: The base model's folder.
         checkpoint_dir: A PEFT adapter, or whole weights in Hugging Face layout; None for the base itself.
         quantize_base: Whether the base was quantised in training; the checkpoint is an adapter then.
+        classifier: What it chooses from, where it writes no text.
 
     Raises:
         UserError: If the checkpoint is not there.
@@ -48,7 +50,11 @@ def load_model(
     is_adapter = checkpoint_dir is not None and (checkpoint_dir / "adapter_config.json").is_file()
     weights_dir = base_dir if checkpoint_dir is None or is_adapter else checkpoint_dir
     # Any: a PeftModel passes everything on to the model inside it, which its type does not say.
-    model: Any = load_transformers_model(weights_dir, DTYPES[dtype])
+    model: Any
+    if classifier:
+        model = load_classifier(base_dir, weights_dir, DTYPES[dtype], classifier)
+    else:
+        model = load_transformers_model(weights_dir, DTYPES[dtype])
     if quantize_base:
         from ftexp.trainers.choice import quantizing_trainer
 

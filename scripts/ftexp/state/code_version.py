@@ -24,7 +24,8 @@ _ROOTS = {
     "training_by_transformers": ("trainers/transformers/train.py", "trainers/transformers/process.py"),
     "evaluation": (
         "evaluation/provider.py", "evaluation/samples.py", "evaluation/scorer.py", "evaluation/solver.py",
-        "evaluation/likelihood_solvers.py", "evaluation/inspect_task.py", "trainers/torchtune/quantized_base.py",
+        "evaluation/likelihood_solvers.py", "evaluation/head_solver.py", "evaluation/inspect_task.py",
+        "trainers/torchtune/quantized_base.py",
     ),
     "scoring": (
         "scoring/judge.py", "scoring/counts.py", "scoring/options.py", "scoring/run_scores.py", "scoring/judgements.py",

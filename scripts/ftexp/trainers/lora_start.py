@@ -16,7 +16,15 @@ def initial_a(seed: int, layer: int | None, role: str, rank: int, columns: int) 
     Args:
         layer: From 0; None for the output layer.
     """
-    said = f"{seed} {role}" if layer is None else f"{seed} {layer} {role}"
-    number = int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "big") >> 1
-    generator = torch.Generator().manual_seed(number)
+    generator = _generator(f"{seed} {role}" if layer is None else f"{seed} {layer} {role}")
     return torch.nn.init.kaiming_uniform_(torch.empty(rank, columns), a=math.sqrt(5), generator=generator)
+
+
+def initial_head(seed: int, labels: int, columns: int, std: float) -> torch.Tensor:
+    """The last layer of a classifier [labels, columns] in fp32: normal, as the model's own matrices began."""
+    return torch.empty(labels, columns).normal_(std=std, generator=_generator(f"{seed} head"))
+
+
+def _generator(said: str) -> torch.Generator:
+    number = int.from_bytes(hashlib.sha256(said.encode("ascii")).digest()[:8], "big") >> 1
+    return torch.Generator().manual_seed(number)

@@ -28,7 +28,7 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "dtype": {"dtype": value},
         "train_size": rows,
         "steps": rows,
-        **{key: {} for key in ("recipe", "trainer", "allow_untested_model")},
+        **{key: {} for key in ("recipe", "trainer", "head", "allow_untested_model")},
     }
     if lora:
         table["lora_rank"] = {"model.lora_rank": value}

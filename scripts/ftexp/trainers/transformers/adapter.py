@@ -24,6 +24,8 @@ from ftexp.trainers.transformers.split import take_apart
 
 Weights = dict[str, torch.Tensor]
 _PREFIX = "base_model.model."
+# The last layer of the library's classifiers.
+HEAD = "score"
 _A, _B, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
 
 
@@ -37,11 +39,14 @@ def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[s
     take_apart(model, config, roles)
     lora = LoraConfig(
         r=section["lora_rank"], lora_alpha=section["lora_alpha"], lora_dropout=section["lora_dropout"],
-        use_dora=section["use_dora"], target_modules=_targets(parts, roles), bias="none", task_type="CAUSAL_LM",
+        use_dora=section["use_dora"], target_modules=_targets(parts, roles), bias="none",
+        **({"task_type": "SEQ_CLS", "modules_to_save": [HEAD]} if "labels" in section else {"task_type": "CAUSAL_LM"}),
     )
     wrapped: Any = model  # PEFT asks for a PreTrainedModel, and takes any module
     made: Any = get_peft_model(wrapped, lora)
     for name, parameter in made.named_parameters():
+        if f".{HEAD}.modules_to_save." in name:
+            parameter.data = parameter.data.float()
         if ".lora_A." in name:
             layer, role = _place(name, parts)
             parameter.data.copy_(initial_a(seed, layer, role, *parameter.shape))
@@ -74,7 +79,7 @@ def save_adapter(model: PeftModel, config: ModelConfig, folder: Path) -> None:
     """Write adapter_model.safetensors and adapter_config.json, for the model as transformers loads it."""
     said: dict[str, Any] = model.peft_config["default"].to_dict()
     trained = {
-        name.replace(".default", "").replace(f"{_MAGNITUDE}.weight", _MAGNITUDE): value.detach().float().cpu().contiguous()
+        _name_of(name): value.detach().float().cpu().contiguous()
         for name, value in model.named_parameters() if value.requires_grad
     }
     weights = _joined(trained, config)
@@ -85,6 +90,11 @@ def save_adapter(model: PeftModel, config: ModelConfig, folder: Path) -> None:
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in said.items()}
     text = json.dumps(plain, indent=1, sort_keys=True, default=str)
     (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _name_of(parameter: str) -> str:
+    """What PEFT's files call a parameter."""
+    return parameter.replace(".default", "").replace(f"{_MAGNITUDE}.weight", _MAGNITUDE).replace(".modules_to_save", "")
 
 
 def _ranks(weights: Weights, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ _OF_VALIDATION: Mapping[str, tuple[type | None, ...]] = {
     "validation.file": (str,), "validation.every_steps": (int,), "validation.metric": (str,), "validation.patience": (int, None),
     "validation.threshold": _NUMBER, "validation.keep": (str,),
 }
+_OF_HEAD: Mapping[str, tuple[type | None, ...]] = {"model.head": (str,), "model.labels": (list,)}
 _OF_SCORE: Mapping[str, tuple[type | None, ...]] = {"validation.scorer": (dict,), "validation.max_tokens": (int,)}
 _FILES = ("model.path", "tokenizer.path", "dataset.file", "validation.file")
 _AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank", "validation.every_steps")
@@ -55,7 +56,7 @@ def _check(config: Config) -> list[str]:
     }
     types = {
         **_TYPES, **(_OF_LORA if "model.lora_rank" in given else {}), **(_OF_VALIDATION if "validation" in sections else {}),
-        **(_OF_SCORE if "validation.scorer" in given else {}),
+        **(_OF_SCORE if "validation.scorer" in given else {}), **(_OF_HEAD if "model.head" in given else {}),
     }
     named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": _names_of_optimizer(config.get("optimizer"))}
     messages = [f"{key}: is missing" for key in types if key not in given]

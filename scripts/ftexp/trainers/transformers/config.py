@@ -53,7 +53,7 @@ def training_config(run: Run) -> dict[str, Any]:
         "clip_grad_norm": None,
         "compile": False,
         "enable_activation_checkpointing": False,
-        "model": _model_section(settings, str(model_dir)),
+        "model": _model_section(run, str(model_dir)),
         "tokenizer": {"path": str(model_dir), "date": run.prompt["date"]},
         "dataset": dataset_section(run),
         "optimizer": {
@@ -86,6 +86,9 @@ def _check_asked(settings: Mapping[str, Any], config: ModelConfig) -> None:
     if not is_lora(recipe):
         return
     modules = settings["lora_modules"]
+    if "output" in modules and settings.get("head"):
+        what = "a classifier has a last layer of its own, which is trained as a whole"
+        raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
     if "output" in modules and config.is_tied:
         what = "the output layer of this model is the embedding again, which gets no LoRA matrices"
         raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Leave 'output' out.")
@@ -96,11 +99,13 @@ def _check_asked(settings: Mapping[str, Any], config: ModelConfig) -> None:
         raise UserError(f"experiment.yaml: lora_modules: {what}, got {modules}. Name all of them.")
 
 
-def _model_section(settings: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def _model_section(run: Run, folder: str) -> dict[str, Any]:
+    settings = run.settings
+    of_head = {"head": settings["head"], "labels": run.labels} if settings.get("head") else {}
     if not is_lora(settings["recipe"]):
-        return {"path": folder}
+        return {"path": folder, **of_head}
     return {
-        "path": folder, "lora_modules": settings["lora_modules"], "lora_rank": settings["lora_rank"],
+        "path": folder, **of_head, "lora_modules": settings["lora_modules"], "lora_rank": settings["lora_rank"],
         "lora_alpha": settings["lora_alpha"], "lora_dropout": 0.0, "use_dora": bool(settings.get("use_dora")),
     }
 

@@ -25,6 +25,7 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "train_size": rows,
         "steps": rows,
         "recipe": {},
+        "head": {"model.head": value, **({} if value else {"model.labels": None})},
         "allow_untested_model": {},
     }
     for of_lora in ("lora_rank", "lora_alpha", "lora_modules", "use_dora"):

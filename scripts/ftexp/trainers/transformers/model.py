@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
+from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
-from ftexp.models.loading import load_transformers_model
+from ftexp.models.loading import Classifier, load_classifier, load_transformers_model
+from ftexp.trainers.lora_start import initial_head
 from ftexp.trainers.transformers.adapter import with_adapter
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -21,7 +23,13 @@ def build_model(config: Mapping[str, Any], dtype: torch.dtype) -> Any:
     """
     section = config["model"]
     folder = Path(section["path"])
-    model: Any = load_transformers_model(folder, dtype)
+    if "labels" in section:
+        pad_id = Chat(folder, config["tokenizer"]["date"]).pad_id
+        model: Any = load_classifier(folder, folder, dtype, Classifier(tuple(section["labels"]), pad_id))
+        shape, std = model.score.weight.shape, model.config.initializer_range
+        model.score.weight.data.copy_(initial_head(config["seed"], shape[0], shape[1], std))
+    else:
+        model = load_transformers_model(folder, dtype)
     model.config.use_cache = False
     if "lora_rank" not in section:
         return model.train()
@@ -29,7 +37,8 @@ def build_model(config: Mapping[str, Any], dtype: torch.dtype) -> Any:
 
 
 def base_logits(config: Mapping[str, Any], rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Per row of tokens its logits [length, vocabulary], in fp32 on the CPU, as a training begins."""
-    model = build_model(config, torch.float32).eval()
+    """Per row of tokens its logits [length, vocabulary], in fp32 on the CPU, as a training begins; of a classifier its base's."""
+    section = {key: value for key, value in config["model"].items() if key not in ("head", "labels")}
+    model = build_model({**config, "model": section}, torch.float32).eval()
     with torch.inference_mode():
         return [model(input_ids=torch.tensor([list(row)])).logits[0] for row in rows]

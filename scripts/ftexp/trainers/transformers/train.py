@@ -22,13 +22,12 @@ from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.models.chat import Chat
 from ftexp.trainers.child_process import die_with_launcher
 from ftexp.trainers.device_file import write_device
-from ftexp.trainers.prompted_rows import PromptedRows
 from ftexp.trainers.train_csv import Rows, TrainCsv
 from ftexp.trainers.transformers.effect import require_effect
 from ftexp.trainers.transformers.model import DTYPES, build_model
 from ftexp.trainers.transformers.resume import epoch_dirs, finished_epochs
 from ftexp.trainers.transformers.training import RowTrainer
-from ftexp.trainers.transformers.validation import Validation
+from ftexp.trainers.transformers.validation import Validation, rows_of
 
 Config = dict[str, Any]
 # Our names of schedules are the library's, but for the plain one.
@@ -61,7 +60,7 @@ def train(config: Config) -> RowTrainer:
     arguments = training_arguments(config)
     finished = finished_epochs(output_dir) if config["resume_from_checkpoint"] else 0
     chat = Chat(config["tokenizer"]["path"], config["tokenizer"]["date"])
-    rows = PromptedRows(chat, **config["dataset"])
+    rows = rows_of(chat, config, config["dataset"], is_strict=True)
     transformers.set_seed(config["seed"])
     model = build_model(config, DTYPES[config["dtype"]])
     if config["enable_activation_checkpointing"] and isinstance(model, PeftModel):
@@ -84,7 +83,8 @@ def train(config: Config) -> RowTrainer:
     if trainer.validation and arguments.should_save:
         trainer.validation.conclude()
     if file:
-        require_effect(trainer.model, [rows[index]["tokens"] for index in range(min(len(rows), 4))], file)
+        with trainer.compute_loss_context_manager():
+            require_effect(trainer.model, [rows[index]["tokens"] for index in range(min(len(rows), 4))], file)
         file.close()
     return trainer
 

@@ -1,6 +1,5 @@
 """transformers.Trainer with our rows, their order, our optimizer and schedule, train.csv and checkpoints."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +11,22 @@ from torch.utils.data import Sampler
 
 from ftexp.ground.filesystem import follow_umask
 from ftexp.models.config_json import read_model_config
-from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows, epoch_order
+from ftexp.trainers.labelled_rows import LabelledRows
+from ftexp.trainers.prompted_rows import PromptedRows
 from ftexp.trainers.train_csv import TrainCsv
 from ftexp.trainers.transformers.adapter import save_adapter
+from ftexp.trainers.transformers.batches import Batches, EpochOrder, mean_loss
 from ftexp.trainers.transformers.progress import StepLog
 from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, UNFINISHED, aside, put_in_place, remove_epochs_before
 from ftexp.trainers.transformers.validation import Validation
-
-
-class EpochOrder(Sampler[int]):
-    """The positions of the data set in the order of the epoch, from 0, that is set."""
-
-    def __init__(self, rows: int) -> None:
-        """Of so many rows."""
-        self._rows = rows
-        self.epoch = 0
-
-    def __iter__(self) -> Any:
-        return iter(epoch_order(self._rows, self.epoch))
-
-    def __len__(self) -> int:
-        return self._rows
-
-
-class Batches:
-    """Rows filled up on the right to the longest; what fills is no label, and comes after all that is."""
-
-    def __init__(self, pad_id: int) -> None:
-        """`pad_id` fills up tokens."""
-        self._pad_id = pad_id
-
-    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """`input_ids` and `labels` of shape [rows, longest]."""
-        width = max(len(row["tokens"]) for row in rows)
-        tokens = [row["tokens"] + [self._pad_id] * (width - len(row["tokens"])) for row in rows]
-        labels = [row["labels"] + [IGNORED_LABEL] * (width - len(row["labels"])) for row in rows]
-        return {"input_ids": torch.tensor(tokens), "labels": torch.tensor(labels)}
-
-
-def mean_over_tokens(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-    """A batch's share of the mean loss in nats over all trained tokens of the optimiser step, of which there are so many."""
-    logits = outputs["logits"][:, :-1].float()
-    summed = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=IGNORED_LABEL, reduction="sum"
-    )
-    return summed / num_items_in_batch
 
 
 class RowTrainer(transformers.Trainer):
     """The library's loop; what it leaves to a subclass or a callback is done here as every trainer here does it."""
 
     def __init__(
-        self, model: Any, rows: PromptedRows, optimizers: tuple[Any, Any], arguments: transformers.TrainingArguments,
-        file: TrainCsv | None,
+        self, model: Any, rows: PromptedRows | LabelledRows, optimizers: tuple[Any, Any],
+        arguments: transformers.TrainingArguments, file: TrainCsv | None,
     ) -> None:
         """Set it up.
 
@@ -75,7 +37,7 @@ class RowTrainer(transformers.Trainer):
         self.order = EpochOrder(len(rows))
         super().__init__(
             model=model, args=arguments, train_dataset=rows, data_collator=Batches(rows.pad_id), optimizers=optimizers,
-            compute_loss_func=mean_over_tokens, callbacks=[_Epochs(self)],
+            compute_loss_func=mean_loss, callbacks=[_Epochs(self)],
         )
         self.remove_callback(transformers.PrinterCallback)
         self.log_of_steps = StepLog(self, file)

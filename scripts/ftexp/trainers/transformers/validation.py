@@ -19,8 +19,10 @@ from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
 from ftexp.models.chat import Chat
 from ftexp.models.generation import generate
-from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows
+from ftexp.trainers.labelled_rows import LabelledRows
+from ftexp.trainers.prompted_rows import PromptedRows
 from ftexp.trainers.train_csv import TrainingFailed
+from ftexp.trainers.transformers.batches import Batches, summed_loss
 from ftexp.trainers.transformers.resume import best_dirs
 from ftexp.trainers.validation_csv import BEST, VALIDATION_CSV, Look, Rule, read_looks, write_looks
 
@@ -44,7 +46,8 @@ class Validation(transformers.TrainerCallback):
         section = config["validation"]
         items = read_items(Path(section["file"]))
         self._trainer, self._chat, self._every = trainer, chat, section["every_steps"]
-        self._rows = PromptedRows(chat, **{**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
+        self._labels = config["model"].get("labels")
+        self._rows = rows_of(chat, config, {**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
         self._rule = Rule(section["metric"], section["patience"], section["threshold"], section["keep"])
         self._folder = Path(config["output_dir"])
         self._looks = [look for look in read_looks(self._folder / VALIDATION_CSV) if look.step <= finished_steps]
@@ -109,14 +112,19 @@ class Validation(transformers.TrainerCallback):
             inputs = trainer._prepare_inputs(trainer.data_collator([self._rows[index] for index in batch]))
             labels = inputs.pop("labels")
             with torch.no_grad(), trainer.compute_loss_context_manager():
-                logits = self._model(**inputs).logits[:, :-1].float()
-            wanted = labels[:, 1:]
-            summed = torch.nn.functional.cross_entropy(
-                logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=IGNORED_LABEL, reduction="sum"
-            )
-            total += torch.stack([summed.double(), (wanted != IGNORED_LABEL).sum().double()])
+                summed, count = summed_loss(self._model(**inputs).logits, labels)
+            total += torch.stack([summed.double(), count.double()])
         reduced: Any = trainer.accelerator.reduce(total, "sum")
         return float(reduced[0] / reduced[1])
+
+    def _answers(self, prompts: list[list[int]]) -> list[str]:
+        """Texts that are generated, or the labels that are most probable."""
+        if not self._labels:
+            return [answer.text for answer in generate(self._model, self._chat, prompts, self._max_tokens)]
+        inputs = Batches(self._rows.pad_id)([{"tokens": prompt, "labels": 0} for prompt in prompts])
+        with torch.no_grad():
+            logits = self._model(input_ids=inputs["input_ids"].to(self._trainer.args.device)).logits
+        return [self._labels[number] for number in logits.argmax(-1).tolist()]
 
     @property
     def _model(self) -> Any:
@@ -132,12 +140,18 @@ class Validation(transformers.TrainerCallback):
         for start in range(0, len(own), _ANSWERS):
             prompts, targets = zip(*own[start : start + _ANSWERS], strict=True)
             with trainer.compute_loss_context_manager():
-                answers = generate(self._model, self._chat, prompts, self._max_tokens)
-            found += [value for value in scores([answer.text for answer in answers], targets) if value is not None]
+                answers = self._answers(list(prompts))
+            found += [value for value in scores(answers, targets) if value is not None]
         config.use_cache = False
         total = torch.tensor([math.fsum(found), len(found)], dtype=torch.float64, device=args.device)
         reduced: Any = trainer.accelerator.reduce(total, "sum")
         return float(reduced[0] / reduced[1]) if reduced[1] else math.nan
+
+
+def rows_of(chat: Chat, config: Mapping[str, Any], section: Mapping[str, Any], *, is_strict: bool = False) -> Any:
+    """The data set of a config's rows, as texts or as labels."""
+    labels = config["model"].get("labels")
+    return LabelledRows(chat, labels, section, is_strict=is_strict) if labels else PromptedRows(chat, **section)
 
 
 def _scorer(section: Mapping[str, Any]) -> Callable[[Sequence[str], Sequence[str]], list[float | None]]:
