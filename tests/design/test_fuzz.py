@@ -70,6 +70,7 @@ GOOD: dict[str, list[Any]] = {
     "metrics": [[], ["macro_f1"], ["bits_per_byte"]], "cluster": ["who", None], "groups": [["who"], []],
     "others": [None, {"older": "models/tiny"}, {"older": "adapters/x"}], "normalization": [*NORMALIZATIONS],
     "choices": [["Word 0", "Word 1", "Word 2"], ["yes", "no"], "output"], "document": ["input"], "data": [*SOURCES],
+    "complete": [{"after": {"sentences": 0.5}}, {"after": {"words": 1}}, {"after": {"tokens": 0.5}}], "text": ["input"],
     "inspect": ["asks.py@one", "inspect_evals/arc_easy"], "args": [{"limit": 2}, {}],
     "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
     "validation": [None], "test": ["data/raw/parts.json"],

@@ -85,6 +85,7 @@ MADE: dict[str, tuple[Made, Callable[[Columns], float]]] = {
     **dict.fromkeys(("f1", "rouge_1", "rouge_2", "rouge_l"), (shares, mean)),
     "chrf": (chrf_of_each, mean), "semscore": (cosines, mean), "model_graded_qa": (graded, mean), OWN: (grades, mean),
     "perplexity": (tokens, ORACLES["token perplexity"]), "bits_per_byte": (tokens, ORACLES["bits per byte"]),
+    "item_perplexity": (tokens, ORACLES["item perplexity"]),
     "macro_f1": (labels, ORACLES["macro F1"]), "balanced_accuracy": (labels, ORACLES["balanced accuracy"]),
     "mcc": (labels, ORACLES["MCC"]), "rmse": (numbers, ORACLES["RMSE"]), "mae": (numbers, ORACLES["MAE"]),
     "r2": (numbers, ORACLES["R2"]), "ece": (less_sure, ORACLES["calibration error"]),

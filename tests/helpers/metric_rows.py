@@ -11,7 +11,7 @@ from ftexp.effects.metrics import Mean, Metric, Rows
 from ftexp.effects.number_metrics import R2, MeanAbsoluteError, Rmse
 from ftexp.effects.option_metrics import MacroAuc, OptionsBrier
 from ftexp.effects.probability_metrics import Auc, Brier, CalibrationError
-from ftexp.effects.ratio_metrics import BitsPerByte, Ratio, TokenPerplexity
+from ftexp.effects.ratio_metrics import BitsPerByte, ItemPerplexity, Ratio, TokenPerplexity
 from ftexp.effects.text_metrics import Chrf, CorpusBleu
 from sacrebleu.metrics import BLEU, CHRF
 from scipy import special
@@ -183,6 +183,7 @@ CASES = [
     Case("mean", Mean(bounds=None), grades, lambda c: float(np.mean(c["score"]))),
     Case("ratio", Ratio("nll", "tokens", higher_is_better=False), tokens, lambda c: float(c["nll"].sum() / c["tokens"].sum())),
     Case("token perplexity", TokenPerplexity(), tokens, lambda c: float(np.exp(c["nll"].sum() / c["tokens"].sum())), 3.0),
+    Case("item perplexity", ItemPerplexity(), tokens, lambda c: float(np.mean(np.exp(c["nll"] / c["tokens"]))), 3.0),
     Case("macro F1", MacroF1(), labels, macro_f1_oracle),
     Case("balanced accuracy", BalancedAccuracy(), labels, recall_oracle),
     Case("MCC", Mcc(), labels, lambda c: float(sklearn.matthews_corrcoef(c["target"], c["prediction"]))),

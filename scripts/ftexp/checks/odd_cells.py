@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ftexp.checks.rows import Rows
@@ -33,21 +34,26 @@ def check_unshown(rows: Rows) -> tuple[list[str], list[str]]:
 
 def check_odd_texts(rows: Rows) -> tuple[list[str], list[str]]:
     """Errors for turns that are written as a text, as pandas does in a CSV; warnings for other lists and for missing values."""
+    return odd_texts(([*rows.texts(item), rows.answer(item)] for item in rows.items), rows.where)
+
+
+def odd_texts(of_rows: Iterable[Sequence[str]], where: Callable[[Iterable[int]], str]) -> tuple[list[str], list[str]]:
+    """The same of the texts of each row; `where` says where rows are."""
     held: dict[str, list[int]] = {kind: [] for kind in (_TURNS, _LIST, _MISSING)}
-    for number, item in enumerate(rows.items):
-        for kind in set(filter(None, map(_kind_of, (*rows.texts(item), rows.answer(item))))):
+    for number, texts in enumerate(of_rows):
+        for kind in set(filter(None, map(_kind_of, texts))):
             held[kind].append(number)
     errors, warnings = [], []
     if held[_TURNS]:
         what = "holds turns that are written as one text, as a CSV has them"
         cure = "Write the data as JSON lines or parquet, whose columns can hold turns"
-        errors.append(f"{rows.where(held[_TURNS])}: {what}. {cure}")
+        errors.append(f"{where(held[_TURNS])}: {what}. {cure}")
     elif held[_LIST]:
         what = "holds a list of Python's, written as a text, brackets and quotes with it"
-        warnings.append(f"{rows.where(held[_LIST])}: {what}. Write the text that is meant")
+        warnings.append(f"{where(held[_LIST])}: {what}. Write the text that is meant")
     if len(held[_MISSING]) > 1:  # one may well be the word
         what = "holds what programs write for a missing value (nan, NA, null, None), and it is used as it stands"
-        warnings.append(f"{rows.where(held[_MISSING])}: {what}. Remove the row, or leave it where the word is meant")
+        warnings.append(f"{where(held[_MISSING])}: {what}. Remove the row, or leave it where the word is meant")
     return errors, warnings
 
 

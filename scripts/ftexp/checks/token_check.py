@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ftexp.checks.document_check import Documents, check_completed, check_documents
 from ftexp.checks.odd_cells import check_odd_texts, check_unshown
 from ftexp.checks.option_check import Option, check_options, options_of_rows
 from ftexp.checks.row_check import (
@@ -19,15 +20,14 @@ from ftexp.checks.row_check import (
     check_training_answers,
 )
 from ftexp.checks.rows import Rows
+from ftexp.checks.trained_rows import check_training_rows, marked
 from ftexp.design.run import Run, Task
 from ftexp.design.tasks import key_of
 from ftexp.ground import paths
 from ftexp.ground.normal_forms import alike
-from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
-from ftexp.models.token_table import tokens_remembered
+from ftexp.models.token_table import TokenTable, tokens_remembered
 from ftexp.trainers.choice import trainer_of
-from ftexp.trainers.interface import TrainingRow
 
 # How templates write a date.
 _DATES = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
@@ -64,9 +64,13 @@ def check_tokens(run: Run, chat: Chat) -> TokenReport:
 
 def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     report = TokenReport(errors=_check_date(run, chat), warnings=_check_own_system(run, chat))
-    tests = {task.name: _check_task(report, run, task, chat) for task in run.asked if task.kind in ("answer", "options")}
+    tests = {task.name: _check_task(report, run, task, chat) for task in run.asked if task.is_prompted}
+    for task in (task for task in run.asked if task.is_of_documents):
+        _check_task_of_documents(report, run, task, chat)
     if run.kind == "control":
         return report
+    if run.data.get("text"):
+        return _check_training_documents(report, run, chat)
     train = Rows(run, chat)
     report.errors += check_answer_hidden(run.prompt, run.data, "prompt.user")
     report.warnings += check_end_of_prompt(run.settings["model"], run.prompt, chat, "prompt.user")
@@ -75,9 +79,30 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
     report.errors += [*_check_begins(train, chat), *_check_special(train, chat)]
     report.errors += [message for test in tests.values() for message in _check_leak(train, test)]
-    report.example = _marked(chat, train, run.settings["loss"])
+    report.example = marked(chat, train.prompts[0], train.answers[0], run.settings["loss"])
     report.errors, report.warnings = list(dict.fromkeys(report.errors)), list(dict.fromkeys(report.warnings))
-    report.errors += [] if report.errors else _check_training_rows(run, chat, train)
+    report.errors += [] if report.errors else check_training_rows(run, chat, train.prompts, train.answers, train.where)
+    return report
+
+
+def _check_task_of_documents(report: TokenReport, run: Run, task: Task, chat: Chat) -> None:
+    documents = Documents(task, chat)
+    found = [check_documents(documents, chat)]
+    if task.completes:
+        found.append(check_completed(run, task, documents, chat))
+    for errors, warnings in found:
+        report.errors += errors
+        report.warnings += warnings
+
+
+def _check_training_documents(report: TokenReport, run: Run, chat: Chat) -> TokenReport:
+    """The same of a run that trains whole documents, which have no prompt."""
+    train = Documents(run, chat)
+    errors, warnings = check_documents(train, chat)
+    report.lengths, report.example = train.ids.lengths(), marked(chat, [], train.ids[0], run.settings["loss"])
+    report.errors, report.warnings = list(dict.fromkeys(report.errors + errors)), list(dict.fromkeys(report.warnings + warnings))
+    if not report.errors:
+        report.errors += check_training_rows(run, chat, TokenTable([] for _ in train.items), train.ids, train.where)
     return report
 
 
@@ -210,41 +235,3 @@ def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[in
     """One message for all rows that are wrong, in the words of the first of them."""
     wrong = [n for n in range(len(rows.items)) if is_wrong(n)]
     return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
-
-
-def _check_training_rows(run: Run, chat: Chat, rows: Rows) -> list[str]:
-    """The config's own data set, row by row: the tokens of evaluation, the mask, the end."""
-    trainer, path = trainer_of(run), paths.RunPaths(run.training).finetune_yaml
-    most, loss = trainer.longest_row(load_yaml(path, str(path))), run.settings["loss"]
-    for row in trainer.training_rows(run):
-        if len(row.tokens) > most:
-            problem: str | None = f"has {len(row.tokens)} tokens, and the model takes {most}. Shorten or remove it"
-        else:
-            problem = _problem_of_row(row, rows.prompts[row.index], rows.answers[row.index], loss, chat)
-        if problem:
-            return [f"{rows.where([row.index])}: {problem}"]
-    return []
-
-
-def _problem_of_row(row: TrainingRow, prompt: list[int], answer: list[int], loss: str, chat: Chat) -> str | None:
-    """What is wrong with one row of the data set."""
-    if row.tokens[: len(prompt)] != prompt:
-        return "its tokens do not begin with those of evaluation. Report it"
-    if row.tokens[len(prompt) :] != answer or row.tokens[-1] not in chat.stop_ids or row.labels[-1] != row.tokens[-1]:
-        return "the token at which generation stops is not trained. Report it"
-    masked = _masked(prompt, loss)
-    if row.labels != [None] * masked + row.tokens[masked:]:
-        return f"its mask does not cover what loss: {loss} says. Report it"
-    return None
-
-
-def _marked(chat: Chat, rows: Rows, loss: str) -> str:
-    """Text of the first training row, `⟦` and `⟧` around what is trained."""
-    tokens = rows.prompts[0] + rows.answers[0]
-    masked = _masked(rows.prompts[0], loss)
-    return f"{chat.render(tokens[:masked])}⟦{chat.render(tokens[masked:])}⟧"
-
-
-def _masked(prompt: list[int], loss: str) -> int:
-    """Tokens at a row's beginning that are not trained; the first never is, since none predicts it."""
-    return max(1, len(prompt)) if loss == "completion" else 1

@@ -1,7 +1,8 @@
 """What an experiment's tests hold is taken out of the rows that train or validate: once, for all its tests and prompts.
 
 So a run's training rows depend neither on which of the tests it is asked nor, where prompts are compared, on its own prompt. Two
-rows are the same question where their rendered prompts are, whatever columns these are made of.
+rows are the same question where their rendered prompts are, whatever columns these are made of. A document is the same as
+another of the same text, and as a question or an answer of that text.
 
 The rows of a task with a file of its own go the other way: those that some run of the experiment is trained on are not asked. So
 another task changes no training.
@@ -14,7 +15,7 @@ from typing import Any
 from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.prompts import placeholders, prompt_turns
-from ftexp.data.splits import VALIDATION, Half, Item, Sources, set_inputs, set_name, source_paths, with_ids
+from ftexp.data.splits import VALIDATION, Half, Item, Sources, document_column, set_inputs, set_name, source_paths, with_ids
 from ftexp.ground.errors import UserError
 from ftexp.ground.memories import FileHashes
 
@@ -30,7 +31,7 @@ class TrainingSet:
 
     Attributes:
         half: The training half of their data sections.
-        templates: Every `prompt.user` that one of them trains with.
+        templates: Every `prompt.user` that one of them trains with; none of documents.
         tests: The test halves of all runs of the experiment.
     """
 
@@ -52,11 +53,14 @@ class Kept:
     validation: list[Item] = field(default_factory=list)
 
 
-Prompts = dict[Question | None, str]
+# What rows say, their questions or their texts, with the name of a set that says it.
+Said = dict[Any, str]
+# By which two rows are compared: a template, or None, by their texts.
+Way = str | None
 
 
 def training_items(sources: Sources, wanted: TrainingSet) -> Kept:
-    """The training rows less those whose prompt is that of a test row, or of a validation row; blanks at its ends aside.
+    """The training rows less those whose prompt or text is that of a test or validation row; blanks at its ends aside.
 
     Validation rows are looked at as training rows are: what a test has is not among them.
 
@@ -64,7 +68,7 @@ def training_items(sources: Sources, wanted: TrainingSet) -> Kept:
         UserError: If the data cannot be used, or nothing is left.
     """
     removed: dict[str, int] = {}
-    tests = [(template, _prompts_of_tests(sources, wanted, template)) for template in wanted.templates]
+    tests = [(way, _said_in_tests(sources, wanted, way)) for way in (*wanted.templates, None)]
     own = sources.validation_rows(wanted.half) if VALIDATION in wanted.half else None
     rows = _left(sources.rows(wanted.half, "train"), wanted.half, tests, removed)
     validation: list[Row] = []
@@ -73,23 +77,23 @@ def training_items(sources: Sources, wanted: TrainingSet) -> Kept:
     elif VALIDATION in wanted.half:
         rows, validation = _cut_off(rows, wanted.half)
     if validation:
-        kept = [(template, _prompts_of(validation, wanted.half, template)) for template in wanted.templates]
+        ways: tuple[Way, ...] = (None,) if document_column(wanted.half) else wanted.templates
+        kept = [(way, _said(validation, wanted.half, way, VALIDATION)) for way in ways]
         rows = _left(rows, wanted.half, kept, removed)
     return Kept(with_ids(rows), removed, with_ids(validation))
 
 
 def _left(
-    rows: list[Row], half: Half, others: list[tuple[str, Prompts]], removed: dict[str, int], what: str = "train"
+    rows: list[Row], half: Half, others: list[tuple[Way, Said]], removed: dict[str, int], what: str = "train"
 ) -> list[Row]:
-    """The rows with none of the prompts that others have under the same template; `removed` counts, by set, those with one.
+    """The rows that say nothing which others say, compared in the same way; `removed` counts, by set, those that do.
 
     Raises:
         UserError: If none is left.
     """
     left, gone = [], dict.fromkeys(removed, 0)
     for row in rows:
-        rendered = ((prompts, _question(template, half, row)) for template, prompts in others)
-        name = next((prompts[question] for prompts, question in rendered if question in prompts), None)
+        name = next((said[key] for way, said in others if said for key in _keys(half, way, row) if key in said), None)
         if name is None:
             left.append(row)
         else:
@@ -97,8 +101,10 @@ def _left(
             removed[name] = removed.get(name, 0) + 1
     if not left:
         file, of = source_paths(half)[0], ", ".join(name for name, count in gone.items() if count)
-        said = f"no row is left for {what}: all {len(rows)} of {file} have the prompt of a test row (of {of})"
-        raise UserError(f"experiment.yaml: data: {said}. Test on other rows, or let prompt.user show what tells them apart.")
+        same = "text" if document_column(half) else "prompt"
+        text = f"no row is left for {what}: all {len(rows)} of {file} have the {same} of a test row (of {of})"
+        cure = "" if same == "text" else ", or let prompt.user show what tells them apart"
+        raise UserError(f"experiment.yaml: data: {text}. Test on other rows{cure}.")
     return left
 
 
@@ -118,21 +124,33 @@ def _cut_off(rows: list[Row], half: Half) -> tuple[list[Row], list[Row]]:
     return rows[:end], rows[end:]
 
 
-def _prompts_of(rows: list[Row], half: Half, template: str) -> Prompts:
-    found: Prompts = {_question(template, half, row): VALIDATION for row in rows}
-    found.pop(None, None)
-    return found
+def _said_in_tests(sources: Sources, wanted: TrainingSet, way: Way) -> Said:
+    """All that a test says, with the name of the first test set that says it.
 
-
-def _prompts_of_tests(sources: Sources, wanted: TrainingSet, template: str) -> Prompts:
-    """Every prompt that a test holds under this template, with the name of the first test set that has it."""
-    found: Prompts = {}
+    By a template that is of tests of questions; by their texts of all tests where documents train, else of those of documents.
+    """
+    found: Said = {}
     for half in wanted.tests:
-        name = set_name(half)
-        for row in sources.rows(half, "test"):
-            found.setdefault(_question(template, half, row), name)
+        by_text = bool(document_column(half) or document_column(wanted.half))
+        if by_text == (way is None):
+            found = {**_said(sources.rows(half, "test"), half, way, set_name(half)), **found}
+    return found
+
+
+def _said(rows: list[Row], half: Half, way: Way, name: str) -> Said:
+    found: Said = {key: name for row in rows for key in _keys(half, way, row)}
     found.pop(None, None)
     return found
+
+
+def _keys(half: Half, way: Way, row: Mapping[str, Any]) -> list[Any]:
+    """What a row says by which it is compared: its question, or its texts, its document or else its answer and its question."""
+    if way is not None:
+        return [_question(way, half, row)]
+    column = document_column(half)
+    if column:
+        return [cell_text(row, column).strip()]
+    return [answer_text(row, half["input"], half["output"]).strip(), input_text(row, half["input"]).strip()]
 
 
 def _question(template: str, half: Half, row: Mapping[str, Any]) -> Question | None:
@@ -168,10 +186,14 @@ def task_items(sources: Sources, wanted: TaskSet, kept: Callable[[TrainingSet], 
     rows = sources.rows(wanted.half, "test")
     removed: dict[str, int] = {}
     left = []
-    asked = [(set_name(training.half), _trained(wanted.half, training, kept(training))) for training in wanted.trainings]
+    asked = [
+        (set_name(training.half), way, said)
+        for training in wanted.trainings for way, said in _trained(wanted.half, training, kept(training)).items()
+    ]
+    ways = dict.fromkeys(way for _, way, _ in asked)
     for row in rows:
-        keys = {template: _key(wanted.half, template, row) for _, by_template in asked for template in by_template}
-        name = next((name for name, by in asked for template, known in by.items() if keys[template] in known), None)
+        keys = {way: _keys(wanted.half, way, row) for way in ways}
+        name = next((name for name, way, said in asked if not said.isdisjoint(keys[way])), None)
         if name is None:
             left.append(row)
         else:
@@ -183,21 +205,12 @@ def task_items(sources: Sources, wanted: TaskSet, kept: Callable[[TrainingSet], 
     return Kept(with_ids(left), removed)
 
 
-def _trained(half: Half, training: TrainingSet, kept: Kept) -> dict[str, set[Any]]:
-    """Per template what a training set asks; of documents, whatever the template, the texts that it answers and asks."""
+def _trained(half: Half, training: TrainingSet, kept: Kept) -> dict[Way, set[Any]]:
+    """What a training set says, in each way that its rows are compared with those of a task."""
     rows = [item["row"] for item in (*kept.items, *kept.validation)]
-    if "document" in half:
-        texts = {text.strip() for row in rows for text in (_answer(training.half, row), input_text(row, training.half["input"]))}
-        return {"": texts}
-    return {template: {_question(template, training.half, row) for row in rows} - {None} for template in training.templates}
-
-
-def _answer(half: Half, row: Mapping[str, Any]) -> str:
-    return answer_text(row, half["input"], half["output"])
-
-
-def _key(half: Half, template: str, row: Mapping[str, Any]) -> Any:
-    return cell_text(row, half["document"]).strip() if "document" in half else _question(template, half, row)
+    by_text = document_column(half) or document_column(training.half)
+    ways: tuple[Way, ...] = (None,) if by_text else training.templates
+    return {way: {key for row in rows for key in _keys(training.half, way, row)} - {None} for way in ways}
 
 
 def task_inputs(wanted: TaskSet, hashes: FileHashes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ftexp.data.answers import Answers
 from ftexp.data.cell_text import cell_text
 from ftexp.data.conversations import answer_text, input_text
 from ftexp.data.rows import read_items
+from ftexp.data.splits import document_column
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 
@@ -41,7 +42,7 @@ def read_task_items(name: str, data: Mapping[str, Any], cluster: str | None, gro
 
     Args:
         name: The name of the task's set of rows.
-        data: The data section that they come from; of documents the file and the column `document`.
+        data: The data section that they come from; of documents with their column, as `document` or `text`.
         cluster: Column by which items belong together, or None.
         groups: Columns of groups.
 
@@ -76,9 +77,9 @@ def reference_answers(training_set: str, data: dict[str, Any], items: dict[str, 
 
 
 def _item(name: str, row: Mapping[str, Any], data: Mapping[str, Any], cluster: str | None, groups: Sequence[str]) -> Item:
-    is_document = "document" in data
+    column = data.get("document") or document_column(data)
     return Item(
-        id=name, row=row, input=cell_text(row, data["document"]) if is_document else input_text(row, data["input"]),
-        target="" if is_document else answer_text(row, data["input"], data["output"]),
+        id=name, row=row, input=cell_text(row, column) if column else input_text(row, data["input"]),
+        target="" if column else answer_text(row, data["input"], data["output"]),
         cluster=name if cluster is None else cell_text(row, cluster), groups=tuple(cell_text(row, g) for g in groups),
     )

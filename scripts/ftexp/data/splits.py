@@ -34,6 +34,11 @@ def half_of(data: Mapping[str, Any], part: str) -> Half:
     return {key: value for key, value in data.items() if key not in others and value is not None}
 
 
+def document_column(half: Mapping[str, Any]) -> str | None:
+    """The column of whole documents, where rows are those; None where they are questions with answers."""
+    return half.get("text") or half.get("document")
+
+
 def set_name(half: Half) -> str:
     """Name of a set of rows, and of its folder: its file's stem and eight digits of the half's hash."""
     stem = Path(next(half[key] for key in SOURCE_KEYS if key in half)).stem
@@ -159,9 +164,10 @@ def _cut(units: list[list[Row]], split: dict[str, Any]) -> list[list[list[Row]]]
 def _checked(data: Half, rows: list[Row]) -> list[Row]:
     """The rows of a file, or of one part of it, if each has an input and an output, or is a document."""
     section = "" if "test" in data else "data."  # a file that only tests may be a task's
+    document = document_column(data)
     for row in rows:
-        if "document" in data:
-            check_document(row, data["document"])
+        if document is not None:
+            check_document(row, document, "data.text" if "text" in data else "document")
             continue
         for key in ("input", "output"):
             _check_column(row, data[key], section + key)
@@ -179,13 +185,13 @@ def _check_column(row: Row, column: str, key: str) -> None:
         raise UserError(f"{where(row)}: {what}. {columns_of(row, column)}")
 
 
-def check_document(row: Row, column: str) -> None:
-    """A row holds a text in this column.
+def check_document(row: Row, column: str, key: str = "document") -> None:
+    """A row holds a text in this column, which experiment.yaml names under `key`.
 
     Raises:
         UserError: If not.
     """
-    _check_column(row, column, "document")
+    _check_column(row, column, key)
     if not cell_text(row, column).strip():
         raise UserError(f"{where(row)}: column '{one_line(column)}' is empty. Fill it or remove the row.")
 

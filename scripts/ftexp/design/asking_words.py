@@ -26,6 +26,11 @@ def asking_in_words(task: Mapping[str, Any]) -> str:
         return f"log-likelihoods of its options, nothing generated{prompt}"
     if task["kind"] == "document":
         return "log-likelihood of each text"
+    if "complete" in task:
+        unit, amount = next(iter(task["complete"].items()))
+        of_all = f"{amount:g} of its {unit}" if amount < 1 else f"{amount} {unit if amount > 1 else unit.removesuffix('s')}"
+        rest = {key: value for key, value in task.items() if key != "complete"}
+        return f"each document completed after {of_all}, {asking_in_words(rest)}"
     limit = f"at most {task['max_tokens']} new tokens{prompt}"
     if task["kind"] == "inspect":
         arguments = ", ".join(f"{key}={value!r}" for key, value in task["args"].items())

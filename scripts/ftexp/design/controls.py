@@ -7,7 +7,7 @@ from typing import Any
 
 from ftexp.design.factors import Level
 from ftexp.design.levels import label_text
-from ftexp.design.run import Run
+from ftexp.design.run import Run, is_of_documents
 from ftexp.design.sections import DATA_KEYS
 from ftexp.design.settings import CONTROL_SETTINGS
 from ftexp.design.spec import Experiment
@@ -118,8 +118,10 @@ def _tested(tasks: Iterable[Mapping[str, Any]]) -> set[str]:
     for task in (task for task in tasks if task["kind"] != "inspect"):
         if "data" not in task:
             keys |= {*DATA_KEYS} - {"train"}
-        elif task["kind"] != "document":
+        elif not is_of_documents(task):
             keys |= {"input", "output"} - task["data"].keys()
+        elif not task.get("document"):
+            keys |= {"text"}
     return {f"data.{key}" for key in keys}
 
 

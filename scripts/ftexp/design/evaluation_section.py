@@ -10,9 +10,11 @@ from typing import Any
 from ftexp.design.factors import Level
 from ftexp.design.judging import (
     DEFAULT_SCORER,
+    ITEM_PERPLEXITY,
     METRICS,
     NEEDS_REFERENCE,
     NORMALIZATIONS,
+    OF_TEXTS,
     PERPLEXITY,
     Scorer,
     check_metrics,
@@ -20,7 +22,7 @@ from ftexp.design.judging import (
 )
 from ftexp.design.levels import label_text
 from ftexp.design.sections import check_keys, check_names
-from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, check_answering, check_task, task_file
+from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, check_answering, check_task, kind_of, task_file
 from ftexp.ground.errors import Findings, suggestion
 
 EVALUATION_KEYS = ("scorer", "tasks", "matrix", "primary", *ANSWERING_KEYS, *JUDGING_KEYS)
@@ -86,8 +88,15 @@ class Evaluation:
         return list(dict.fromkeys([*scorers, *filter(None, map(task_file, self.tasks.values()))]))
 
 
-def check_evaluation(found: Findings, section: dict[str, Any], factors: dict[str, list[Level]]) -> Evaluation:
-    """The evaluation section with its defaults; `factors` are those that matrix may name."""
+def check_evaluation(
+    found: Findings, section: dict[str, Any], factors: dict[str, list[Level]], of_documents: bool = False
+) -> Evaluation:
+    """The evaluation section with its defaults.
+
+    Args:
+        factors: Those that matrix may name.
+        of_documents: Whether the data of all runs are documents, so that a task which says nothing else is of them.
+    """
     check_keys(found, "evaluation.", section, EVALUATION_KEYS)
     shared = {key: section[key] for key in (*ANSWERING_KEYS, *JUDGING_KEYS) if key in section}
     if "scorer" in section:
@@ -96,12 +105,12 @@ def check_evaluation(found: Findings, section: dict[str, Any], factors: dict[str
         shared["scorers"] = [section["scorer"]]
     named = _named_tasks(found, section)
     check_answering(found, "evaluation", shared, is_drawn=any(own.get("temperature") for own in [shared, *named.values()]))
-    _judging(found, "evaluation", {}, shared)  # also what no task makes use of
+    _judging(found, "evaluation", {}, shared, "answer")  # also what no task makes use of
     tasks, judging = {}, {}
     for name, own in named.items():
-        where = f"evaluation.tasks.{name}"
-        judging[name] = _judging(found, where, own, shared)
-        tasks[name] = check_task(found, where, own, shared)
+        where, kind = f"evaluation.tasks.{name}", kind_of(own, of_documents=of_documents)
+        judging[name] = _judging(found, where, own, shared, kind)
+        tasks[name] = check_task(found, where, own, shared, kind)
         wanted = [scorer.kind for scorer in judging[name].scorers] + list(judging[name].metrics)
         if tasks[name]["kind"] in ("answer", "options") and any(each in NEEDS_REFERENCE for each in wanted):
             tasks[name]["reference"] = True
@@ -144,8 +153,8 @@ def _named_tasks(found: Findings, section: dict[str, Any]) -> dict[str, dict[str
     return named or {DEFAULT_TASK: {}}
 
 
-def _judging(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any]) -> Judging:
-    if own.get("inspect") is not None:
+def _judging(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any], kind: str) -> Judging:
+    if kind == "inspect":
         return Judging((), (), "none", None, ())
 
     def pick(key: str) -> tuple[str, Any]:
@@ -153,7 +162,11 @@ def _judging(found: Findings, where: str, own: dict[str, Any], shared: dict[str,
 
     of_scorers, given = pick("scorers")
     scorers, metrics = check_scorers(found, of_scorers, given), check_metrics(found, *pick("metrics"))
-    if own.get("document") is not None:  # which no answer is given to
+    if own.get("complete") is not None:
+        scorers = scorers or (Scorer(OF_TEXTS, OF_TEXTS),)
+    if kind == "document":  # which no answer is given to
+        if own.get("document") is None and not (scorers or metrics):
+            metrics = (ITEM_PERPLEXITY,)
         scorers = tuple(scorer for scorer in scorers if scorer.kind in NEEDS_REFERENCE) or (Scorer(PERPLEXITY, PERPLEXITY),)
         metrics = tuple(name for name in metrics if name in NEEDS_REFERENCE)
     key, normalization = pick("normalization")

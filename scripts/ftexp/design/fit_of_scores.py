@@ -28,7 +28,7 @@ def answers_of_runs(
     known: dict[tuple[str, str], Answers | None] = {}
     found = {}
     for run in runs:
-        for task in (task for task in run.asked if task.kind in ("answer", "options")):
+        for task in (task for task in run.asked if task.is_prompted):
             pair = task.sets_of_answers(evaluation.judging[task.name].over_labels, run)
             if pair not in known:
                 known[pair] = answers_of(task, *pair)

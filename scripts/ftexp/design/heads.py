@@ -28,7 +28,7 @@ def check_heads(found: Findings, runs: Iterable[Run]) -> None:
         if run.data.get("text"):
             found.add("head", "chooses a label, and documents have none (data.text)", "Leave head out, or name data.output.")
         for task in run.asked:
-            if task.kind in ("document", "inspect") or task.facts.get("reference"):
+            if task.is_of_documents or task.kind == "inspect" or task.facts.get("reference"):
                 what = f"a run with a head writes and rates no text, which task {task.name} asks of {run.id}"
                 cure = "Say in evaluation.matrix which runs are asked it, or leave it out."
                 found.add(f"evaluation.tasks.{task.name}", what, cure)

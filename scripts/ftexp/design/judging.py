@@ -12,7 +12,7 @@ from typing import Any
 from ftexp.design.sections import check_names, is_json, is_of_experiment
 from ftexp.ground.errors import Findings, suggestion
 
-PERPLEXITY = "perplexity"
+PERPLEXITY, ITEM_PERPLEXITY = "perplexity", "item_perplexity"
 GRADED = "model_graded_qa"
 OWN = "own"
 
@@ -84,8 +84,12 @@ METRICS: dict[str, MetricKind] = {
     "bleu": MetricKind("texts", "BLEU of all answers together, 0 to 100, as sacrebleu's"),
     "corpus_chrf": MetricKind("texts", "chrF of all answers together, 0 to 100, as sacrebleu's"),
     "bits_per_byte": MetricKind("references", "of the reference: bits of negative log-likelihood per byte; less is better"),
+    ITEM_PERPLEXITY: MetricKind(
+        "references",
+        "mean over the items of each one's own perplexity (perplexity itself is of all their tokens together); less is better",
+    ),
 }
-NEEDS_REFERENCE = (PERPLEXITY, "bits_per_byte")
+NEEDS_REFERENCE = (PERPLEXITY, "bits_per_byte", ITEM_PERPLEXITY)
 NORMALIZATIONS = ("none", "characters", "bytes", "unconditional")
 
 
@@ -113,6 +117,8 @@ class Scorer:
 
 
 DEFAULT_SCORER = Scorer("exact", "exact")
+# By which a text that may be said in many ways is judged where nothing is named.
+OF_TEXTS = "rouge_l"
 _OWN_SCORER = re.compile(r"(?P<file>[^@\n]+\.py)@(?P<function>[A-Za-z_]\w*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Columns of the tables of answers, which no scorer's may be.

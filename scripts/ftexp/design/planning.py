@@ -53,12 +53,12 @@ class _RowsOfRuns:
             return None
 
     def prompted(self, run: Run) -> list[tuple[str, dict[str, Any], str, str, list[Row] | None]]:
-        """What a run renders prompts of: set of rows, prompt and the key that says it, input column, rows."""
+        """What a run renders prompts of: set of rows, prompt and the key that says it, input column, rows; no documents."""
         asked = [
             (task.test_set, task.prompt, task.prompt_key, task.data["input"], self.tests[task.test_set])
-            for task in run.asked if task.kind in ("answer", "options")
+            for task in run.asked if task.is_prompted
         ]
-        if run.is_control:
+        if run.is_control or run.data.get("text"):
             return asked
         trained = self.trainings[run.training_set]
         return [(run.training_set, run.prompt, "prompt.user", run.data["input"], trained), *asked]

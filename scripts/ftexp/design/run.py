@@ -1,11 +1,11 @@
 """A run: what run.yaml says, and all that its numbers follow from."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftexp.data.splits import VALIDATION, Half, half_of, set_name, source_paths
+from ftexp.data.splits import VALIDATION, Half, document_column, half_of, set_name, source_paths
 from ftexp.ground import paths
 
 STAGES = ("train", "eval")
@@ -15,13 +15,19 @@ STAGES = ("train", "eval")
 REFERENCE = ".reference"
 
 
+def is_of_documents(facts: Mapping[str, Any]) -> bool:
+    """Whether a task of these facts asks for documents: their likelihood, or what follows their beginnings."""
+    return facts["kind"] == "document" or "complete" in facts
+
+
 @dataclass(frozen=True)
 class Task:
     """One task, as a run is asked it.
 
     Attributes:
         kind: `answer` (text is generated), `options` (their log-likelihoods), `document` (that of a text), `inspect`.
-        data: The data section that its rows come from; of `inspect` empty.
+        data: The data section that its rows come from; of `inspect` empty; of documents in a file of their own that file and the
+            column.
         prompt: system, user, date.
         facts: What run.yaml says of it.
     """
@@ -46,6 +52,26 @@ class Task:
     def has_own_data(self) -> bool:
         """Whether its rows are no part of the run's data, but of a file of its own."""
         return "data" in self.facts
+
+    @property
+    def completes(self) -> dict[str, Any] | None:
+        """Where the beginning of a document is to be completed: after how much of it; None of any other task."""
+        return self.facts.get("complete")
+
+    @property
+    def is_of_documents(self) -> bool:
+        """Whether its rows are documents, without a prompt: their likelihood is measured, or their beginnings are completed."""
+        return is_of_documents(self.facts)
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether its rows are questions under a prompt, with reference answers."""
+        return self.kind in ("answer", "options") and not self.is_of_documents
+
+    @property
+    def column(self) -> str:
+        """The column of its documents; empty where none is named."""
+        return str(self.facts.get("document") or document_column(self.data) or "")
 
     @property
     def prompt_key(self) -> str:
@@ -139,10 +165,10 @@ class Run:
 
     def _task(self, name: str, facts: dict[str, Any]) -> Task:
         own, data = facts.get("data"), self.data
-        if facts["kind"] == "document" and own:
-            data = {"test": own["data"], "document": facts["document"]}
+        if is_of_documents(facts) and own:
+            data = {"test": own["data"], "document": facts.get("document") or self.data.get("text")}
         elif own:
-            data = {"test": own["data"], **{key: own.get(key, self.data[key]) for key in ("input", "output")}}
+            data = {"test": own["data"], **{key: own.get(key) or self.data[key] or key for key in ("input", "output")}}
         if facts["kind"] == "inspect":
             data = {}
         return Task(name, facts["kind"], data, {**self.prompt, **facts.get("prompt", {})}, facts)

@@ -6,12 +6,13 @@ from typing import Any
 from ftexp.data.splits import VALIDATION
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.controls import check_asked, plan_controls, tasks_of
+from ftexp.design.documents import check_tasks_of_runs
 from ftexp.design.factors import Level
 from ftexp.design.heads import check_heads
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
-from ftexp.design.sections import check_sources, validation_rows_of
-from ftexp.design.settings import IF_TRUE, SETTINGS, is_torchtune_key
+from ftexp.design.sections import check_sources, of_documents, validation_rows_of
+from ftexp.design.settings import IF_TRUE, LOSSES, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.design.validation_section import check_validations
 from ftexp.design.validation_values import DEFAULTS
@@ -38,6 +39,8 @@ def expand(experiment: Experiment) -> list[Run]:
     for run in trained:
         if not found.messages:
             check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))
+    if not found.messages:
+        check_tasks_of_runs(found, trained)
     found.raise_if_any()
     return runs
 
@@ -60,6 +63,9 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
             validation = {**DEFAULTS, **validation, tail: value}
         elif is_torchtune_key(name):
             overrides[name] = value
+    data = of_documents(data)
+    if data.get("text"):
+        settings["loss"] = LOSSES[-1]  # every token of a document is trained
     if settings["lora_alpha"] is None:
         settings["lora_alpha"] = 2 * settings["lora_rank"]
     settings = {name: value for name, value in settings.items() if value or name not in IF_TRUE}

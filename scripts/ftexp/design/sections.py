@@ -13,7 +13,9 @@ from typing import Any
 from ftexp.data.splits import DEFAULT_SPLIT, PARTS, SOURCE_KEYS, VALIDATION
 from ftexp.ground.errors import Findings, suggestion
 
-DATA_KEYS = ("source", "train", "test", "split", "input", "output")
+DATA_KEYS = ("source", "train", "test", "split", "input", "output", "text")
+# Keys of data that name a column.
+_COLUMNS = ("input", "output", "text")
 SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
 PROMPT_KEYS = ("system", "user", "date")
 
@@ -45,7 +47,7 @@ def is_of_experiment(file: str) -> bool:
 def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, Any]:
     """The data section with its defaults; also used for the same section with a named level applied."""
     check_keys(found, f"{prefix}.", data, (*DATA_KEYS, VALIDATION))
-    complete = {key: data.get(key) for key in DATA_KEYS}
+    complete = {key: data.get(key) for key in DATA_KEYS if key != "text"}
     if data.get(VALIDATION) is not None and check_validation_rows(found, f"{prefix}.{VALIDATION}", data[VALIDATION]):
         complete[VALIDATION] = data[VALIDATION]
     complete["input"] = data.get("input", "input")
@@ -55,6 +57,8 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
         if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
             complete[key] = key if is_wanted else None
     complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
+    if data.get("text") is not None and check_data_value(found, f"{prefix}.text", "text", data["text"]):
+        complete = of_documents({**complete, "text": data["text"]})
     return complete
 
 
@@ -83,11 +87,16 @@ def validation_rows_of(data: dict[str, Any], *, is_validated: bool) -> dict[str,
     return data
 
 
+def of_documents(data: dict[str, Any]) -> dict[str, Any]:
+    """A data section as it is where it names a text: a document has no input and no output."""
+    return {**data, "input": None, "output": None} if data.get("text") else data
+
+
 def check_data_value(found: Findings, where: str, key: str, value: Any) -> bool:
     """Check the name of a file or a column, one of data's keys but `split`; return whether it is one."""
     if not (isinstance(value, str) and value):
         found.add(where, f"must be a text, got {value!r}")
-    elif key not in ("input", "output") and not (value.isprintable() and "${" not in value):
+    elif key not in _COLUMNS and not (value.isprintable() and "${" not in value):
         found.add(where, f"must be a file's name on one line, without the '${{' that DVC reads as a reference, got {value!r}",
                   "Rename the file.")
     else:

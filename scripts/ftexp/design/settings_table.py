@@ -82,6 +82,11 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
     "data.input": ("a column", "default: input; of conversations the same column as data.output"),
     "data.output": ("a column", "default: output"),
+    "data.text": (
+        "a column", "default: none. Whole documents in place of input and output: trained without a template, from BOS (or else "
+        "the end token) to the end token, every token of them. There is no prompt and no `loss` then, and a task that says "
+        "nothing else is of documents",
+    ),
     "prompt.system": ("a text, or null", "default: null, no turn of ours; where a template puts its own, validate says so"),
     "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
@@ -171,8 +176,13 @@ _TASK_KEYS: dict[str, tuple[str, str]] = {
         "of the highest log-likelihood. A column holds a list of texts a row, in a CSV one in JSON",
     ),
     "document": (
-        "a column of data", "a text whose log-likelihood is measured as it stands, without a prompt; for perplexity and "
-        "bits_per_byte",
+        "a column of data", "a text whose log-likelihood is measured as it stands, without a prompt; for perplexity, "
+        "item_perplexity and bits_per_byte. Default where all data are documents: data.text",
+    ),
+    "complete": (
+        "{after: {UNIT: NUMBER}}", "the model is given the beginning of each document (of data.text, or of the column that "
+        "document names) and says the rest, which is the reference. The unit: sentences, words or tokens; the number: how many "
+        "of them, or a share of them, which has a decimal point (0.5). Default scorer: rouge_l",
     ),
     "inspect": (
         "file.py@function, package/task or module@function",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.combinations import Design, check_design
+from ftexp.design.documents import check_beside_text, has_documents_only
 from ftexp.design.evaluation_section import Evaluation, check_evaluation
 from ftexp.design.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
 from ftexp.design.question import question_of
@@ -89,6 +90,8 @@ def check_experiment(document: Any, file: str) -> Experiment:
     factors = check_factors(found, read_section(found, document, "factors"))
     constants = check_constants(found, document)
     check_overlap(found, factors, constants)
+    is_of_documents = has_documents_only(data, factors)
+    check_beside_text(found, document, factors, only=is_of_documents)
     controls = read_section(found, document, "controls")
     baseline = check_baseline(found, read_section(found, document, "baseline"), factors)
     experiment = Experiment(
@@ -100,7 +103,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
         constants=constants,
         has_controls=check_controls(found, controls),
         others=check_others(found, controls.get("others")),
-        evaluation=check_evaluation(found, read_section(found, document, "evaluation"), factors),
+        evaluation=check_evaluation(found, read_section(found, document, "evaluation"), factors, is_of_documents),
         validation=check_validation(found, document.get("validation")),
         baseline=baseline,
         naming=check_naming(found, read_section(found, document, "naming"), factors),

@@ -9,6 +9,7 @@ from ftexp.data.answers import ROWS_PER_CHOICE, Answers
 from ftexp.data.cell_text import Row, cell_text
 from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
+from ftexp.data.cuts import cut_place
 from ftexp.data.splits import check_document
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.fit_of_scores import AnswersOfTasks
@@ -38,8 +39,10 @@ def check_tasks(evaluation: Evaluation, asked: Sequence[tuple[Task, Sequence[Row
         for row in rows or []:
             if task.kind == "options":
                 options_of(task.facts["choices"], row, right=answer_text(row, task.data["input"], task.data["output"]))
-            elif task.kind == "document":
-                check_document(row, task.facts["document"])
+            elif task.is_of_documents:
+                check_document(row, task.column)
+                if task.completes and "tokens" not in task.completes:
+                    cut_place(row, task.column, task.completes)
 
 
 def check_graders(evaluation: Evaluation, runs: Iterable[Run]) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from ftexp.data.cuts import UNITS
 from ftexp.design.sections import (
     as_text,
     check_data_value,
@@ -26,7 +27,7 @@ ANSWERING_KEYS = ("max_tokens", *SAMPLING)
 JUDGING_KEYS = ("scorers", "metrics", "normalization", "cluster", "groups")
 DATA_KEYS = ("data", "input", "output")
 PROMPT_KEYS = ("prompt.system", "prompt.user", "prompt.date")
-TASK_KEYS = (*DATA_KEYS, *PROMPT_KEYS, "choices", "document", "inspect", "args", *ANSWERING_KEYS, *JUDGING_KEYS)
+TASK_KEYS = (*DATA_KEYS, *PROMPT_KEYS, "choices", "document", "complete", "inspect", "args", *ANSWERING_KEYS, *JUDGING_KEYS)
 DEFAULT_MAX_TOKENS = 64
 KINDS = {"choices": "options", "document": "document", "inspect": "inspect"}
 _INSPECT = re.compile(r"[^@\n]+\.py@[A-Za-z_]\w*|[A-Za-z_][\w.]*(/|@)[A-Za-z_]\w*")
@@ -43,32 +44,66 @@ def task_file(task: dict[str, Any]) -> str | None:
     return file if file.endswith(".py") else None
 
 
-def check_task(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+def kind_of(own: dict[str, Any], *, of_documents: bool) -> str:
+    """The kind of a task by what it says; `of_documents`: whether the data of all runs are documents."""
+    if own.get("complete") is not None:
+        return "answer"
+    named = [kind for key, kind in KINDS.items() if own.get(key) is not None]
+    has_prompt = any(own.get(key) is not None for key in (*PROMPT_KEYS, "input", "output"))
+    return named[0] if named else "document" if of_documents and not has_prompt else "answer"
+
+
+def check_task(found: Findings, where: str, own: dict[str, Any], shared: dict[str, Any], kind: str) -> dict[str, Any]:
     """What is asked, complete but for what it takes from a run: its data and its prompt."""
     check_keys(found, f"{where}.", own, TASK_KEYS)
-    kinds = [kind for key, kind in KINDS.items() if own.get(key) is not None]
-    if len(kinds) > 1:
-        found.add(where, f"is of several kinds: {', '.join(kinds)}", "Keep one of them.")
-    kind = kinds[0] if kinds else "answer"
+    completes = own.get("complete") is not None
+    kinds = [each for key, each in KINDS.items() if own.get(key) is not None and not (completes and key == "document")]
+    if len(kinds) + completes > 1:
+        found.add(where, f"is of several kinds: {', '.join(kinds + ['complete'] * completes)}", "Keep one of them.")
     if kind == "inspect":
         return _inspect_task(found, where, own, shared)
     _refuse(found, where, own, ("args",), "only a task of inspect-ai's has arguments")
     if kind != "options":
         _refuse(found, where, own, ("normalization",), "there are no choices")
-    task: dict[str, Any] = {"kind": kind, **_task_data(found, where, own), "prompt": _task_prompt(found, where, own)}
+    is_of_documents = completes or kind == "document"
+    keys = ("data",) if is_of_documents else DATA_KEYS
+    task: dict[str, Any] = {"kind": kind, **_task_data(found, where, own, keys), "prompt": _task_prompt(found, where, own)}
     if kind == "options":
         task["choices"] = _check_choices(found, f"{where}.choices", own["choices"])
-    if kind == "document":
-        if not (isinstance(own["document"], str) and own["document"]):
-            found.add(f"{where}.document", f"must be the name of a column, got {own['document']!r}")
+    if is_of_documents:
         _refuse(found, where, own, (*PROMPT_KEYS, "input", "output"), "a document is read as it stands, without a prompt")
-        task["document"] = own["document"]
+        task |= _document(found, where, own)
     if kind != "answer":
         _refuse(found, where, own, ANSWERING_KEYS, "nothing is generated")
         return task
     given = {key: own[key] for key in ANSWERING_KEYS if key in own}
     check_answering(found, where, given, is_drawn=bool({**shared, **given}.get("temperature")))
     return task | answering({**shared, **own})
+
+
+def _document(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
+    """The column, where it is not the run's own, and after how much of a document it is to be completed, where it is."""
+    facts = {key: own[key] for key in ("document",) if own.get(key) is not None}
+    if facts and not (isinstance(own["document"], str) and own["document"]):
+        found.add(f"{where}.document", f"must be the name of a column, got {own['document']!r}")
+    if own.get("complete") is not None:
+        facts["complete"] = _check_after(found, f"{where}.complete", own["complete"])
+    return facts
+
+
+def _check_after(found: Findings, where: str, complete: Any) -> dict[str, Any]:
+    """One unit and how many of it, or which share of them, a beginning has."""
+    after = complete.get("after") if isinstance(complete, dict) and set(complete) == {"after"} else None
+    if not isinstance(after, dict) or len(after) != 1 or not set(after) <= set(UNITS):
+        found.add(where, f"must be {{after: {{UNIT: NUMBER}}}}, its unit one of {', '.join(UNITS)}, got {complete!r}")
+        return {"tokens": 1}
+    unit, amount = next(iter(after.items()))
+    is_share = isinstance(amount, float) and 0 < amount < 1
+    if not is_share and (not isinstance(amount, int) or check_setting("batch_size", amount)):
+        what = f"must be a share of the document between 0 and 1, or a whole number above 0, got {amount!r}"
+        found.add(f"{where}.after.{unit}", what)
+        return {"tokens": 1}
+    return {unit: amount}
 
 
 def answering(section: dict[str, Any]) -> dict[str, Any]:
@@ -109,9 +144,8 @@ def _refuse(found: Findings, where: str, own: dict[str, Any], keys: tuple[str, .
         found.add(f"{where}.{key}", f"changes nothing, because {why}", "Remove it.")
 
 
-def _task_data(found: Findings, where: str, own: dict[str, Any]) -> dict[str, Any]:
+def _task_data(found: Findings, where: str, own: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     """The file and the columns that are a task's own; empty where its rows are those of the run's data."""
-    keys = DATA_KEYS if own.get("document") is None else ("data",)
     given = {key: own[key] for key in keys if own.get(key) is not None}
     for key, value in given.items():
         check_data_value(found, f"{where}.{key}", "test" if key == "data" else key, value)

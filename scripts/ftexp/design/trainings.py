@@ -44,7 +44,9 @@ def training_sets(runs: list[Run]) -> dict[str, TrainingSet]:
     halves = {}
     for run in (run for run in runs if not run.is_control):
         halves[run.training_set] = half_of(run.data, "train")
-        templates.setdefault(run.training_set, set()).add(run.prompt["user"])
+        asked = templates.setdefault(run.training_set, set())
+        if not run.data.get("text"):
+            asked.add(run.prompt["user"])
     held = tuple(tests[name] for name in sorted(tests))
     return {name: TrainingSet(half, tuple(sorted(templates[name])), held) for name, half in halves.items()}
 

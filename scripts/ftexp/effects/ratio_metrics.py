@@ -1,4 +1,4 @@
-"""Metrics that are ratios of sums: of any two columns, perplexity per token, bits per byte."""
+"""Metrics that are ratios of sums: of any two columns, perplexity per token and per item, bits per byte."""
 
 import numpy as np
 
@@ -56,6 +56,23 @@ class TokenPerplexity(Ratio):
     def gradient(self, sums: FloatArray) -> FloatArray:
         """exp(ratio) times the ratio's gradient."""
         return self.value(sums)[..., None] * super().gradient(sums)
+
+
+class ItemPerplexity(Ratio):
+    """Mean over rows of exp(nll / tokens), each row's own perplexity, nll in nats; less is better."""
+
+    def __init__(self, nll: str = "nll", tokens: str = "tokens") -> None:
+        super().__init__(nll, tokens, None, higher_is_better=False)
+        self.limits = {tokens: Limits(low=1.0)}
+
+    def terms(self, rows: Rows) -> Terms:
+        """Each row's perplexity, and 1."""
+        nll, tokens = (np.asarray(rows.columns[name], dtype=np.float64) for name in self.columns)
+        return dense([np.exp(nll / tokens), np.ones_like(nll)])
+
+    def shares(self, rows: Rows) -> FloatArray:
+        """(L,) one share a row."""
+        return shares_of(np.ones_like(rows.columns[self.columns[1]]), rows.runs, rows.n_runs)
 
 
 class BitsPerByte(Ratio):

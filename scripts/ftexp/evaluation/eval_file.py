@@ -71,6 +71,7 @@ _MODULES = {
     "options_likelihoods": "evaluation.likelihood_solvers",
     "reference_likelihood": "evaluation.likelihood_solvers", "document_likelihood": "evaluation.likelihood_solvers",
     "tuned_model": "evaluation.provider", "test_samples": "evaluation.samples", "documents": "evaluation.samples",
+    "beginnings": "evaluation.samples",
     "with_answers": "evaluation.scorer",
     "recorded": "evaluation.scorer",
     "sampled": "evaluation.solver", "scorers": "scoring.inspect_scorers",
@@ -79,7 +80,7 @@ _MODULES = {
 
 def eval_text(run: Run) -> str:
     """eval.py of a run, from the content of its run.yaml."""
-    tasks = "".join(_asking(task, asking, has_head=bool(run.labels)) for task in run.asked for asking in task.askings)
+    tasks = "".join(_asking(task, asking, run) for task in run.asked for asking in task.askings)
     names = {"tuned_model", *(node.id for node in ast.walk(ast.parse(tasks)) if isinstance(node, ast.Name))}
     names |= {"load_task"} if "inspect_task" in names else set()
     checkpoint = run.adapter_or_weights
@@ -105,7 +106,7 @@ def _imports(names: Collection[str]) -> str:
     return "\n".join(f"from ftexp.{module} import {', '.join(sorted(found))}" for module, found in by_module.items())
 
 
-def _asking(task: Task, asking: str, *, has_head: bool) -> str:
+def _asking(task: Task, asking: str, run: Run) -> str:
     """The function of one asking; of a classifier, which writes nothing, its choice."""
     shared = {"asking": asking, "function": "task_" + re.sub(r"\W", "_", asking), "date": task.prompt["date"]}
     facts = task.facts
@@ -113,8 +114,8 @@ def _asking(task: Task, asking: str, *, has_head: bool) -> str:
         return _INSPECT_TASK.format(**shared, source=facts["inspect"], arguments=facts["args"], max_tokens=facts["max_tokens"])
     scorer = f"scorers({task.name!r})" if _is_answered(task, asking) else "recorded()"
     of_head = {"solver": "labels_of_head()", "config": "", "epochs": 1}
-    how = of_head if has_head else _likelihood(task, asking) or _generation(facts)
-    return _TASK.format(**shared, **how, dataset=_dataset(task, asking), scorer=scorer)
+    how = of_head if run.labels else _likelihood(task, asking) or _generation(facts)
+    return _TASK.format(**shared, **how, dataset=_dataset(task, asking, run), scorer=scorer)
 
 
 def _is_answered(task: Task, asking: str) -> bool:
@@ -122,11 +123,17 @@ def _is_answered(task: Task, asking: str) -> bool:
     return task.kind != "document" and not asking.endswith(REFERENCE)
 
 
-def _dataset(task: Task, asking: str) -> str:
+def _dataset(task: Task, asking: str, run: Run) -> str:
     """The call that gives the samples."""
     file = str(paths.split_part(task.test_set, "test"))
     if task.kind == "document":
-        return f"documents({file!r}, {task.facts['document']!r})"
+        return f"documents({file!r}, {task.column!r})"
+    if task.completes:
+        lines = "".join(f"\n            {text}," for text in (
+            repr(file), repr(task.column), repr(task.completes), f"base={str(paths.model_dir(run.settings['model']))!r}",
+            f"date={task.prompt['date']!r}",
+        ))
+        return f"beginnings({lines}\n        )"
     prompt = {key: task.prompt[key] for key in ("system", "user")}
     given = {"prompt": prompt, "columns": (task.data["input"], task.data["output"])}
     if task.kind == "options" and asking == task.name:

@@ -32,6 +32,7 @@ class Answer:
         is_ended: Whether it ended by itself, and was not cut at the limit of tokens.
         likelihood: What was measured in place of a text: `options`, `conditional`, `unconditional` (nats each); or `nll` (nats),
             `tokens` and `bytes` of a reference or a document.
+        cut: Of a document that was completed, after how many of its characters.
     """
 
     item: str
@@ -39,6 +40,7 @@ class Answer:
     completion: str
     is_ended: bool
     likelihood: Mapping[str, Any] | None = None
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _answers(log: "EvalLog", epochs: int) -> list[dict[str, Answer]]:
             item = str(sample.sample_id)
             if item in by_epoch[each["epoch"] - 1]:
                 raise UnusableLog("holds an item twice")
-            answer = Answer(item, each["epoch"], each["answer"], each["is_ended"], each.get("likelihood"))
+            answer = Answer(item, each["epoch"], each["answer"], each["is_ended"], each.get("likelihood"), each.get("cut"))
             by_epoch[each["epoch"] - 1][item] = answer
     return by_epoch
 

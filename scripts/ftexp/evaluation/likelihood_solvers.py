@@ -1,7 +1,7 @@
 """What is asked of a model without a word generated: the log-likelihood of options, of a reference, of a document.
 
 Each leaves its numbers in `state.metadata["likelihood"]`. Tokens are those of training; the end token after them is not counted,
-as in lm-evaluation-harness.
+as in lm-evaluation-harness: of a document neither, although it is trained.
 """
 
 import math
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from inspect_ai.model import ModelOutput, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
+from ftexp.evaluation.cut_documents import CUT, DOCUMENT, cut_ids
 from ftexp.evaluation.likelihood import Pair
 from ftexp.evaluation.provider import TunedModelAPI
 from ftexp.ground.errors import UserError
@@ -43,11 +44,21 @@ def options_likelihoods() -> Solver:
 
 @solver
 def reference_likelihood() -> Solver:
-    """Of the target after the prompt: `nll`, its negative log-likelihood in nats, its `tokens`, and its `bytes` in UTF-8."""
+    """Of the target after the prompt: `nll`, its negative log-likelihood in nats, its `tokens`, and its `bytes` in UTF-8.
+
+    Of a document that is cut, of all that follows the beginning.
+    """
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         api = _asked_model()
         text = state.target.text
+        cut = cut_ids(api.chat, state.messages)
+        if cut:
+            given, rest = cut
+            said = state.messages[0].metadata or {}
+            pair: Pair = (tuple(given), tuple(rest[:-1]))
+            text = str(said[DOCUMENT])[state.metadata[CUT]:]
+            return _answered(state, "", _of_text(text, await api.log_likelihoods([pair])))
         return _answered(state, "", _of_text(text, await api.log_likelihoods(_answers(api, state, [text]))))
 
     return solve

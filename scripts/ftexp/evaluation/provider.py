@@ -26,6 +26,7 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
+from ftexp.evaluation.cut_documents import cut_ids
 from ftexp.evaluation.head_logits import logits_of
 from ftexp.evaluation.likelihood import Pair, Row, batches, check_lengths, score_rows
 from ftexp.evaluation.loaded_model import LoadedModel, Weights
@@ -113,8 +114,9 @@ class TunedModelAPI(ModelAPI):
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
         """Answer one sample, in a batch with whatever else is asked at the time."""
+        cut = cut_ids(self.chat, input)
         messages = [{"role": message.role, "content": message.text} for message in input]
-        request = _request(self.chat.prompt_ids(messages), config)
+        request = _request(cut[0] if cut else self.chat.prompt_ids(messages), config)
         await self._generating.answer(request)
         assert request.answer is not None
         return self._output(request, request.answer)

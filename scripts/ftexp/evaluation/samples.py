@@ -12,8 +12,10 @@ from ftexp.data.choices import options_of
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
+from ftexp.evaluation.cut_documents import CUT, DOCUMENT, TOKENS
 from ftexp.ground.paths import from_root
-from ftexp.models.chat import Message
+from ftexp.models.beginning import beginning_of
+from ftexp.models.chat import Chat, Message
 
 
 def test_samples(
@@ -44,6 +46,22 @@ def documents(file: str, column: str) -> MemoryDataset:
         Sample(id=name, input=[ChatMessageUser(content=cell_text(row, column))], metadata={"row": dict(row)})
         for name, row in pairs
     ]
+    return MemoryDataset(samples, name=Path(file).parent.name)
+
+
+def beginnings(file: str, column: str, after: Mapping[str, float], *, base: str, date: str) -> MemoryDataset:
+    """One sample per document: its beginning, which the model is given by its tokens, without a template; its target is the rest.
+
+    Args:
+        after: A unit, and how many of it, or which share of them, the beginning has.
+        base: Folder of the base model, whose tokens a document is cut between.
+    """
+    chat, samples = Chat(from_root(base), date), []
+    for item in read_items(from_root(file)):
+        cut = beginning_of(chat, item["row"], column, after)
+        given = ChatMessageUser(content=cut.text[: cut.end], metadata={DOCUMENT: cut.text, TOKENS: cut.tokens})
+        metadata = {"row": dict(item["row"]), CUT: cut.end}
+        samples.append(Sample(id=item["item"], input=[given], target=cut.rest, metadata=metadata))
     return MemoryDataset(samples, name=Path(file).parent.name)
 
 

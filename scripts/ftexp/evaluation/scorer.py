@@ -5,6 +5,7 @@ import statistics
 from inspect_ai.scorer import Score, Scorer, ScoreReducer, Target, mean, score_reducer, scorer, value_to_float
 from inspect_ai.solver import TaskState
 
+from ftexp.evaluation.cut_documents import CUT
 from ftexp.evaluation.scorer_name import RECORDED
 
 
@@ -15,8 +16,7 @@ def recorded() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         answer, is_ended = state.output.completion, state.output.stop_reason == "stop"
         said = {"epoch": state.epoch, "answer": answer, "is_ended": is_ended}
-        if "likelihood" in state.metadata:
-            said["likelihood"] = state.metadata["likelihood"]
+        said |= {key: state.metadata[key] for key in ("likelihood", CUT) if key in state.metadata}
         return Score(value=float(is_ended), answer=answer, metadata=said)
 
     return score

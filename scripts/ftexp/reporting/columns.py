@@ -93,8 +93,8 @@ _JUDGED = (
     ("probabilities", "of each option; they add up to 1", "list, 0 to 1", "other tasks"),
     ("number", "the first number in the answer, where a metric needs it", "a number", "the answer holds none"),
     (
-        "nll", "negative log-likelihood of the reference after the prompt, or of a document, where perplexity or bits per "
-        "byte is asked", "nats", "not measured",
+        "nll", "negative log-likelihood of the reference after the prompt, or of a document, where a perplexity or bits per "
+        "byte is asked; the item's own perplexity is exp(nll / tokens)", "nats", "not measured",
     ),
     ("tokens", "how many tokens that is of", "count", "not measured"),
     ("bytes", "how many bytes of UTF-8 that is of", "count", "not measured"),
@@ -105,7 +105,10 @@ ITEMS = (
     ("item", "id of the item: a hash of its raw row, the same in every run that was asked it", "text", "never"),
     ("epoch", "1, and 2, 3, ... for further answers to the item where `evaluation.epochs` asks for them", "count", "never"),
     ("cluster", "value of the column `evaluation.cluster`; the item's id where none is named", "text", "never"),
-    ("input", "what was asked, without the prompt around it; of a document its text", "text", "never"),
+    (
+        "input", "what was asked, without the prompt around it; of a document its text, or the beginning that is completed",
+        "text", "never",
+    ),
     ("target", "the right answer", "text", "of a document"),
     ("completion", "what the model said, whole; of options the one that is chosen", "text", "of a document"),
     *_JUDGED,
@@ -120,6 +123,7 @@ SCORES = (
         "input, target", "of an inspect task only, as in items.parquet; those of other tasks are in their rows", "text",
         "other tasks",
     ),
+    ("cut", "of a document that is completed, after how many of its characters", "count", "no column: other tasks"),
     *_JUDGED,
     (
         "<scorer>:again", "whether `make score` asks again, as a grader could not be reached", "true, false",

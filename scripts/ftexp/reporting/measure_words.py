@@ -67,6 +67,7 @@ WORDS: Mapping[str, MeasureWords] = MappingProxyType({
     "auc": MeasureWords("area under the ROC curve"),
     "bleu": MeasureWords("BLEU of all answers (0 to 100)", 100.0, decimals=2),
     "corpus_chrf": MeasureWords("chrF of all answers (0 to 100)", 100.0, decimals=2),
+    "item_perplexity": MeasureWords("mean perplexity of the items (less is better)", None, less_is_better=True),
     "bits_per_byte": MeasureWords("bits per byte of the reference (less is better)", None, less_is_better=True),
 })
 

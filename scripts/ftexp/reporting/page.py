@@ -72,6 +72,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         labels_header=LABELS_HEADER,
         conclusions=report.conclusions, factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
+        documents=experiment.data.get("text"),
         splits=_split_rows(runs),
         effects=effects_sections(report.effects, report.analysis), effects_header=EFFECTS_HEADER,
         sensitivity=sensitivity_rows(report.effects, report.analysis), header=shown_header,

@@ -43,7 +43,8 @@ class Judge:
         judging = self._evaluation.judging[task.name]
         key = (task.name, task.test_set)
         if key not in self._items:
-            self._items[key] = read_task_items(task.test_set, task.data, judging.cluster, judging.groups) if task.data else {}
+            data = {**task.data, "document": task.column} if task.is_of_documents else task.data
+            self._items[key] = read_task_items(task.test_set, data, judging.cluster, judging.groups) if task.data else {}
         return self._items[key]
 
     def wanted(self, task: Task) -> list[Judgement]:
@@ -91,16 +92,16 @@ class Judge:
     def _asked(self, task: Task) -> list[Question]:
         if not task.data:
             return []
-        key = repr((task.test_set, task.prompt, task.kind, task.data.get("input"), task.data.get("output")))
+        key = repr((task.test_set, task.prompt, task.kind, task.data.get("input"), task.data.get("output"), task.column))
         if key not in self._questions:
             self._questions[key] = [_question(task, item) for item in self.items(task).values()]
         return self._questions[key]
 
 
 def _question(task: Task, item: Item) -> Question:
-    """What was asked, without an answer."""
+    """What was asked, without an answer; of a document the whole."""
     text = item.input
-    if task.kind != "document":
+    if task.is_prompted:
         turns = prompt_turns({**task.prompt, "system": None}, task.data["input"], item.row)
         text = "\n\n".join(turn["content"] for turn in turns)
     return Question(item=item.id, epoch=1, prompt=text, target=item.target, answer="", row=item.row)

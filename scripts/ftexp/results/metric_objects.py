@@ -3,13 +3,13 @@
 Nothing is read or written.
 """
 
-from ftexp.design.judging import OWN, PERPLEXITY
+from ftexp.design.judging import ITEM_PERPLEXITY, OWN, PERPLEXITY
 from ftexp.effects.label_metrics import BalancedAccuracy, MacroF1, Mcc
 from ftexp.effects.metrics import UNNAMED, Mean, Metric
 from ftexp.effects.number_metrics import R2, MeanAbsoluteError, Rmse
 from ftexp.effects.option_metrics import MacroAuc, OptionsBrier
 from ftexp.effects.probability_metrics import CalibrationError
-from ftexp.effects.ratio_metrics import BitsPerByte, TokenPerplexity
+from ftexp.effects.ratio_metrics import BitsPerByte, ItemPerplexity, TokenPerplexity
 from ftexp.effects.text_metrics import Chrf, CorpusBleu
 
 # The ends of what a scorer gives an answer, where these are not 0 and 1.
@@ -35,4 +35,5 @@ def metric_objects(n_options: int) -> dict[str, Metric]:
         "rmse": Rmse(), "mae": MeanAbsoluteError(), "r2": R2(),
         "ece": CalibrationError(), "brier": OptionsBrier(n_options), "auc": MacroAuc(n_options),
         "bleu": CorpusBleu(), "corpus_chrf": Chrf(), "bits_per_byte": BitsPerByte(),
+        ITEM_PERPLEXITY: ItemPerplexity(),
     }

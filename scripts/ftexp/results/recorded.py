@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ftexp.data.answers import Answers
+from ftexp.data.cuts import rest_of
 from ftexp.data.items import Item, reference_answers
 from ftexp.design.evaluation_section import Evaluation
 from ftexp.design.run import Run, Task
@@ -67,7 +68,7 @@ def recorded_answers(done: Iterable[tuple[Run, Task]], judge: Judge, evaluation:
             continue
         groups[task.name, task.test_set].append((run.id, scores))
         tasks[task.name, task.test_set] = task
-        if task.kind in ("answer", "options"):
+        if task.is_prompted:
             pair = task.sets_of_answers(evaluation.judging[task.name].over_labels, run)
             if pair not in known:
                 known[pair] = reference_answers(pair[1], task.data, judge.items(task))
@@ -106,6 +107,9 @@ def _together(
     places = about.index.get_indexer(pd.Index(frame["item"]))
     for column in about:
         frame[column] = about[column].take(places).to_numpy() if len(about) else ""
+    if "cut" in frame:  # of documents that were completed, whose references follow from where the model's tokens let them be cut
+        pairs = list(zip(frame["input"], frame.pop("cut"), strict=True))
+        frame["input"], frame["target"] = ([text[:cut] for text, cut in pairs], [rest_of(text, cut) for text, cut in pairs])
     return frame
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ftexp.data.cuts import rest_of
 from ftexp.design.run import REFERENCE, Run, Task
 from ftexp.evaluation.inspect_logs import log_path, read_answers, read_inspect_task
 from ftexp.ground.filesystem import sha256_json
@@ -108,6 +109,8 @@ def _recorded(run: Run, asked: Asked, digest: str, vouched: Collection[str]) -> 
         "item": [answer.item for answer in answers], "epoch": [answer.epoch for answer in answers],
         "completion": [answer.completion for answer in answers], "is_ended": [answer.is_ended for answer in answers],
     }
+    if task.completes:
+        columns["cut"] = [answer.cut for answer in answers]
     measured = answers if task.kind != "answer" else ()
     if task.askings != (task.name,):
         references = read_answers(run, task.name + REFERENCE, items, epochs=1, vouched=vouched)
@@ -157,8 +160,16 @@ def _write(frame: pd.DataFrame, name: str, is_open: Any, verdicts: Sequence[Verd
 
 def _questions(frame: pd.DataFrame, asked: Asked) -> list[Question]:
     by_item = {question.item: question for question in asked.questions}
-    said = zip(map(by_item.__getitem__, frame["item"]), frame["epoch"], frame["completion"], strict=True)
-    return [Question(q.item, epoch, q.prompt, q.target, answer, q.row) for q, epoch, answer in said]
+    cuts = frame["cut"] if "cut" in frame else [None] * len(frame)
+    said = zip(map(by_item.__getitem__, frame["item"]), frame["epoch"], frame["completion"], cuts, strict=True)
+    return [Question(q.item, epoch, *_asked_and_right(q, cut), answer, q.row) for q, epoch, answer, cut in said]
+
+
+def _asked_and_right(question: Question, cut: int | None) -> tuple[str, str]:
+    """What was asked, and its reference; of a document that was cut, its beginning and the rest."""
+    if cut is None:
+        return question.prompt, question.target
+    return question.prompt[:cut], rest_of(question.prompt, cut)
 
 
 def _columns(frame: pd.DataFrame, judgement: Judgement, asked: Asked) -> Mapping[str, Any]:

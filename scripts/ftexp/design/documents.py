@@ -1,0 +1,82 @@
+"""Experiments on whole documents, by `data.text`: what has no meaning beside it, and which tasks can be asked of whom.
+
+Only the standard library is imported here, because the cookiecutter hook runs this code too.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ftexp.design.factors import Level
+from ftexp.design.run import Run
+from ftexp.ground.errors import Findings
+
+TEXT = "data.text"
+# What a document has not, with why.
+_OF_PROMPTS = {
+    "data.input": "a document is whole, and no question with an answer", "data.output": "a document is whole, and has no answer",
+    "prompt.system": "a document has no prompt", "prompt.user": "a document has no prompt",
+    "loss": "every token of a document is trained",
+}
+
+
+def has_documents_only(data: Mapping[str, Any], factors: Mapping[str, list[Level]]) -> bool:
+    """Whether every run of a design is of documents."""
+    return bool(data.get("text")) or any(levels and all(_is_text(level) for level in levels) for levels in factors.values())
+
+
+def check_beside_text(found: Findings, document: Mapping[str, Any], factors: Mapping[str, list[Level]], *, only: bool) -> None:
+    """Nothing that is of prompts and answers stands beside `data.text`, where it would change nothing.
+
+    Args:
+        document: experiment.yaml.
+        only: Whether every run is of documents.
+    """
+    for name, levels in factors.items():
+        for level in (level for level in levels if _is_text(level)):
+            for key in (key for key in _OF_PROMPTS if key in level.sets):
+                _refuse(found, f"factors.{name}.{level.label}.{key}", key)
+    if not (only or any(_is_text(level) for levels in factors.values() for level in levels)):
+        return
+    for name, levels in factors.items():
+        if only or not any(_is_text(level) for level in levels):  # else other levels of the factor may be of prompts
+            own = dict.fromkeys(key for level in levels if not _is_text(level) for key in _OF_PROMPTS if key in level.sets)
+            for key in own:
+                _refuse(found, f"factors.{name}", key)
+    if only:
+        for key in (key for key in _OF_PROMPTS if _is_set(document, key)):
+            _refuse(found, key if "." in key else f"constants.{key}", key)
+
+
+def _is_text(level: Level) -> bool:
+    return level.sets.get(TEXT) is not None
+
+
+def _is_set(document: Mapping[str, Any], key: str) -> bool:
+    section, _, name = key.rpartition(".")
+    part = document.get(section or "constants")
+    return isinstance(part, dict) and part.get(name) is not None
+
+
+def _refuse(found: Findings, where: str, key: str) -> None:
+    cure = "Keep one of them, or set each in levels of its own"
+    if key.startswith("prompt."):
+        cure = "Remove it, or set it in the task that asks by it"
+    elif key == "loss":
+        cure = "Remove it"
+    says = f"sets {key}" if where.startswith("factors.") else "stands"
+    found.add(where, f"{says} beside {TEXT}, and {_OF_PROMPTS[key]}", f"{cure}.")
+
+
+def check_tasks_of_runs(found: Findings, runs: Iterable[Run]) -> None:
+    """No run on documents is asked a question of its data, and none on questions is asked documents without a column."""
+    for run in runs:
+        for task in (task for task in run.asked if task.kind != "inspect"):
+            where = f"evaluation.tasks.{task.name}"
+            if task.is_of_documents and not task.column:
+                what = f"asks for documents, and {run.id} has prompts and answers"
+                found.add(where, what, "Name the column: document: COLUMN.")
+            elif not task.is_of_documents and run.data.get("text") and not task.has_own_data:
+                what = f"asks questions, and {run.id} has documents"
+                cure = "Give it data of its own, or document: COLUMN, or leave it out by evaluation.matrix."
+                found.add(where, what, cure)
+    found.messages = list(dict.fromkeys(found.messages))
