@@ -131,8 +131,8 @@ def test_no_file_is_too_long_to_read(path: Path) -> None:
 
 # Their callers are torchtune, inspect-ai and configs, which pass them by name; or all of them are facts of one text.
 WITH_MORE_ARGUMENTS = {
-    "PromptedRows.__init__", "ResumableCheckpointer.__init__", "draw_lora", "TunedModelAPI.__init__", "tuned_model", "load_model", "generate",
-    "array_script", "_send_all", "_heat_map", "AdamW.__init__", "write_manifest",
+    "PromptedRows.__init__", "ResumableCheckpointer.__init__", "draw_lora", "TunedModelAPI.__init__", "tuned_model", "load_model",
+    "generate", "array_script", "_send_all", "_heat_map", "AdamW.__init__", "write_manifest",
 }
 
 
