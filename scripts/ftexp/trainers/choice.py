@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from ftexp.design.run import Run
 from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import identity
 from ftexp.models.config_json import read_model_config
 from ftexp.trainers.interface import Trainer
 from ftexp.trainers.torchtune import trainer as torchtune
@@ -29,14 +31,20 @@ def name_of_trainer(run: Run) -> str:
 
 def why_not_torchtune(run: Run) -> str | None:
     """What of a run torchtune does not have, as the rest of a sentence; None where it has all, or the model is not known."""
-    return lack_of(run) or _lack_of_model(run.settings["model"])
+    file = paths.model_dir(run.settings["model"]) / "config.json"
+    return lack_of(run) or (_lack_of_model(file.resolve(), tuple(identity(file))) if file.is_file() else None)
 
 
 @functools.cache
-def _lack_of_model(model: str) -> str | None:
-    """What torchtune lacks for a base model; None too where its folder is not usable, which is a message of its own."""
+def _lack_of_model(file: Path, as_it_is: tuple[int, ...]) -> str | None:
+    """What torchtune lacks for a base model; None too where its folder is not usable, which is a message of its own.
+
+    Args:
+        file: Its config.json.
+        as_it_is: The file's identity, because it may change.
+    """
     try:
-        family_of(read_model_config(paths.model_dir(model)))
+        family_of(read_model_config(file.parent))
     except NotInTorchtune as lack:
         return lack.lacks
     except UserError:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate.state import AcceleratorState
 from peft import PeftModel
 from transformers import TrainingArguments, get_scheduler
 
@@ -55,6 +56,7 @@ def main(words: Sequence[str]) -> None:
 
 def train(config: Config) -> RowTrainer:
     """Train by a config, from the last finished epoch where it says so."""
+    _forget_accelerate()
     output_dir = Path(config["output_dir"])
     output_dir.mkdir(parents=True, exist_ok=True)
     arguments = training_arguments(config)
@@ -87,6 +89,13 @@ def train(config: Config) -> RowTrainer:
             require_effect(trainer.model, [rows[index]["tokens"] for index in range(min(len(rows), 4))], file)
         file.close()
     return trainer
+
+
+def _forget_accelerate() -> None:
+    """What the environment, or another training in this process, would have of precision and processes: the config alone says."""
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]
+    AcceleratorState._reset_state()
 
 
 def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:

@@ -1,5 +1,6 @@
 """transformers.Trainer with our rows, their order, our optimizer and schedule, train.csv and checkpoints."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.utils.data import Sampler
 
 from ftexp.ground.filesystem import follow_umask
 from ftexp.models.config_json import read_model_config
+from ftexp.models.folder import small_files
 from ftexp.trainers.labelled_rows import LabelledRows
 from ftexp.trainers.prompted_rows import PromptedRows
 from ftexp.trainers.train_csv import TrainCsv
@@ -96,8 +98,12 @@ class RowTrainer(transformers.Trainer):
             save_adapter(model, read_model_config(Path(str(model.config.name_or_path))), folder)
             return
         model.config.use_cache = True
-        model.save_pretrained(folder, state_dict=model.state_dict())
+        model.save_pretrained(folder)
         model.config.use_cache = False
+        is_text = isinstance(self.train_dataset, PromptedRows)  # whose config.json is the base's, as its own file says it
+        for path in small_files(Path(str(model.config.name_or_path))):
+            if not path.name.endswith(".index.json") and (is_text or path.name != "config.json"):
+                shutil.copyfile(path, folder / path.name)
 
     def _write_state(self, folder: Path) -> None:
         model: Any = self.model
