@@ -17,6 +17,7 @@ from ftexp.ground.options import read_run
 from ftexp.ground.yamlfile import dump_yaml
 from ftexp.jobs.backends import work_here
 from ftexp.results.judge_runs import Judge
+from ftexp.results.kept import KEPT_COLUMNS
 from ftexp.results.loading_lines import loading_lines
 from ftexp.results.measures import measures_of
 from ftexp.results.provenance import provenance_of_logs, provenance_of_run
@@ -25,7 +26,7 @@ from ftexp.results.table import RunFacts, Table, collect_states, results_header,
 
 RESULT = (
     "task", "metric", "n", "unscored", "valid", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se",
-    "train_loss",
+    "train_loss", *KEPT_COLUMNS,
 )
 
 
@@ -60,9 +61,9 @@ def _results(experiment: Experiment, own: list[RunFacts], recorded: Recorded, na
 
     measures = measures_of(recorded, experiment.evaluation)
     values = run_table(measures.scores, runs_frame(own, experiment), measures.metrics)
-    header = results_header(list(experiment.factors))
+    header = results_header(list(experiment.factors), [facts.run for facts in own])
     rows = [dict(zip(header, row, strict=True)) for row in results_rows(own, Table(values, measures, recorded.references))]
-    return [{key: row[key] for key in RESULT if row[key]} for row in rows if row["run"] == name and row["score"]]
+    return [{key: row[key] for key in RESULT if row.get(key)} for row in rows if row["run"] == name and row["score"]]
 
 
 def _loading(facts: RunFacts) -> list[str]:

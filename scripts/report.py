@@ -105,7 +105,7 @@ def _build(all_facts: list[RunFacts], judge: Judge, experiment: Experiment, key:
         report = whole_report(experiment, full, recorded)
     except UnusableTable as unusable:
         raise UserError(str(unusable)) from unusable
-    header = results_header(list(experiment.factors))
+    header = results_header(list(experiment.factors), [facts.run for facts in all_facts])
     changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, report.results))
     changed = write_if_changed(paths.CELLS_CSV, cells_csv(report.cells)) or changed
     changed = write_metrics(header, report.results) or changed

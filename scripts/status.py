@@ -15,6 +15,7 @@ from ftexp.ground.errors import run_command
 from ftexp.ground.options import Options, read_options
 from ftexp.ground.text_table import text_table
 from ftexp.jobs.backends import wait, work_here
+from ftexp.jobs.progress import describe_looks
 from ftexp.state.job_record import read_job
 from ftexp.state.status_words import State
 from ftexp.state.work import Work
@@ -54,6 +55,8 @@ def _row(work: Work, run: Run, stage: str) -> tuple[str, ...]:
     reason = state.reason
     if stage == "train" and state.status in ("ready", "stale") and work.preflight(run).status != "done":
         reason = "; ".join(filter(None, [reason, work.preflight(run).reason]))
+    if stage == "train" and state.status == "running":
+        reason = "; ".join(filter(None, [reason, describe_looks(run)]))
     record = read_job(run.id, stage)
     job = state.job or str((record or {}).get("job_id", ""))
     return run.id, stage, state.status, job, state.elapsed or _time(record, state), reason

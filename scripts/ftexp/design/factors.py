@@ -36,7 +36,7 @@ RESERVED_FACTORS = (
     "run", "kind", "control", "status", "problem", "train_rows", "effective_batch", "steps_per_epoch", "steps",
     "train_status", "eval_status",
     "reason", "task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se",
-    "train_loss",
+    "train_loss", "validation", "kept_step", "kept_why",
 )
 
 

@@ -5,8 +5,11 @@ import time
 from typing import Any
 
 from ftexp.design.planning import read_run
+from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.state.job_record import read_job
+from ftexp.trainers.looks_in_words import looks_so_far
+from ftexp.trainers.validation_csv import VALIDATION_CSV, read_looks
 
 LINE_EVERY_S = 5.0
 
@@ -50,8 +53,15 @@ class Progress:
         return f"{run}: {said}"
 
 
+def describe_looks(run: Run) -> str:
+    """The last look at a training that goes on, and the best so far; empty where there is none."""
+    if not run.validation:
+        return ""
+    return looks_so_far(run.validation, read_looks(paths.RunPaths(run.id).scratch_dir("train") / VALIDATION_CSV))
+
+
 def describe_training(run: str, record: dict[str, Any]) -> str:
-    """How far a training is that began as `record` says: epoch, loss, time left."""
+    """How far a training is that began as `record` says: epoch, loss, time left; the last look at it and the best."""
     elapsed = time.time() - record["started"]
     path = paths.RunPaths(run).scratch_dir("train") / "train.csv"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -60,7 +70,8 @@ def describe_training(run: str, record: dict[str, Any]) -> str:
         return f"starting, {elapsed:.0f} s"
     plan = read_run(run)
     left = elapsed * (plan.steps["steps"] - int(fields[0])) / int(fields[0])
-    return f"epoch {fields[1]}/{plan.settings['epochs']}, loss {float(fields[2]):.3f}, {left:.0f} s left"
+    parts = [f"epoch {fields[1]}/{plan.settings['epochs']}", f"loss {float(fields[2]):.3f}", f"{left:.0f} s left"]
+    return ", ".join(filter(None, [*parts, describe_looks(plan)]))
 
 
 def _say(text: str) -> None:

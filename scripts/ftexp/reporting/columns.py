@@ -3,7 +3,7 @@
 Command: PYTHONPATH=scripts python -m ftexp.reporting.columns > docs/tables.md
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ftexp.effects.columns import COLUMN_MEANINGS as EFFECTS
 from ftexp.ground.text_table import markdown_table
@@ -57,6 +57,15 @@ RESULTS = (
         ">= 0", "as diff_control, or one cluster",
     ),
     ("train_loss", "mean over the steps of the last epoch", "nats per trained token", "not trained"),
+)
+KEPT = (
+    (
+        "validation", "where some run is validated: the kept step's value by `validation.metric`, on rows that are no test's; "
+        "of the kept step, so better than new rows would show", "nats per trained token, or a scorer's", "not validated, or no number",
+    ),
+    ("kept_step", "where some run is validated: the optimiser step of which the checkpoint is, from 1", "count", "not validated"),
+    ("kept_why", "where some run is validated: why that step, of how many looks, and where it stopped early", "text",
+     "not validated"),
 )
 CELLS = (
     ("cell", "the levels of the factors in words, the seed aside; `control <run>` of a control", "text", "never"),
@@ -140,7 +149,10 @@ SCORES = (
     ),
 )
 TABLES = (
-    ("results.csv", "A long table: exactly one row per run of runs.csv, task and metric.", 'pd.read_csv("results.csv")', RESULTS),
+    (
+        "results.csv", "A long table: exactly one row per run of runs.csv, task and metric.", 'pd.read_csv("results.csv")',
+        (*RESULTS, *KEPT),
+    ),
     (
         "cells.csv", "One row per cell (a combination of levels, seeds together), task and metric that the cell is asked.",
         'pd.read_csv("cells.csv")', CELLS,
@@ -188,6 +200,16 @@ thus not independent, which item-wise differences allow for, as they do for the 
 `evaluation.seed` gives other answers, and another set of tables that is as good. Metrics that are no mean (macro_f1) are over all
 answers together.
 """
+
+
+def tables_of(columns: Iterable[str]) -> list[tuple[str, str, str, Sequence[Sequence[str]]]]:
+    """The tables of one report.
+
+    Args:
+        columns: Those of its results.csv.
+    """
+    left_out = {row[0] for row in KEPT} - set(columns)
+    return [(name, what, call, [row for row in rows if row[0] not in left_out]) for name, what, call, rows in TABLES]
 
 
 def tables_page() -> str:

@@ -20,6 +20,7 @@ from ftexp.ground.filesystem import write_bytes_if_changed
 from ftexp.reporting.conclusions import compared_factors
 from ftexp.reporting.effect_plots import effect_plot, interaction_plot
 from ftexp.reporting.plots import Curve, Plot, Point, curves_plot, factor_plot
+from ftexp.reporting.validation_plots import LookedAt, validation_plots
 from ftexp.results.table import RunFacts
 
 MOST_PAIRS = 10
@@ -59,7 +60,7 @@ def draw_figures(
         *of_effects,
         *(factor_plot(name, levels, points, metric=metric) for name, levels in factors.items()),
         *(interaction_plot(pair, (factors[pair[0]], factors[pair[1]]), points, metric=metric) for pair in pairs),
-        curves_plot(curves),
+        curves_plot(curves), *validation_plots([LookedAt(f.run.levels, f.looks) for f in trained if f.looks]),
     ]
 
 

@@ -20,13 +20,14 @@ from ftexp.design.spec import Experiment
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json
 from ftexp.reporting.columns import HEADER as COLUMNS_HEADER
-from ftexp.reporting.columns import TABLES
+from ftexp.reporting.columns import tables_of
 from ftexp.reporting.effects_view import HEADER as EFFECTS_HEADER
 from ftexp.reporting.effects_view import effects_sections, sensitivity_rows
 from ftexp.reporting.item_changes import ChangedItem, Column, answer_columns, changed_items
 from ftexp.reporting.labels_view import HEADER as LABELS_HEADER
 from ftexp.reporting.results_view import missing, shown_table
 from ftexp.reporting.whole import Report
+from ftexp.results.kept import KEPT_COLUMNS
 from ftexp.results.provenance import provenance_of_report
 from ftexp.results.recorded import Recorded
 from ftexp.results.table import NUMBERS, RunFacts, results_header
@@ -60,7 +61,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     )
     report, recorded = findings.report, findings.recorded
     runs = [facts.run for facts in all_facts]
-    header = results_header(list(experiment.factors))
+    header = results_header(list(experiment.factors), runs)
     task = report.analysis.primary_task
     columns = answer_columns(all_facts, task)
     shown_header, shown_rows = shown_table(header, report.results)
@@ -77,7 +78,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         effects=effects_sections(report.effects, report.analysis), effects_header=EFFECTS_HEADER,
         sensitivity=sensitivity_rows(report.effects, report.analysis), header=shown_header,
         rows=[{"status": status[row[0]], "cells": row} for row in shown_rows],
-        numbers={*NUMBERS, "n", "unscored"}, run_count=len(runs), has_many_runs=len(shown_rows) > MANY_RUNS,
+        numbers={*NUMBERS, "n", "unscored", *KEPT_COLUMNS[:2]}, run_count=len(runs), has_many_runs=len(shown_rows) > MANY_RUNS,
         plots=report.plots, columns=columns,
         items=_changed(all_facts, findings, columns), is_evaluated=len(recorded.frame) > 0, item_task=task,
         item_score=_score_of_items(findings),
@@ -85,7 +86,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
         is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
-        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=TABLES, columns_header=COLUMNS_HEADER,
+        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header), columns_header=COLUMNS_HEADER,
         provenance=provenance_of_report([run for run in runs if run.id in answered]),
     ) + "\n"
 

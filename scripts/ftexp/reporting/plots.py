@@ -73,7 +73,7 @@ def factor_plot(factor: str, levels: Sequence[Any], points: Sequence[Point], *, 
     if not points:
         return Plot(name, title, None, "No run is evaluated yet.")
     places, scale = places_of(levels)
-    groups = _group(points, lambda point: {k: v for k, v in point.levels.items() if k not in (factor, SEED)})
+    groups = grouped(points, lambda point: {k: v for k, v in point.levels.items() if k not in (factor, SEED)})
     looks, legend_title = group_looks([group for group, _ in groups])
 
     def draw(axes: "Axes") -> None:
@@ -117,7 +117,7 @@ def curves_plot(curves: Sequence[Curve]) -> Plot:
     if not curves:
         return Plot(name, title, None, "No run is trained yet.")
     window = smoothing_window(max(len(curve.steps) for curve in curves))
-    groups = _group(curves, lambda curve: {k: v for k, v in curve.levels.items() if k != SEED})
+    groups = grouped(curves, lambda curve: {k: v for k, v in curve.levels.items() if k != SEED})
     looks, legend_title = group_looks([group for group, _ in groups])
 
     def draw(axes: "Axes") -> None:
@@ -152,7 +152,7 @@ def axis_label(factor: str) -> str:
     return f"{factor} ({SETTINGS[factor].meaning})" if factor in SETTINGS else factor
 
 
-def _group(things: Iterable[T], key: Callable[[T], dict[str, Any]]) -> list[tuple[dict[str, Any], list[T]]]:
+def grouped(things: Iterable[T], key: Callable[[T], dict[str, Any]]) -> list[tuple[dict[str, Any], list[T]]]:
     """Things with equal keys, in the order in which a key comes first."""
     groups: dict[str, tuple[dict[str, Any], list[T]]] = {}
     for thing in things:

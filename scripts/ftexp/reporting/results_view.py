@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ftexp.results.kept import KEPT_COLUMNS
 from ftexp.results.table import COLUMNS_AFTER, NO_CONTROL, NOT_ASKED, NUMBERS, RunFacts
 
 # Told in the list of what is missing; and shown only where rows differ in it, or some row has it.
-NOT_SHOWN, SHOWN_IF_DIFFERENT, SHOWN_IF_KNOWN = ("reason",), ("task", "metric"), ("valid", "majority", "chance")
+NOT_SHOWN, SHOWN_IF_DIFFERENT, SHOWN_IF_KNOWN = ("reason", "kept_why"), ("task", "metric"), ("valid", "majority", "chance")
 
 
 def shown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """The results for reading: numbers to three decimals, without the columns that are told elsewhere, or say nothing."""
-    first_after = len(header) - len(COLUMNS_AFTER)
+    first_after = header.index(COLUMNS_AFTER[0])
     values = {name: {row[index] for row in rows} for index, name in enumerate(header)}
     left_out = {*NOT_SHOWN, *(name for name in SHOWN_IF_DIFFERENT if len(values[name]) < 2)}
     left_out |= {name for name in SHOWN_IF_KNOWN if values[name] <= {""}}
@@ -45,9 +46,9 @@ def of_primary(
 
 def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
     """A row of results.csv with its numbers to three decimals, for reading."""
-    first_after = len(header) - len(COLUMNS_AFTER)
+    first_after = header.index(COLUMNS_AFTER[0])
     pairs = enumerate(zip(header, row, strict=True))
-    return [round_number(text) if index >= first_after and name in NUMBERS else text for index, (name, text) in pairs]
+    return [round_number(text) if index >= first_after and name in (*NUMBERS, KEPT_COLUMNS[0]) else text for index, (name, text) in pairs]
 
 
 def round_number(text: str) -> str:
@@ -63,7 +64,7 @@ def missing(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[s
     found: dict[tuple[str, ...], dict[str, list[str]]] = {}
     asked: dict[str, dict[str, set[str]]] = {}
     for row in rows:
-        train, evaluation, reason, task, metric = row[len(header) - len(COLUMNS_AFTER) :][:5]
+        train, evaluation, reason, task, metric = row[header.index(COLUMNS_AFTER[0]) :][:5]
         if reason == NOT_ASKED:
             continue
         asked.setdefault(row[0], {}).setdefault(task, set()).add(metric)

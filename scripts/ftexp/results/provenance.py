@@ -12,6 +12,7 @@ from ftexp.evaluation.inspect_logs import log_path
 from ftexp.ground import paths
 from ftexp.ground.filesystem import read_json, sha256_file, sha256_json
 from ftexp.ground.yamlfile import load_yaml
+from ftexp.results.kept import provenance_of_kept
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.work import read_manifest
 
@@ -42,7 +43,7 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
         checkpoint = {str(training.checkpoint_dir / name): sha for name, sha in manifests["eval"]["inputs"]["checkpoint"].items()}
         config = load_yaml(training.finetune_yaml, str(training.finetune_yaml))
         said |= {
-            "training": run.training, "checkpoint": checkpoint,
+            "training": run.training, "checkpoint": checkpoint, **provenance_of_kept(run),
             "config": {"file": str(training.finetune_yaml), "sha256": sha256_file(training.finetune_yaml), "resolved": config},
         }
     return said

@@ -18,9 +18,12 @@ from ftexp.data.answers import Answers
 from ftexp.design.controls import controls_of
 from ftexp.design.run import Run, Task
 from ftexp.ground import paths
+from ftexp.results.kept import kept_columns, kept_values, looks_of
+from ftexp.results.losses import Loss, last_epoch_loss, read_losses
 from ftexp.state.row_sets import Missing
 from ftexp.state.status_words import State
 from ftexp.state.work import Work, read_manifest
+from ftexp.trainers.validation_csv import Look
 
 if TYPE_CHECKING:  # with all of `effects`, which takes a second and `make score` does not need
     from ftexp.results.measures import Measures
@@ -37,15 +40,6 @@ TIMING_COLUMNS = ("run", "stage", "host", "started", "seconds")
 
 
 @dataclass(frozen=True)
-class Loss:
-    """One optimiser step of a training: step and epoch count from 1, loss in nats per trained token."""
-
-    step: int
-    epoch: int
-    loss: float
-
-
-@dataclass(frozen=True)
 class RunFacts:
     """What is known of a run now.
 
@@ -55,6 +49,7 @@ class RunFacts:
         train: Status of its training, whichever run has it; None for a control.
         tasks: Status per task that it is asked: done where its answers are there as they are wanted now.
         losses: Its training, step by step; empty unless train is done.
+        looks: Those at its training, where it is validated; empty unless train is done.
         forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
     """
 
@@ -64,6 +59,7 @@ class RunFacts:
     eval: State
     tasks: Mapping[str, State] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    looks: tuple[Look, ...] = ()
     forced: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -122,11 +118,14 @@ def with_contents(all_facts: Sequence[RunFacts], unusable: Mapping[tuple[str, st
     """The same facts with losses, where trainings are done; a task whose log may not count is a failed one."""
     full = []
     for facts in all_facts:
-        losses = read_losses(facts.run.training) if facts.train and facts.train.status == "done" else ()
+        is_trained = facts.train is not None and facts.train.status == "done"
+        losses, looks = (read_losses(facts.run.training), looks_of(facts.run)) if is_trained else ((), ())
         failed = {name: State("failed", why) for (run, name), why in unusable.items() if run == facts.id}
         tasks = {**facts.tasks, **failed}
         evaluation = next(iter(failed.values()), facts.eval)
-        full.append(dataclasses.replace(facts, losses=losses, forced=_forced(facts), tasks=tasks, eval=evaluation))
+        full.append(dataclasses.replace(
+            facts, losses=losses, looks=looks, forced=_forced(facts), tasks=tasks, eval=evaluation
+        ))
     return full
 
 
@@ -138,21 +137,9 @@ def _forced(facts: RunFacts) -> dict[str, str]:
     return {stage: reason for stage, reason in said.items() if reason}
 
 
-def read_losses(run: str) -> tuple[Loss, ...]:
-    """train.csv of a run; steps without a loss are left out."""
-    with paths.RunPaths(run).train_csv.open(encoding="utf-8", newline="") as file:
-        return tuple(Loss(int(r["step"]), int(r["epoch"]), float(r["loss"])) for r in csv.DictReader(file) if r["loss"])
-
-
-def last_epoch_loss(losses: Sequence[Loss]) -> float | None:
-    """Mean loss over the steps of the last epoch."""
-    last = [loss.loss for loss in losses if loss.epoch == losses[-1].epoch]
-    return math.fsum(last) / len(last) if last else None
-
-
-def results_header(factors: Sequence[str]) -> list[str]:
-    """Columns of results.csv."""
-    return [*COLUMNS_BEFORE, *factors, *COLUMNS_AFTER]
+def results_header(factors: Sequence[str], runs: Iterable[Run]) -> list[str]:
+    """Columns of results.csv; the last of them only where some run is validated."""
+    return [*COLUMNS_BEFORE, *factors, *COLUMNS_AFTER, *kept_columns(runs)]
 
 
 @dataclass(frozen=True)
@@ -182,8 +169,10 @@ def results_rows(all_facts: Sequence[RunFacts], table: Table) -> list[list[str]]
     """
     controls = controls_of(facts.run for facts in all_facts)
     by_id = {facts.id: facts for facts in all_facts}
+    last = kept_columns(facts.run for facts in all_facts)
+    kept = {facts.id: [kept_values(facts.run, facts.looks)[name] for name in last] for facts in all_facts}
     return [
-        _row(facts, by_id.get(controls.get(facts.id) or ""), task, metric, table)
+        [*_row(facts, by_id.get(controls.get(facts.id) or ""), task, metric, table), *kept[facts.id]]
         for facts in all_facts for task, metrics in table.measures.names.items() for metric in metrics
     ]
 

@@ -108,10 +108,16 @@ def _split_dirs(run: Run) -> list[Path]:
 
 
 def _plots(runs: list[Run]) -> list[dict[str, Any]]:
-    """What `dvc plots` shows: the loss of every training over its steps, in one plot."""
-    tables = [str(paths.RunPaths(run.id).train_csv) for run in runs if run.trains]
-    axes = {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss")}
-    return [{"training loss": {**axes, "x_label": "step", "y_label": "loss"}}] if tables else []
+    """What `dvc plots` shows: the loss of every training over its steps, in one plot; likewise of the looks at them."""
+    trained = [run for run in runs if run.trains]
+    plots = {
+        "training loss": [str(paths.RunPaths(run.id).train_csv) for run in trained],
+        "validation loss": [str(paths.RunPaths(run.id).validation_csv) for run in trained if run.validation],
+    }
+    return [
+        {title: {"x": dict.fromkeys(tables, "step"), "y": dict.fromkeys(tables, "loss"), "x_label": "step", "y_label": "loss"}}
+        for title, tables in plots.items() if tables
+    ]
 
 
 def is_in_git(output: str) -> bool:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ftexp.ground.filesystem import write_if_changed
 
@@ -47,6 +48,11 @@ class Rule:
     patience: int | None
     threshold: float
     keep: str
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> "Rule":
+        """The rule of a section `validation`, of run.yaml or of finetune.yaml."""
+        return cls(section["metric"], section["patience"], section["threshold"], section["keep"])
 
     def best(self, looks: Sequence[Look]) -> Look | None:
         """The best look, of equal ones that of the least loss, and then the first; None where no value is a number."""

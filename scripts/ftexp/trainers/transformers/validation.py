@@ -48,7 +48,7 @@ class Validation(transformers.TrainerCallback):
         self._trainer, self._chat, self._every = trainer, chat, section["every_steps"]
         self._labels = config["model"].get("labels")
         self._rows = rows_of(chat, config, {**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
-        self._rule = Rule(section["metric"], section["patience"], section["threshold"], section["keep"])
+        self._rule = Rule.of(section)
         self._folder = Path(config["output_dir"])
         self._looks = [look for look in read_looks(self._folder / VALIDATION_CSV) if look.step <= finished_steps]
         self._asked: list[tuple[list[int], str]] = []
