@@ -49,7 +49,7 @@ def _stamp(*, is_partial: bool) -> int:
     site = read_site(paths.SITE_YAML)
     require_link(site)
     experiment, runs = make_plan()
-    stamped = generate_files(runs, site, experiment.evaluation.own_files)
+    stamped = generate_files(runs, site, experiment.evaluation.own_files, has_choice=bool(experiment.select))
     changed = write_generated({**plan_files(experiment, runs), **stamped.files})
     renew_readme(experiment, runs)
     _report(changed, stamped.refused, [run.id for run in runs])

@@ -20,6 +20,7 @@ from ftexp.ground import paths
 from ftexp.ground.filesystem import sha256_json, write_json
 from ftexp.state.publishing import write_manifest
 from ftexp.state.work import Work
+from ftexp.trainers.validation_csv import Look, write_looks
 
 WRONG = "<b>no</b>"
 
@@ -52,13 +53,17 @@ def results(metric: str = "exact") -> dict[str, dict[str, str]]:
     return {row["run"]: row for row in read_csv(paths.RESULTS_CSV) if row["metric"] == metric}
 
 
-def finish_training(run_id: str, losses: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)) -> None:
-    """What a training leaves: a checkpoint, two steps per epoch of train.csv, a job record, a manifest."""
+def finish_training(
+    run_id: str, losses: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0), looks: Sequence[Look] = ()
+) -> None:
+    """What a training leaves: a checkpoint, two steps per epoch of train.csv, the looks at it, a job record, a manifest."""
     places = paths.RunPaths(run_id)
     places.checkpoint_dir.mkdir(exist_ok=True)
     (places.checkpoint_dir / "adapter_model.safetensors").write_text(run_id)
     rows = [f"{i},{(i + 1) // 2},{loss},0.1,10.0," for i, loss in enumerate(losses, 1)]
     places.train_csv.write_text("\n".join(["step,epoch,loss,lr,tokens_per_s,peak_gb", *rows]) + "\n")
+    if looks:
+        write_looks(places.dir, looks)
     finish(run_id, "train")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ftexp.design.confounds import confounds
 from ftexp.design.fit_of_scores import AnswersOfTasks, free_texts, rare_classes
 from ftexp.design.run import Run
+from ftexp.design.select_section import tokens_differ
 from ftexp.design.spec import Experiment
 from ftexp.design.tasks import key_of
 from ftexp.trainers.choice import trainer_of
@@ -22,7 +23,7 @@ def cautions(experiment: Experiment, runs: Sequence[Run], answers: AnswersOfTask
         runs: Its runs.
         answers: Per run and task the reference answers, as far as they are known.
     """
-    said = [*confounds(runs, experiment.factors), *_ranks(runs)]
+    said = [*confounds(runs, experiment.factors), *_ranks(runs), *tokens_differ(experiment.select, runs)]
     for (_, task), test in answers.items():
         judging, tasks = experiment.evaluation.judging[task], experiment.evaluation.tasks
         said += free_texts(test, judging.scorers, key_of(tasks, task, "scorers"))

@@ -20,6 +20,7 @@ from ftexp.design.run import Run
 from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
+from ftexp.ground.wording import listed
 
 
 def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
@@ -32,6 +33,7 @@ def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
         *reference_in_words(experiment, table_text),
         *(f"excluded: {words}" for words in excluded_in_words(experiment, table_text)),
         *(f"varies: {name}: {_labels(levels)}" for name, levels in experiment.factors.items()),
+        *chosen_in_words(experiment, trained),
         "constant: " + ", ".join(f"{name}={table_text(value)}" for name, value in _constants(experiment, trained[0]).items()),
     ])
 
@@ -78,6 +80,16 @@ def excluded_in_words(experiment: Experiment, text: Callable[[Any], str]) -> lis
     """Per entry of `exclude` its levels, and how many runs that takes away."""
     entries = exclusions(experiment.factors, experiment.baseline, experiment.design)
     return [f"{levels_in_words(levels, text)} ({count} run{'' if count == 1 else 's'})" for levels, count in entries]
+
+
+def chosen_in_words(experiment: Experiment, trained: Sequence[Run]) -> list[str]:
+    """Which factors' levels are chosen, by what and among how many; a line, or none."""
+    if not experiment.select:
+        return []
+    others = [name for name in experiment.factors if name not in (*experiment.select, SEED)]
+    where = f", in each cell of {listed(others)}" if others else ""
+    by = trained[0].validation["metric"]
+    return [f"chosen on validation, by {by}{where}: {listed(experiment.select)}, of whose effects nothing is claimed"]
 
 
 def naming_in_words(experiment: Experiment) -> str:

@@ -12,6 +12,7 @@ from ftexp.design.heads import check_heads
 from ftexp.design.levels import id_text
 from ftexp.design.run import Run
 from ftexp.design.sections import check_sources, of_documents, validation_rows_of
+from ftexp.design.select_section import check_choice
 from ftexp.design.settings import IF_TRUE, LOSSES, SETTINGS, is_torchtune_key
 from ftexp.design.spec import Experiment
 from ftexp.design.validation_section import check_validations
@@ -36,6 +37,7 @@ def expand(experiment: Experiment) -> list[Run]:
     check_asked(found, experiment, cells)
     check_validations(found, trained, experiment.evaluation)
     check_heads(found, trained)
+    check_choice(found, experiment.select, trained)
     for run in trained:
         if not found.messages:
             check_sources(found, run.data, is_tested=any(task.data and not task.has_own_data for task in run.asked))

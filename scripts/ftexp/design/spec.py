@@ -21,6 +21,7 @@ from ftexp.design.sections import (
     check_prompt,
     read_section,
 )
+from ftexp.design.select_section import check_select
 from ftexp.design.validation_section import check_validation
 from ftexp.ground.errors import Findings, UserError
 from ftexp.ground.yamlfile import load_yaml
@@ -28,7 +29,7 @@ from ftexp.ground.yamlfile import load_yaml
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 TOP_KEYS = (
     "experiment", "question", "recipe", "data", "prompt", "factors", "design", "baseline", "exclude", "constants",
-    "controls", "evaluation", "validation", "naming",
+    "controls", "evaluation", "validation", "select", "naming",
 )
 
 
@@ -45,6 +46,7 @@ class Experiment:
         others: Existing checkpoints that are evaluated beside the runs: per name the path of its folder.
         evaluation: What a run is asked, and how its answers are judged.
         validation: How trainings are looked at while they go on; None: not at all.
+        select: Factors whose levels are chosen on validation, in declared order.
         baseline: Per factor the label that the others are compared with; of a factor that is not there, its first.
         naming: Per factor the abbreviation that stands before its level in an id.
         design: Which combinations of levels are runs.
@@ -60,6 +62,7 @@ class Experiment:
     others: dict[str, str]
     evaluation: Evaluation
     validation: dict[str, Any] | None = None
+    select: tuple[str, ...] = ()
     baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
     design: Design = field(default_factory=Design)
@@ -105,6 +108,7 @@ def check_experiment(document: Any, file: str) -> Experiment:
         others=check_others(found, controls.get("others")),
         evaluation=check_evaluation(found, read_section(found, document, "evaluation"), factors, is_of_documents),
         validation=check_validation(found, document.get("validation")),
+        select=check_select(found, document.get("select"), factors),
         baseline=baseline,
         naming=check_naming(found, read_section(found, document, "naming"), factors),
         design=check_design(found, document, factors, baseline),

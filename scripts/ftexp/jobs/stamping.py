@@ -30,11 +30,12 @@ class Stamped:
     refused: dict[str, str]
 
 
-def generate_files(runs: list[Run], site: Site, own_files: Sequence[str] = ()) -> Stamped:
+def generate_files(runs: list[Run], site: Site, own_files: Sequence[str] = (), *, has_choice: bool = False) -> Stamped:
     """The text of every generated file but runs.csv and run.yaml.
 
     Args:
         own_files: The files that scorers of one's own are in.
+        has_choice: Whether levels are chosen on validation.
 
     Raises:
         UserError: If the job template names a field that nobody sets.
@@ -52,7 +53,7 @@ def generate_files(runs: list[Run], site: Site, own_files: Sequence[str] = ()) -
             refused[run.id] = str(error)
             run.problems = [str(error)]
             continue
-    files[paths.ROOT_DVC_YAML] = root_pipeline(runs, own_files)
+    files[paths.ROOT_DVC_YAML] = root_pipeline(runs, own_files, has_choice=has_choice)
     files[paths.CODE_JSON] = _code_json()
     return Stamped(files, refused)
 

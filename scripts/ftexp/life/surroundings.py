@@ -64,6 +64,7 @@ def kept_in_git(runs: list[Run]) -> list[Path]:
         files += [paths.METRICS_DIR / f"{run.id}.json"]
         if run.kind == "trained":
             files += [places.finetune_yaml, places.train_csv, places.manifest("train")]
+            files += [places.validation_csv] if run.validation else []
         files += [path for path in map(Path, map(os.path.normpath, run.data_files)) if is_inside(path)]
     return list(dict.fromkeys(files))
 

@@ -84,6 +84,21 @@ CELLS = (
     ("runs", "planned runs of the cell that are asked the task", "count", "never"),
     ("reason", "which runs have no score, and why", "text", "all have one"),
 )
+SELECTED = (
+    (
+        "<factor>", "one column per factor but the seed: of a factor that is chosen the level that was, of any other the cell's",
+        "the factor's", "nothing is chosen",
+    ),
+    ("chosen_by", "`validation.metric`", "text", "never"),
+    (
+        "validation", "mean over the seeds of the kept steps' values by it; better than new rows would show, because it was "
+        "chosen by it", "as in results.csv", "nothing is chosen",
+    ),
+    ("next_validation", "that of the next best candidate", "as in results.csv", "there is none with a value of every run"),
+    ("candidates", "planned cells among which was chosen", "count", "never"),
+    ("chosen_why", "ties and how they were decided; which candidates were not looked at, and why", "text", "nothing to say"),
+    *CELLS[3:],
+)
 _JUDGED = (
     (
         "is_ended", "whether the model ended its answer by itself, and was not cut at `max_tokens`", "true, false",
@@ -158,6 +173,10 @@ TABLES = (
         'pd.read_csv("cells.csv")', CELLS,
     ),
     (
+        "selected.csv", "Where `select` says that levels are chosen: one row per cell of the other factors, task and metric, of "
+        "what was chosen on validation, with its test scores.", 'pd.read_csv("selected.csv")', SELECTED,
+    ),
+    (
         "effects.csv", "One row per contrast and scope: what each factor did. A row without numbers says why in `reason`.",
         'pd.read_csv("effects.csv")', EFFECTS,
     ),
@@ -202,14 +221,18 @@ answers together.
 """
 
 
-def tables_of(columns: Iterable[str]) -> list[tuple[str, str, str, Sequence[Sequence[str]]]]:
+def tables_of(columns: Iterable[str], *, has_choice: bool) -> list[tuple[str, str, str, Sequence[Sequence[str]]]]:
     """The tables of one report.
 
     Args:
         columns: Those of its results.csv.
+        has_choice: Whether levels are chosen.
     """
     left_out = {row[0] for row in KEPT} - set(columns)
-    return [(name, what, call, [row for row in rows if row[0] not in left_out]) for name, what, call, rows in TABLES]
+    return [
+        (name, what, call, [row for row in rows if row[0] not in left_out])
+        for name, what, call, rows in TABLES if has_choice or rows is not SELECTED
+    ]
 
 
 def tables_page() -> str:

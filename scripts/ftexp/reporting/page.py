@@ -70,7 +70,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
     return environment.get_template(TEMPLATE_PATH.name).render(
         name=experiment.name, question=experiment.question, design=design_in_words(experiment, runs),
         first=report.first, cells=report.table_of_cells, task_views=report.tasks, contrasts=report.contrasts,
-        labels_header=LABELS_HEADER,
+        labels_header=LABELS_HEADER, selected=report.selected, is_validated=any(run.validation for run in runs),
         conclusions=report.conclusions, factors=_factor_rows(experiment),
         constants=constants(experiment, runs), prompt=experiment.prompt, prompt_factors=_prompt_factors(experiment),
         documents=experiment.data.get("text"),
@@ -86,7 +86,7 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
         is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
-        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header), columns_header=COLUMNS_HEADER,
+        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header, has_choice=report.selected is not None), columns_header=COLUMNS_HEADER,
         provenance=provenance_of_report([run for run in runs if run.id in answered]),
     ) + "\n"
 

@@ -19,6 +19,7 @@ from ftexp.reporting.first_sentences import first_sentences
 from ftexp.reporting.heat_map import train_by_test
 from ftexp.reporting.plots import Plot
 from ftexp.reporting.scores import analysis_of, runs_frame
+from ftexp.reporting.selected_view import Selected, selected_of
 from ftexp.reporting.task_contrasts import TaskContrast, task_contrasts
 from ftexp.reporting.task_views import Task as ShownTask
 from ftexp.reporting.task_views import TaskView, chosen_cells, task_view
@@ -42,6 +43,7 @@ class Report:
         cells: What cells.csv holds.
         first: A sentence per task that needs no statistics.
         table_of_cells: For reading.
+        selected: What was chosen on validation; None where nothing is.
     """
 
     results: Sequence[Sequence[str]]
@@ -54,6 +56,7 @@ class Report:
     table_of_cells: CellsView
     tasks: Sequence[TaskView]
     contrasts: Sequence[TaskContrast]
+    selected: Selected | None = None
 
     @property
     def figures(self) -> list[Plot]:
@@ -82,7 +85,8 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
     references = _references(all_facts, recorded, primary[0])
     floor = against_majority(references, measures.scores, runs, analysis)
     over_labels = {task: judging.over_labels for task, judging in experiment.evaluation.judging.items()}
-    first = [*forced_runs(all_facts), *_unknown_primary(recorded, measures, analysis)]
+    selected = selected_of(experiment, all_facts, of_cells, cells, primary) if experiment.select else None
+    first = [*forced_runs(all_facts), *_unknown_primary(recorded, measures, analysis), *([selected.sentence] if selected else [])]
     said = [*first, *thin_classes(recorded.references, over_labels), *conclusions(table, analysis, floor)]
     own = values[(values["task"] == primary[0]) & (values["metric"] == primary[1]) & values["value"].notna()]
     of_primary = Primary(
@@ -99,7 +103,7 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
         first=first_sentences(of_cells, cells, primary, kinds),
         table_of_cells=cells_view(of_cells, factors, primary, kinds),
         tasks=_views(experiment, recorded, measures, cells, values),
-        contrasts=task_contrasts(table, of_cells, cells, analysis.differences, kinds),
+        contrasts=task_contrasts(table, of_cells, cells, analysis.differences, kinds), selected=selected,
     )
 
 

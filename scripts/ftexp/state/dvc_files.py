@@ -61,11 +61,12 @@ def run_pipeline(run: Run) -> str:
     return HEADER + dump_yaml({"stages": stages})
 
 
-def root_pipeline(runs: list[Run], own_files: Sequence[str] = ()) -> str:
+def root_pipeline(runs: list[Run], own_files: Sequence[str] = (), *, has_choice: bool = False) -> str:
     """The experiment's dvc.yaml: split before the runs, score and report after them.
 
     Args:
         own_files: The files that scorers of one's own are in.
+        has_choice: Whether levels are chosen on validation.
     """
     sources = sorted({str(path) for run in runs for path in run.data_files})
     usable = [run for run in runs if not run.problems]
@@ -88,7 +89,8 @@ def root_pipeline(runs: list[Run], own_files: Sequence[str] = ()) -> str:
             "cmd": ".venv/bin/python scripts/report.py",
             "deps": [str(paths.EXPERIMENT_YAML), str(paths.RUNS_CSV), str(paths.SCORES_DIR)],
             "outs": [
-                *({str(path): {"cache": False}} for path in _IN_GIT), str(paths.ITEMS_PARQUET),
+                *({str(path): {"cache": False}} for path in (*_IN_GIT, *([paths.SELECTED_CSV] if has_choice else []))),
+                str(paths.ITEMS_PARQUET),
             ],
         },
     }
@@ -122,7 +124,7 @@ def _plots(runs: list[Run]) -> list[dict[str, Any]]:
 
 def is_in_git(output: str) -> bool:
     """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
-    return Path(output) in _IN_GIT or Path(output).name in ("train.csv", "validation.csv", "train.json", "eval.json")
+    return Path(output) in (*_IN_GIT, paths.SELECTED_CSV) or Path(output).name in ("train.csv", "validation.csv", "train.json", "eval.json")
 
 
 def record_finished(work: Work, runs: list[Run]) -> None:
@@ -153,7 +155,7 @@ def record_report(runs: list[Run]) -> None:
     judged, known = _locked(paths.ROOT_DVC_LOCK, "score"), _locked(paths.ROOT_DVC_LOCK, "report")
     is_same = str(paths.METRICS_DIR) in known and all(judged.get(name) == digest for name, digest in evaluated.items())
     is_same = is_same and judged.get("code") == read_json(paths.CODE_JSON)["scoring"]
-    outputs = (*paths.REPORT_FILES, paths.ITEMS_PARQUET)
+    outputs = [*paths.REPORT_FILES, paths.ITEMS_PARQUET, *([paths.SELECTED_CSV] if paths.SELECTED_CSV.is_file() else [])]
     if not (is_same and all(_is_recorded(paths.ROOT_DVC_LOCK, "report", path) for path in outputs)):
         _commit([f"{paths.ROOT_DVC_YAML}:score", f"{paths.ROOT_DVC_YAML}:report"])
 

@@ -79,9 +79,14 @@ class Rule:
         best = self.best(looks) if self.keep == BEST else None
         return replace(best, kept=BEST) if best else replace(looks[-1], kept=LAST)
 
+    @property
+    def is_less_better(self) -> bool:
+        """Whether the lowest value is the best: of the loss, and of no scorer."""
+        return self.metric == _LOSS
+
     def _gain(self, look: Look, other: Look) -> float:
         gain = look.values[self.metric] - other.values[self.metric]
-        return -gain if self.metric == _LOSS else gain
+        return -gain if self.is_less_better else gain
 
 
 def write_looks(folder: Path, looks: Sequence[Look]) -> None:
