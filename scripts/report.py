@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ftexp.design.planning import folders_not_in_design, planned_runs
 from ftexp.design.run import Run
@@ -47,9 +47,6 @@ from ftexp.state.dvc_files import record_finished, record_report
 from ftexp.state.job_record import began_at, read_job
 from ftexp.state.run_lock import only_one_make
 from ftexp.state.status_words import State
-
-if TYPE_CHECKING:  # with all of `effects`
-    from ftexp.reporting.whole import Report
 
 MOST_LINES = 60
 
@@ -98,6 +95,7 @@ def _build(all_facts: list[RunFacts], judge: Judge, experiment: Experiment, key:
     from ftexp.reporting.metrics import write_metrics
     from ftexp.reporting.page import Findings, render_page
     from ftexp.reporting.scores import effects_csv, items_table, parquet_bytes
+    from ftexp.reporting.selected_view import write_selected
     from ftexp.reporting.whole import whole_report
     from ftexp.results.cells import cells_csv
     from ftexp.results.recorded import recorded_answers
@@ -111,10 +109,7 @@ def _build(all_facts: list[RunFacts], judge: Judge, experiment: Experiment, key:
     header = results_header(list(experiment.factors), [facts.run for facts in all_facts])
     changed = write_if_changed(paths.RESULTS_CSV, csv_text(header, report.results))
     changed = write_if_changed(paths.CELLS_CSV, cells_csv(report.cells)) or changed
-    if report.selected is None:
-        paths.SELECTED_CSV.unlink(missing_ok=True)  # an earlier design's
-    else:
-        changed = write_if_changed(paths.SELECTED_CSV, cells_csv(report.selected.table)) or changed
+    changed = write_selected(report.selected) or changed
     changed = write_metrics(header, report.results) or changed
     changed = write_bytes_if_changed(paths.ITEMS_PARQUET, parquet_bytes(items_table(recorded))) or changed
     changed = write_if_changed(paths.EFFECTS_CSV, effects_csv(report.effects)) or changed
@@ -123,17 +118,11 @@ def _build(all_facts: list[RunFacts], judge: Judge, experiment: Experiment, key:
     extra = folders_not_in_design([facts.id for facts in full])
     page = render_page(experiment, full, Findings(report, recorded, extra, logs))
     changed = write_if_changed(paths.REPORT_HTML, page) or has_new_figures or changed
-    outputs = {str(path): sha256_file(path) for path in [*_tables(report), *figures, *_metrics_files()]}
+    outputs = {str(path): sha256_file(path) for path in [*report.files, *figures, *_metrics_files()]}
     texts = [conclusion.text for conclusion in report.conclusions]
     write_json(paths.REPORT_MEMORY_JSON, {"key": key, "outputs": outputs, "logs": logs, "conclusions": texts})
     if changed:
         record_event("report", status_counts(full))
-
-
-def _tables(report: "Report") -> list[Path]:
-    """The files of the report but figures and metrics."""
-    chosen = [paths.SELECTED_CSV] if report.selected else []
-    return [*paths.REPORT_FILES, *chosen, paths.ITEMS_PARQUET]
 
 
 def _metrics_files() -> list[Path]:

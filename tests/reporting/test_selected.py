@@ -1,4 +1,4 @@
-"""What was kept of validated trainings, and what was chosen among them: tables, page, sentences, cite; no test row reaches a choice."""
+"""What was kept of validated trainings, and what was chosen among them: tables, page, sentences, cite."""
 
 import html
 import json

@@ -65,7 +65,8 @@ def check_choice(found: Findings, over: Sequence[str], runs: Sequence[Run]) -> N
 def _rows(run: Run) -> str:
     """What says which rows validate a run."""
     file = run.data.get(VALIDATION)
-    return repr((file, *(run.data.get(key) for key in ("text", "input", "output"))) if isinstance(file, str) else half_of(run.data, "train"))
+    columns = [run.data.get(key) for key in ("text", "input", "output")]
+    return repr((file, *columns) if isinstance(file, str) else half_of(run.data, "train"))
 
 
 def _differ(over: Collection[str], runs: Iterable[Run], what: Callable[[Run], str]) -> bool:

@@ -34,7 +34,8 @@ _COPIED = (
 # Written by the stages, or anew by the rehearsal; what else lies beside experiment.yaml a job script may want.
 _NOT_LINKED = (
     *_COPIED, paths.EXPERIMENT_YAML, paths.SITE_YAML, paths.RUNS_CSV, paths.PREFLIGHT_JSON, *paths.REPORT_FILES,
-    paths.SELECTED_CSV, paths.ITEMS_PARQUET, paths.TIMINGS_CSV, paths.EVENTS_JSONL, paths.CODE_JSON, paths.ROOT_DVC_YAML, paths.ROOT_DVC_LOCK,
+    paths.SELECTED_CSV,
+    paths.ITEMS_PARQUET, paths.TIMINGS_CSV, paths.EVENTS_JSONL, paths.CODE_JSON, paths.ROOT_DVC_YAML, paths.ROOT_DVC_LOCK,
 )
 # A Slurm allocation, another make, a git hook, DVC or a job that this is called from must not reach the rehearsal's commands.
 _FOREIGN = ("SLURM_", "MAKE", "GIT_", "DVC_", "FTEXP_")

@@ -61,7 +61,8 @@ RESULTS = (
 KEPT = (
     (
         "validation", "where some run is validated: the kept step's value by `validation.metric`, on rows that are no test's; "
-        "of the kept step, so better than new rows would show", "nats per trained token, or a scorer's", "not validated, or no number",
+        "of the kept step, so better than new rows would show", "nats per trained token, or a scorer's",
+        "not validated, or no number",
     ),
     ("kept_step", "where some run is validated: the optimiser step of which the checkpoint is, from 1", "count", "not validated"),
     ("kept_why", "where some run is validated: why that step, of how many looks, and where it stopped early", "text",

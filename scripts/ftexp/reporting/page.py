@@ -86,7 +86,8 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
         is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
-        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header, has_choice=report.selected is not None), columns_header=COLUMNS_HEADER,
+        has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header, has_choice=report.selected is not None),
+        columns_header=COLUMNS_HEADER,
         provenance=provenance_of_report([run for run in runs if run.id in answered]),
     ) + "\n"
 

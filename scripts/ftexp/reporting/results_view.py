@@ -48,7 +48,8 @@ def round_row(header: Sequence[str], row: Sequence[str]) -> list[str]:
     """A row of results.csv with its numbers to three decimals, for reading."""
     first_after = header.index(COLUMNS_AFTER[0])
     pairs = enumerate(zip(header, row, strict=True))
-    return [round_number(text) if index >= first_after and name in (*NUMBERS, KEPT_COLUMNS[0]) else text for index, (name, text) in pairs]
+    numbers = (*NUMBERS, KEPT_COLUMNS[0])
+    return [round_number(text) if index >= first_after and name in numbers else text for index, (name, text) in pairs]
 
 
 def round_number(text: str) -> str:

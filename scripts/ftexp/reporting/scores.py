@@ -32,7 +32,8 @@ def analysis_of(experiment: Experiment, measures: Measures) -> Analysis:
         primary=metric or next(iter(measures.names[task])), primary_task=task,
         baseline={n: label_text(v) for n, v in experiment.baseline.items()}, design=experiment.design.kind,
         groups=list(dict.fromkeys(group for judging in evaluation.judging.values() for group in judging.groups)),
-        metrics=measures.metrics, differences=_between_tasks(measures, task, metric), others=list(experiment.others), chosen=experiment.select,
+        metrics=measures.metrics, differences=_between_tasks(measures, task, metric), others=list(experiment.others),
+        chosen=experiment.select,
         test_set_factors=[
             name for name, levels in factors.items() if any(key in level.sets for level in levels for key in keys)
         ],

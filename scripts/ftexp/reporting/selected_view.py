@@ -1,6 +1,6 @@
 """What was chosen on validation: selected.csv, and for reading a sentence and a table with the test scores.
 
-Nothing is read or written.
+Writes selected.csv.
 """
 
 import math
@@ -11,18 +11,20 @@ import pandas as pd
 
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
+from ftexp.ground import paths
+from ftexp.ground.filesystem import write_if_changed
 from ftexp.ground.wording import listed
 from ftexp.reporting.cells_view import CellsView, cells_view
 from ftexp.reporting.conclusions import Conclusion
 from ftexp.reporting.measure_words import words_of
-from ftexp.results.cells import Cell
+from ftexp.results.cells import Cell, cells_csv
 from ftexp.results.selected import Choice, choices_of, levels_in_words, selected_table
 from ftexp.results.table import RunFacts
 
 MOST_TOLD = 4
 _WHY = (
-    "No test row reached the choice, so a test score here is what new items of this kind would show; the validation value of what "
-    "was chosen is better than that, because it was chosen by it"
+    "No test row reached the choice, so a test score here is what new items of this kind would show; the validation value of "
+    "what was chosen is better than that, because it was chosen by it"
 )
 
 
@@ -82,6 +84,15 @@ def selected_of(
         selected_table(choices, of_cells, factors, metric), _sentence(choices, chosen), _with_values(view, choices, metric),
         [f"{_where(choice, others)}{note}" for choice in choices for note in choice.notes],
     )
+
+
+def write_selected(selected: Selected | None) -> bool:
+    """Write selected.csv, or take away that of an earlier design; return whether anything changed."""
+    if selected is not None:
+        return write_if_changed(paths.SELECTED_CSV, cells_csv(selected.table))
+    is_there = paths.SELECTED_CSV.is_file()
+    paths.SELECTED_CSV.unlink(missing_ok=True)
+    return is_there
 
 
 def _with_values(view: CellsView, choices: Sequence[Choice], metric: str) -> CellsView:

@@ -48,8 +48,8 @@ def _plot(value: str, trainings: Sequence[LookedAt]) -> Plot:
             axes.set_ylim(bottom=0)
 
     caption = (
-        "One thin line per run, a dot per look; the runs (seeds) of a cell share a colour. The large open marker is the step that "
-        "was kept, and that is evaluated: chosen as the best here, it is so partly by luck."
+        "One thin line per run, a dot per look; the runs (seeds) of a cell share a colour. The large open marker is the step "
+        "that was kept, and that is evaluated: chosen as the best here, it is so partly by luck."
     )
     name = f"validation-{file_stem(value)}"
     return Plot(name, f"Validation: {value}", draw_picture(name, draw, looks, legend_title=legend_title), caption)

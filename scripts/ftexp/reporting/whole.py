@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from ftexp.design.run import Task
 from ftexp.design.settings import SEED
 from ftexp.design.spec import Experiment
 from ftexp.effects import Analysis, effects, level_means, run_table
+from ftexp.ground import paths
 from ftexp.reporting.against_majority import Reference, against_majority
 from ftexp.reporting.cells_view import CellsView, cells_view
 from ftexp.reporting.conclusions import Conclusion, conclusions, forced_runs, thin_classes
@@ -57,6 +59,11 @@ class Report:
     tasks: Sequence[TaskView]
     contrasts: Sequence[TaskContrast]
     selected: Selected | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The tables and the page."""
+        return [*paths.REPORT_FILES, *([paths.SELECTED_CSV] if self.selected else []), paths.ITEMS_PARQUET]
 
     @property
     def figures(self) -> list[Plot]:

@@ -1,8 +1,7 @@
-"""What was kept of trainings that are validated: columns of results.csv where a run of the experiment is, and part of `make cite`."""
+"""What was kept of trainings that are validated: columns of results.csv where a run is, and part of `make cite`."""
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ftexp.data.splits import VALIDATION

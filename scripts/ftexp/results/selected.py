@@ -1,6 +1,6 @@
 """selected.csv: in each cell of the other factors the best on validation, with its test scores. Nothing is read or written.
 
-Only validation values are looked at to choose; of the seeds of a cell their mean. A cell of which a run has no value is not chosen.
+What chooses is validation values alone, of the seeds of a cell their mean. A cell of which a run has no value is not chosen.
 """
 
 import math

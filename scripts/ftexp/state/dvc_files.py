@@ -124,7 +124,8 @@ def _plots(runs: list[Run]) -> list[dict[str, Any]]:
 
 def is_in_git(output: str) -> bool:
     """Whether git holds an output of a stage (`cache: false`), so that DVC's copy of it is needed by nobody."""
-    return Path(output) in (*_IN_GIT, paths.SELECTED_CSV) or Path(output).name in ("train.csv", "validation.csv", "train.json", "eval.json")
+    of_runs = ("train.csv", "validation.csv", "train.json", "eval.json")
+    return Path(output) in (*_IN_GIT, paths.SELECTED_CSV) or Path(output).name in of_runs
 
 
 def record_finished(work: Work, runs: list[Run]) -> None:
