@@ -57,7 +57,8 @@ def beginning_of(chat: Chat, row: Row, column: str, after: Mapping[str, float]) 
     else:
         place = cut_place(row, column, after)
         with_blanks = len(text) - len(text[place:].lstrip())
-        tokens = next((number for number, end in enumerate(ends) if end > with_blanks), len(ends))
+        is_after = (start >= place or end > with_blanks for start, end in zip(starts, ends, strict=True))
+        tokens = next((number for number, after_it in enumerate(is_after) if after_it), len(ends))
     while 0 < tokens < len(ends) and starts[tokens] < ends[tokens - 1]:  # within a character of several tokens
         tokens -= 1
     end = ends[tokens - 1] if tokens else 0
