@@ -68,6 +68,13 @@ def test_epochs_change_warm_up_and_decay_together() -> None:
     assert "the warm-up (1 at 1, 2 at 2 steps) and the decay of the learning rate, which ends with the last step (12 at 1" in line
 
 
+def test_a_constant_rate_has_no_decay_and_a_share_of_warm_up_moves_with_the_steps() -> None:
+    assert said("{epochs: [1, 2]}", "{model: tiny, batch_size: 8, schedule: constant, warmup_steps: 1}") == []
+    (line,) = said("{epochs: [1, 2]}", "{model: tiny, batch_size: 8, schedule: constant, warmup_ratio: 0.25}")
+    assert "also changes the warm-up (3 at 1, 6 at 2 steps), so that" in line
+    assert line.endswith("To hold them: warmup_steps: 3 in place of warmup_ratio (the warm-up)")
+
+
 def test_data_of_another_size_changes_rows_and_steps_and_data_that_is_tested_otherwise_is_said_to_be() -> None:
     lines = said("{corpus: {a: {data.source: data/raw/a.json}, b: {data.source: data/raw/b.json}}}")
     assert "how many rows train (48 at a, 24 at b) and the number of steps (6 at a, 3 at b)" in lines[0]
@@ -91,6 +98,7 @@ def test_a_precision_is_that_of_training_and_of_evaluation() -> None:
 
 @pytest.mark.parametrize("factors", [
     "{}", "{seed: [1, 2]}", "{lora_rank: [2, 16], lr: [1.0e-4, 3.0e-3], seed: [1, 2]}", "{warmup_steps: [0, 4]}",
+    "{warmup_ratio: [0, 0.4]}", "{schedule: [linear, constant]}",
     "{batch_size: [8]}",
     '{wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Say {input}"}}}', "{loss: [completion, full]}",
 ])

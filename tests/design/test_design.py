@@ -219,6 +219,9 @@ def test_lora_alpha_is_twice_the_rank_unless_it_is_set() -> None:
         (100, {"batch_size": 1, "epochs": 1, "train_size": 0.29}, 29, 2),  # 0.29 * 100 is 28.999999999999996
         (8, {"batch_size": 8, "epochs": 1}, 1, 0),
         (1000, {"batch_size": 8, "epochs": 2, "warmup_steps": 7}, 250, 7),
+        (1000, {"batch_size": 8, "epochs": 2, "warmup_ratio": 0.5}, 250, 125),
+        (1000, {"batch_size": 8, "epochs": 2, "warmup_ratio": 0.03}, 250, 8),
+        (1000, {"batch_size": 8, "epochs": 2, "warmup_ratio": 0}, 250, 0),
     ],
 )
 def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[str, int], steps: int, warmup: int) -> None:
@@ -239,6 +242,10 @@ def test_steps_and_warmup_follow_from_rows_and_batch(rows: int, settings: dict[s
             "batch_size: 128 rows a step, but there are only 100 training rows; lower batch_size",
         ),
         ({"batch_size": 10, "warmup_steps": 10}, "warmup_steps: is 10, but the training has 10 steps; lower it, or train longer"),
+        (
+            {"batch_size": 10, "warmup_ratio": 0.96},
+            "warmup_ratio: is 0.96, which makes 10 steps, but the training has 10 steps; lower it, or train longer",
+        ),
     ],
 )
 def test_what_the_rows_do_not_allow_is_a_problem_of_that_run(settings: dict[str, int], problem: str) -> None:

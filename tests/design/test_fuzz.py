@@ -22,9 +22,10 @@ from conftest import REPOSITORY
 from ftexp.design import sections
 from ftexp.design.evaluation_section import EVALUATION_KEYS
 from ftexp.design.judging import METRICS, NORMALIZATIONS, SCORERS
-from ftexp.design.settings import SETTINGS, TORCHTUNE_TOP_LEVEL
+from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import TOP_KEYS
 from ftexp.design.tasks import TASK_KEYS
+from ftexp.design.torchtune_keys import TORCHTUNE_TOP_LEVEL
 from ftexp.ground.errors import UserError, run_command
 from ftexp.jobs import site
 from ftexp.jobs.site import read_site
@@ -59,8 +60,8 @@ hostile = st.recursive(
 )
 POOL: list[Any] = [
     True, False, None, 1, 2, 3, 8, 0.5, 0.001, "tiny", "bf16", "completion", "full", "exact", "input", "output", "who",
-    ["q", "v"], *SOURCES, "lora_finetune_single_device", {"train": 0.5, "test": 0.5}, "2026-01-01", "{input}",
-    "say {input} {who}",
+    "linear", "transformers", ["q", "v"], *SOURCES, "lora_finetune_single_device", {"train": 0.5, "test": 0.5}, "2026-01-01",
+    "{input}", "say {input} {who}",
 ]
 GOOD: dict[str, list[Any]] = {
     "experiment": ["mine"], "question": ["Does it matter?"], "recipe": ["lora_finetune_single_device"], "design": ["factorial"],

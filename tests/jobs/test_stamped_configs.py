@@ -11,6 +11,7 @@ import stamp as stamp_stage
 from ftexp.checks.design_check import check_differences, check_distinct
 from ftexp.checks.read_back import check_read_back
 from ftexp.design.runs import derive_steps, expand
+from ftexp.design.settings import TRAINERS
 from ftexp.design.spec import read_experiment
 from ftexp.ground import paths
 from ftexp.ground.nested import value_at
@@ -21,14 +22,16 @@ from helpers.stamped import RUNS, config_of, edit_experiment, resolved, set_fact
 from omegaconf import OmegaConf
 
 ALL_FACTORS = """{lora_rank: [4, 16], lora_alpha: [8, 3.5], lr: [1e-4, 0.02], seed: [0, 7], warmup_steps: [0, 3],
- loss: [completion, full], optimizer.weight_decay: [0, 0.5], clip_grad_norm: [1.0, null], lora_modules: [[q, v], [mlp, o, q]],
+ loss: [completion, full], weight_decay: [0, 0.5], max_grad_norm: [1.0, null], lora_modules: [[q, v], [mlp, o, q]],
+ lora_dropout: [0, 0.05], schedule: [linear, constant], optimizer.eps: [1e-6, 1e-5],
  max_seq_len: [64, null], train_size: [64, 128], gradient_accumulation_steps: [1, 2], dtype: [fp32, bf16],
  wording: {bare: {prompt.user: '{input}'}, told: {prompt.system: 'Be ${brief}.', prompt.user: 'Do {input}'}}}"""
 
 
 @pytest.mark.usefixtures("experiment")
-def test_every_factor_is_read_back_from_the_config() -> None:
-    edit_experiment(", dtype: fp32", "")
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_every_factor_is_read_back_from_the_config(trainer: str) -> None:
+    edit_experiment(", dtype: fp32", f", trainer: {trainer}")
     keys = {
         "lora_rank": "model.lora_rank",
         "lora_alpha": "model.lora_alpha",
@@ -36,8 +39,10 @@ def test_every_factor_is_read_back_from_the_config() -> None:
         "seed": "dataset.seed",
         "warmup_steps": "lr_scheduler.num_warmup_steps",
         "loss": "dataset.loss",
-        "optimizer.weight_decay": "optimizer.weight_decay",
-        "clip_grad_norm": "clip_grad_norm",
+        "weight_decay": "optimizer.weight_decay",
+        "max_grad_norm": "clip_grad_norm",
+        "lora_dropout": "model.lora_dropout",
+        "optimizer.eps": "optimizer.eps",
         "max_seq_len": "dataset.max_seq_len",
         "train_size": "dataset.rows",
         "dtype": "dtype",
@@ -55,16 +60,17 @@ def test_every_factor_is_read_back_from_the_config() -> None:
         derive_steps(run, 2000)
         text = generate_files([run], Site()).files[paths.RunPaths(run.id).finetune_yaml]
         loaded: Any = OmegaConf.create(text)
-        config = resolved(loaded)
+        config = resolved(loaded) if trainer == "torchtune" else parse_yaml(text, "finetune.yaml")
         assert check_read_back(run, parse_yaml(text, "finetune.yaml")) == []
         for name, key in keys.items():
             if name in one:
                 assert value_at(config, key) == one[name][0], name
-        modules = {"q": "q_proj", "v": "v_proj", "o": "output_proj"}
-        assert value_at(config, "model.lora_attn_modules") == [
-            modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]
-        ]
-        assert value_at(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
+        if trainer == "torchtune":
+            modules = {"q": "q_proj", "v": "v_proj", "o": "output_proj"}
+            assert value_at(config, "model.lora_attn_modules") == [
+                modules[m] for m in ("q", "v", "o") if m in one["lora_modules"][0]
+            ]
+            assert value_at(config, "model.apply_lora_to_mlp") == ("mlp" in one["lora_modules"][0])
         (wording,) = dict(one["wording"]).values()
         assert value_at(config, "dataset.user") == wording["prompt.user"]
         assert value_at(config, "dataset.system") == wording.get("prompt.system")
@@ -134,6 +140,7 @@ def test_a_difference_that_no_factor_declares_is_found(key: str, value: Any, pos
         ("checkpointer.checkpoint_dir", "models/other"),
         ("model.apply_lora_to_mlp", False),
         ("lr_scheduler.num_warmup_steps", 0),
+        ("lr_scheduler._component_", "ftexp.trainers.torchtune.components.schedule.linear_with_warmup"),
         ("dataset.user", "{input}!"),
         ("dataset.system", "Be brief."),
         ("dataset.file", "data/splits/other/train.jsonl"),
@@ -147,6 +154,49 @@ def test_a_value_that_was_not_declared_is_found(key: str, value: Any) -> None:
     assert check_read_back(run, config) == []
     _set(config, key, value)
     assert any(message.startswith(f"finetune.yaml: {key}: is {value!r}, but ") for message in check_read_back(run, config))
+
+
+@pytest.mark.usefixtures("experiment")
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize(("name", "levels", "key", "values"), [
+    ("lora_dropout", "[null, 0.05]", "model.lora_dropout", [0.0, 0.05]),
+    ("weight_decay", "[null, 0.1]", "optimizer.weight_decay", [0.01, 0.1]),
+    ("max_grad_norm", "[null, 0.5]", "clip_grad_norm", [None, 0.5]),
+    ("warmup_ratio", "[null, 0.25]", "lr_scheduler.num_warmup_steps", [12, 31]),
+    ("schedule", "[cosine, linear]", "lr_scheduler.schedule", ["cosine", "linear"]),
+])
+def test_a_level_of_null_is_the_default_and_another_one_is_read_back(
+    name: str, levels: str, key: str, values: list[Any], trainer: str
+) -> None:
+    edit_experiment(", dtype: fp32", f", dtype: fp32, trainer: {trainer}")
+    assert stamp_stage.main([]) == 0
+    if (name, trainer) == ("schedule", "torchtune"):
+        key = "lr_scheduler._component_"
+        values = [f"ftexp.trainers.torchtune.components.schedule.{value}_with_warmup" for value in values]
+    assert value_at(config_of("r4_lr1e-4"), key) == values[0]
+    set_factors(f"{{{name}: {levels}}}")
+    assert stamp_stage.main([]) == 0
+    runs = trained_runs()
+    configs = _configs(runs)
+    assert [value_at(config, key) for config in configs.values()] == values
+    assert not undeclared(runs, configs)
+    assert [check_read_back(run, configs[run.id]) for run in runs] == [[], []]
+    _set(configs[runs[1].id], key, values[0])
+    (message, *_) = check_read_back(runs[1], configs[runs[1].id])
+    said = "warmup_steps" if name == "warmup_ratio" else name
+    assert message.startswith(f"finetune.yaml: {key}: is {values[0]!r}, but {said} was declared as ")
+
+
+@pytest.mark.usefixtures("experiment")
+def test_torchtunes_name_of_a_setting_makes_the_config_that_the_short_name_makes() -> None:
+    texts = []
+    for names in ("weight_decay: 0.1, lora_dropout: 0.05, max_grad_norm: 1.0",
+                  "optimizer.weight_decay: 0.1, model.lora_dropout: 0.05, clip_grad_norm: 1.0"):
+        edit_experiment("constants: {", f"constants: {{{names}, ")
+        assert stamp_stage.main([]) == 0
+        texts.append(paths.RunPaths("r4_lr1e-4").finetune_yaml.read_bytes())
+        edit_experiment(f"{names}, ", "")
+    assert texts[0] == texts[1] and b"weight_decay: 0.1" in texts[0]
 
 
 @pytest.mark.usefixtures("stamped")

@@ -74,6 +74,12 @@ DESIGNS: dict[str, dict[str, Any]] = {
         "factors": {"warm": {"none": {"warmup_steps": 0}, "usual": {"lr": 1e-3}, "long": {"warmup_steps": 10}}},
         "constants": {"model": "tiny", "epochs": 9},
     },
+    "warm-ups as shares": {"factors": {"warmup_ratio": [0.9, 0, 0.05, None]}, "constants": {"model": "tiny", "epochs": 9}},
+    "a constant share of warm-up": {"constants": {"model": "tiny", "warmup_ratio": 0.8, "schedule": "linear"}},
+    "shares and steps of warm-up": {
+        "factors": {"warm": {"a": {"warmup_ratio": 0.5}, "b": {"warmup_steps": 3}, "c": {"weight_decay": 0.1}}},
+        "constants": {"model": "tiny", "epochs": 9},
+    },
     "batches": {
         "factors": {"batch_size": [1, 4, 16], "gradient_accumulation_steps": [1, 2]}, "constants": {"model": "tiny"},
     },

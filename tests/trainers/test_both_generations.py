@@ -98,6 +98,7 @@ def trainer_logits(text: torch.Tensor) -> torch.Tensor:
     config = training_config(a_run("r1", steps={"train_rows": 1, "steps_per_epoch": 1}, settings={
         "model": "any", "recipe": "full_finetune_single_device", "lora_modules": [], "lora_rank": 2, "lora_alpha": 4, "lr": 1e-4,
         "epochs": 1, "batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0, "max_seq_len": None, "seed": 0,
+        "schedule": "cosine",
         "loss": "full", "dtype": "fp32",
     }))
     content: Any = OmegaConf.create({"output_dir": "out", **{key: config[key] for key in ("model", "checkpointer")}})

@@ -23,6 +23,7 @@ from ftexp.trainers.torchtune.shipped_configs import (
     builders,
     catalogue,
     nearest_configs,
+    read_as_torchtune,
     shipped_configs_dir,
 )
 from helpers.runs import a_run
@@ -75,6 +76,7 @@ def config_of(model: str, recipe: str = LORA, *, overrides: dict[str, Any] | Non
     return training_config(a_run("r1", overrides=overrides or {}, steps={"train_rows": 1, "steps_per_epoch": 1}, settings={
         "model": model, "recipe": recipe, "lora_modules": ["q"], "lora_rank": 2, "lora_alpha": 4, "lr": 1e-4, "epochs": 1,
         "batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0, "max_seq_len": None, "seed": 0,
+        "schedule": "cosine",
         "loss": "full", "dtype": "fp32", **settings,
     }))
 
@@ -225,3 +227,11 @@ def test_what_the_experiment_sets_is_decided(two_shipped: str) -> None:
     assert (config["optimizer"]["weight_decay"], config["clip_grad_norm"]) == (0.1, 2.0)
     config = config_of(two_shipped, overrides={"optimizer.weight_decay": None, "clip_grad_norm": None})
     assert "weight_decay" not in config["optimizer"] and "clip_grad_norm" not in config
+    config = config_of(two_shipped, weight_decay=0.1, max_grad_norm=2.0)
+    assert (config["optimizer"]["weight_decay"], config["clip_grad_norm"]) == (0.1, 2.0)
+
+
+def test_no_shipped_config_clips_gradients_or_drops_inputs_so_that_null_says_the_same() -> None:
+    shipped = [read_as_torchtune(config.path) for recipe in RECIPES for config in catalogue(recipe)]
+    assert len(shipped) > 50 and {config.get("clip_grad_norm") for config in shipped} == {None}
+    assert {config["model"].get("lora_dropout", 0.0) for config in shipped} == {0.0}

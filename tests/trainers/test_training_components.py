@@ -17,12 +17,13 @@ from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, Resum
 from ftexp.trainers.torchtune.components.dataset import PromptedRows
 from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
 from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epochs
-from ftexp.trainers.torchtune.components.schedule import cosine_with_warmup
+from ftexp.trainers.torchtune.components.schedule import constant_with_warmup, cosine_with_warmup, linear_with_warmup
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from ftexp.trainers.torchtune.config import training_config
 from helpers.tiny_models import DATE, TinyExperiment, make_experiment, make_tiny_model, read_train_csv, set_up_recipe, train
 from omegaconf import OmegaConf
 from torchtune import config as torchtune_config
+from transformers import get_scheduler
 
 # 14 training rows in batches of 2, two of which make a step: 3 steps an epoch, and a tail of 2 rows.
 EPOCHS, STEPS_PER_EPOCH, EFFECTIVE_BATCH = 3, 3, 4
@@ -211,13 +212,15 @@ def test_unpermute_undoes_the_stock_exports_permutation() -> None:
 # Schedule and metric logger.
 
 
-def rates(steps: int, state: dict[str, Any] | None = None) -> tuple[list[float], dict[str, Any]]:
+def rates(
+    steps: int, state: dict[str, Any] | None = None, *, make: Callable[..., Any] = cosine_with_warmup, warmup: int = 3
+) -> tuple[list[float], dict[str, Any]]:
     """The learning rate at each of the next steps of a schedule of 10, and the optimizer's state after them."""
     weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.AdamW([weight], lr=1.0)
+    optimizer = torch.optim.AdamW([weight], lr=0.3)
     if state:
         optimizer.load_state_dict(state)
-    schedule = cosine_with_warmup(optimizer, num_warmup_steps=3, num_training_steps=10)
+    schedule = make(optimizer, num_warmup_steps=warmup, num_training_steps=10)
     seen = []
     for _ in range(steps):
         weight.grad = torch.ones(1)
@@ -227,13 +230,19 @@ def rates(steps: int, state: dict[str, Any] | None = None) -> tuple[list[float],
     return seen, optimizer.state_dict()
 
 
-@pytest.mark.parametrize("done", [1, 3, 7])
-def test_the_rate_at_every_step_after_a_resume_is_that_of_an_uninterrupted_training(done: int) -> None:
-    whole, _ = rates(10)
-    before, state = rates(done)
-    after, _ = rates(10 - done, state)
-    assert before + after == pytest.approx(whole, abs=1e-12)
-    assert whole[:4] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+@pytest.mark.parametrize("warmup", [0, 1, 3, 9])
+@pytest.mark.parametrize(("ours", "theirs"), [
+    (cosine_with_warmup, "cosine"), (linear_with_warmup, "linear"), (constant_with_warmup, "constant_with_warmup"),
+])
+def test_every_step_has_the_rate_of_transformers_schedule_after_a_resume_too(
+    ours: Callable[..., Any], theirs: str, warmup: int
+) -> None:
+    whole, _ = rates(10, make=ours, warmup=warmup)
+    assert whole == rates(10, make=lambda *args, **named: get_scheduler(theirs, *args, **named), warmup=warmup)[0]
+    assert whole[warmup] == 0.3 and whole[:warmup] == pytest.approx([0.3 * step / warmup for step in range(warmup)])
+    for done in range(1, 10):
+        before, state = rates(done, make=ours, warmup=warmup)
+        assert before + rates(10 - done, state, make=ours, warmup=warmup)[0] == whole
 
 
 def test_train_csv_has_one_row_per_step_and_says_of_which_epoch(uninterrupted: Products) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from ftexp.design.run import Run
 from ftexp.design.validation_values import DEFAULTS
 from ftexp.evaluation.eval_file import eval_text
@@ -18,11 +16,11 @@ def check_read_back(run: Run, config: Config) -> list[str]:
     """Every setting that is a factor, a constant or derived stands in the config, and equals what was declared."""
     messages = []
     resolved = config
-    expected_keys = trainer_of(run).expected_keys
+    trainer = trainer_of(run)
     for name, wanted in _declared(run).items():
-        for key, expected in expected_keys(run, name, wanted).items():
+        for key, expected in trainer.expected_keys(run, name, wanted).items():
             if resolved is config and "${" in str(value_at(config, key)):
-                resolved = _resolved(config)
+                resolved = trainer.resolved(config)
             found = value_at(resolved, key)
             if found != expected and not (found is None and expected is False):  # a switch that is not there is off
                 messages.append(f"finetune.yaml: {key}: is {found!r}, but {name} was declared as {expected!r}. Run `make stamp`")
@@ -34,13 +32,6 @@ def check_eval_file(run: Run) -> list[str]:
     if paths.RunPaths(run.id).eval_py.read_text(encoding="utf-8") == eval_text(run):
         return []
     return ["eval.py: is not what experiment.yaml says. Delete it and run `make stamp`"]
-
-
-def _resolved(config: Config) -> Config:
-    """With every `${...}` replaced, twice, as torchtune's `instantiate` does."""
-    once = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
-    plain: Any = OmegaConf.to_container(OmegaConf.create(once), resolve=True)
-    return dict(plain)
 
 
 def _declared(run: Run) -> dict[str, Any]:

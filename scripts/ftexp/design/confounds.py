@@ -102,11 +102,13 @@ def _rows_and_steps(compared: Compared) -> list[str]:
     if compared.varies("steps", "steps") and not is_of_epochs:
         moved.append(f"the number of steps ({compared.by_level(compared.numbers('steps', 'steps'))})")
         cures += _cure_of_steps(compared, has_rows=has_rows)
-    if compared.varies("settings", "warmup_steps") and "warmup_steps" not in compared.names:
+    if compared.varies("settings", "warmup_steps") and not compared.names & {"warmup_steps", "warmup_ratio"}:
         warmup = compared.numbers("settings", "warmup_steps")
         moved.append(f"the warm-up ({compared.by_level(warmup)} steps)")
-        cures.append(f"warmup_steps: {min(warmup)} (the warm-up)")
-    if is_of_epochs and compared.varies("steps", "steps"):
+        instead = " in place of warmup_ratio" if any(compared.numbers("settings", "warmup_ratio")) else ""
+        cures.append(f"warmup_steps: {min(warmup)}{instead} (the warm-up)")
+    has_decay = any(schedule != "constant" for schedule in compared.numbers("settings", "schedule"))
+    if is_of_epochs and has_decay and compared.varies("steps", "steps"):
         steps = compared.by_level(compared.numbers("steps", "steps"))
         moved.append(f"the decay of the learning rate, which ends with the last step ({steps})")
         cures.append("nothing holds the decay; a level is a training of its own length, and no shorter one that went on")

@@ -19,15 +19,8 @@ from ftexp.design.sections import (
     complete_split,
     read_section,
 )
-from ftexp.design.settings import (
-    REFUSED_KEYS,
-    SETTINGS,
-    TORCHTUNE_TOP_LEVEL,
-    check_setting,
-    is_torchtune_key,
-    owned_by,
-    suggest_setting,
-)
+from ftexp.design.settings import SETTINGS, check_setting, suggest_setting
+from ftexp.design.torchtune_keys import REFUSED_KEYS, SAME_THING, TORCHTUNE_TOP_LEVEL, is_torchtune_key, owned_by
 from ftexp.design.validation_values import check_validation_value
 from ftexp.ground.errors import Findings, suggestion
 
@@ -203,17 +196,33 @@ def check_constants(found: Findings, document: dict[str, Any]) -> dict[str, Any]
 
 
 def check_overlap(found: Findings, factors: dict[str, list[Level]], constants: dict[str, Any]) -> None:
-    """A thing is set in one place: by one factor, or as a constant."""
-    owner = {name: "constants" for name in constants}
+    """A thing is set in one place, by one factor or as a constant, and under one of its names."""
+    _check_names_beside(found, "constants", constants)
+    owner = {SAME_THING.get(name, name): (name, "constants") for name in constants}
     for factor, levels in factors.items():
+        for level in levels:
+            _check_names_beside(found, f"factors.{factor}.{level.label}", level.sets)
+        own = {}
         for name in dict.fromkeys(name for level in levels for name in level.sets):
-            if name in owner:
-                joint = owner[name].startswith("factor ")
-                cure = "Keep one, or make one factor of the two, a named level for each combination." if joint else "Keep one."
-                found.add(f"factors.{factor}", f"sets '{name}', which {owner[name]} sets too", cure)
-            owner[name] = f"factor {factor}"
+            thing = SAME_THING.get(name, name)
+            if thing in owner:
+                other, who = owner[thing]
+                what = f"which {who} sets too" if other == name else f"and {who} sets '{other}', which decides the same"
+                joint = ", or make one factor of the two, a named level for each combination" if who != "constants" else ""
+                found.add(f"factors.{factor}", f"sets '{name}', {what}", f"Keep one{joint}.")
+            own[thing] = (name, f"factor {factor}")
+        owner |= own
     if "model" not in owner:
         found.add("constants.model", "is missing", "Name a folder in models/, here or as a factor.")
+
+
+def _check_names_beside(found: Findings, where: str, sets: dict[str, Any]) -> None:
+    """No two names of one thing stand in the constants, or in a level."""
+    names: dict[str, str] = {}
+    for name in sets:
+        other = names.setdefault(SAME_THING.get(name, name), name)
+        if other != name:
+            found.add(f"{where}.{name}", f"stands beside {other}, which decides the same", "Keep one.")
 
 
 def check_baseline(found: Findings, baseline: dict[str, Any], factors: dict[str, list[Level]]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Run:
         id: `<abbreviation><level>` of every factor in declared order; a control is `base[_<its levels>]`.
         kind: `trained` or `control`.
         levels: Per factor the level's label; for a control only the factors that concern it.
-        settings: Short names with their values, derived ones included; those of `IF_TRUE` only where they are true.
+        settings: Short names with their values, derived ones included; those of `IF_SET` only where they are set.
         overrides: Keys of the trainer's that constants or levels set.
         data: The data section, with what the levels set.
         prompt: system, user, date.

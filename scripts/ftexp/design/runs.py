@@ -13,8 +13,9 @@ from ftexp.design.levels import id_text
 from ftexp.design.run import Run
 from ftexp.design.sections import check_sources, of_documents, validation_rows_of
 from ftexp.design.select_section import check_choice
-from ftexp.design.settings import IF_TRUE, LOSSES, SETTINGS, is_torchtune_key
+from ftexp.design.settings import IF_SET, LOSSES, SETTINGS
 from ftexp.design.spec import Experiment
+from ftexp.design.torchtune_keys import is_torchtune_key
 from ftexp.design.validation_section import check_validations
 from ftexp.design.validation_values import DEFAULTS
 from ftexp.ground.errors import Findings, UserError
@@ -70,7 +71,7 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
         settings["loss"] = LOSSES[-1]  # every token of a document is trained
     if settings["lora_alpha"] is None:
         settings["lora_alpha"] = 2 * settings["lora_rank"]
-    settings = {name: value for name, value in settings.items() if value or name not in IF_TRUE}
+    settings = {name: value for name, value in settings.items() if name not in IF_SET or value != SETTINGS[name].default}
     is_validated = bool(validation) and kind == "trained"
     data = validation_rows_of(data, is_validated=is_validated)
     return Run(
@@ -144,11 +145,14 @@ def derive_steps(run: Run, rows: int) -> None:
     if per_epoch == 0:
         run.problems.append(f"batch_size: {effective} rows a step, but there are only {size} training rows; lower batch_size")
         return
+    ratio = run.settings.get("warmup_ratio")
     if run.settings["warmup_steps"] is None:
-        run.settings["warmup_steps"] = min(100, steps // 10)
-    if run.settings["warmup_steps"] >= steps:
-        what = f"is {run.settings['warmup_steps']}, but the training has {steps} steps; lower it, or train longer"
-        run.problems.append(f"warmup_steps: {what}")
+        run.settings["warmup_steps"] = min(100, steps // 10) if ratio is None else round(ratio * steps)
+    warmup = run.settings["warmup_steps"]
+    if warmup >= steps:
+        said = f"is {warmup}" if ratio is None else f"is {ratio}, which makes {warmup} steps"
+        what = f"{said}, but the training has {steps} steps; lower it, or train longer"
+        run.problems.append(f"{'warmup_steps' if ratio is None else 'warmup_ratio'}: {what}")
     run.steps = {
         "train_rows": per_epoch * effective, "effective_batch": effective, "steps_per_epoch": per_epoch, "steps": steps,
     }

@@ -1,6 +1,5 @@
 """The short names of what a run is made of: the one table that documents, checks and abbreviates them."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,15 @@ from ftexp.ground.errors import suggestion
 SEED = "seed"
 LORA_MODULES = ("q", "k", "v", "o", "mlp", "output")
 LOSSES = ("completion", "full")
+SCHEDULES = ("cosine", "linear", "constant")
 MASTER_WEIGHTS = "master_weights"
 # Who can train.
 TORCHTUNE, TRANSFORMERS = TRAINERS = ("torchtune", "transformers")
-# Settings that a run has only where they are true, or where somebody sets them.
-IF_TRUE = ("quantize_base", MASTER_WEIGHTS, "use_dora", "trainer", "head")
+# Settings that a run has only where they are not the default.
+IF_SET = (
+    "lora_dropout", "weight_decay", "warmup_ratio", "max_grad_norm", "quantize_base", MASTER_WEIGHTS, "use_dora", "trainer",
+    "head",
+)
 CLASSIFICATION = "classification"
 # Precisions, and their bytes a number.
 DTYPES = {"fp32": 4, "bf16": 2}
@@ -39,7 +42,7 @@ class Setting:
         accepts: Whether a value is one.
         default: The value where nobody sets it; None means derived or absent.
         meaning: One line for the documentation.
-        key: The dotted key of the trainer's config that it sets, where that is all it does (one of LoRA's where there is LoRA).
+        key: The key of torchtune's config that it sets, where that is all it does (one of LoRA's where there is LoRA).
     """
 
     abbreviation: str
@@ -68,6 +71,14 @@ def _switch(value: Any) -> bool:
 
 def _positive_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
+
+
+def _not_negative_number(value: Any) -> bool:
+    return (value == 0 and not isinstance(value, bool)) or _positive_number(value)
+
+
+def _part_of_one(value: Any) -> bool:
+    return _not_negative_number(value) and value < 1
 
 
 def _count_or_share(value: Any) -> bool:
@@ -116,18 +127,38 @@ SETTINGS: dict[str, Setting] = {
     "lora_alpha": Setting(
         "a", "a number above 0", _positive_number, None, "LoRA's scale; derived: 2 x lora_rank", key="model.lora_alpha",
     ),
+    "lora_dropout": Setting(
+        "d", "a number from 0, below 1, or null", _nullable(_part_of_one), None,
+        "share of the inputs of LoRA matrices that a step leaves out; null: none", key="model.lora_dropout",
+    ),
     "lora_modules": Setting(
         "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
         ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
     ),
     "use_dora": Setting("dora-", "true or false", _switch, False, "DoRA, which learns a size for each row; transformers trains"),
     "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate", key="optimizer.lr"),
+    "schedule": Setting(
+        "", f"one of {', '.join(SCHEDULES)}", _one_of(SCHEDULES), SCHEDULES[0],
+        "of the learning rate after the warm-up: half a cosine to 0, a line to 0, or lr as it is",
+    ),
     "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
     "batch_size": Setting("b", _WHOLE, _positive_whole, 8, "rows per forward pass"),
     "gradient_accumulation_steps": Setting("g", _WHOLE, _positive_whole, 1, "forward passes per optimiser step"),
     "warmup_steps": Setting(
         "w", "a whole number, 0 or above, below 2^31", _not_negative_whole, None,
         "steps of linear warm-up; derived: min(100, 10 % of the steps)", key="lr_scheduler.num_warmup_steps",
+    ),
+    "warmup_ratio": Setting(
+        "wr", "a number from 0, below 1, or null", _nullable(_part_of_one), None,
+        "instead of warmup_steps: their share of the steps, rounded to the nearest step (a half to the even number)",
+    ),
+    "weight_decay": Setting(
+        "wd", "a number, 0 or above, or null", _nullable(_not_negative_number), None,
+        "AdamW's; null: 0.01, or what torchtune ships for the recipe and the model", key="optimizer.weight_decay",
+    ),
+    "max_grad_norm": Setting(
+        "c", "a number above 0, or null", _nullable(_positive_number), None,
+        "the gradient's norm is clipped to it; null: it is not", key="clip_grad_norm",
     ),
     "max_seq_len": Setting(
         "l", f"{_WHOLE}, or null", _nullable(_positive_whole), None,
@@ -154,27 +185,6 @@ SETTINGS: dict[str, Setting] = {
     ),
 }
 
-# Top-level keys of torchtune's recipes that may be set although they have no dot and no short name.
-TORCHTUNE_TOP_LEVEL = ("clip_grad_norm", "compile", "enable_activation_checkpointing", "enable_activation_offloading")
-
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
-
-# Keys of the generated config that another fact owns, and what to set instead.
-OWNED_KEYS = {
-    **{setting.key: name for name, setting in SETTINGS.items() if setting.key},
-    "model.lora_attn_modules": "lora_modules",
-    "model.apply_lora_to_mlp": "lora_modules",
-    "model.apply_lora_to_output": "lora_modules",
-    "model.quantize_base": "quantize_base",
-    "tokenizer.max_seq_len": "max_seq_len",
-}
-# Keys that torchtune takes and that would give a wrong result, and why.
-REFUSED_KEYS = {
-    "model.use_dora": (
-        "torchtune 0.6.1 exports a DoRA adapter wrongly, so that another model would be evaluated than was trained; with "
-        "use_dora: true transformers trains one"
-    ),
-}
 # Recipes of torchtune's that are not taken, by a part of their names, and why.
 REFUSED_RECIPES = {
     "qat": "quantisation-aware training rounds weights that evaluation does not round, so that two models would be compared",
@@ -182,8 +192,6 @@ REFUSED_RECIPES = {
     "ppo": "it learns from rewards, and what is measured here is learned from answers",
     "knowledge_distillation": "it needs a second model beside the one that is trained",
 }
-OWNED_SECTIONS = ("tokenizer", "checkpointer", "dataset", "metric_logger")
-
 # What decides a control's answers: it is one fixed model, so nothing of the training does.
 CONTROL_SETTINGS = ("model", "dtype", "quantize_base")
 
@@ -193,6 +201,9 @@ _OTHER_NAMES = {
     "learning_rate": "lr", "rank": "lora_rank", "alpha": "lora_alpha", "target_modules": "lora_modules", "num_epochs": "epochs",
     "num_train_epochs": "epochs", "per_device_train_batch_size": "batch_size", "max_length": "max_seq_len",
     "precision": "dtype", "base_model": "model", "load_in_4bit": "quantize_base", "dora": "use_dora",
+    "lr_scheduler_type": "schedule", "lr_scheduler": "schedule", "scheduler": "schedule", "dropout": "lora_dropout",
+    "grad_clip": "max_grad_norm", "max_norm": "max_grad_norm", "gradient_clipping": "max_grad_norm",
+    "warmup_proportion": "warmup_ratio",
 }
 
 
@@ -214,21 +225,6 @@ def check_setting(name: str, value: Any) -> str | None:
 def refused_recipe(recipe: str) -> str | None:
     """Why a recipe of torchtune's is not taken; None where nothing is known against it."""
     return next((why for part, why in REFUSED_RECIPES.items() if part in recipe.split("_") or recipe.startswith(part)), None)
-
-
-def is_torchtune_key(name: str) -> bool:
-    """Whether `name` can only be a key of torchtune's config (a dotted one, or a known top-level one)."""
-    of_ours = ("data.", "prompt.", "validation.")
-    return name in TORCHTUNE_TOP_LEVEL or (bool(_DOTTED.fullmatch(name)) and not name.startswith(of_ours))
-
-
-def owned_by(name: str) -> str | None:
-    """For a torchtune key that another fact owns: what to set instead; otherwise None."""
-    if name in OWNED_KEYS:
-        return f"set '{OWNED_KEYS[name]}' instead"
-    if name.split(".")[0] in OWNED_SECTIONS:
-        return "it follows from the model, the data and the prompt, and cannot be set"
-    return None
 
 
 def is_quantized(settings: Mapping[str, Any]) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ftexp.data.splits import DEFAULT_SPLIT
 from ftexp.design.judging import METRICS, NORMALIZATIONS, SCORERS, ScorerKind
-from ftexp.design.settings import OWNED_KEYS, OWNED_SECTIONS, SETTINGS, TORCHTUNE_TOP_LEVEL
+from ftexp.design.settings import SETTINGS
+from ftexp.design.torchtune_keys import OLDER_NAMES, OWNED_KEYS, OWNED_SECTIONS, TORCHTUNE_TOP_LEVEL
 from ftexp.ground.text_table import markdown_table
 
 _INTRODUCTION = """\
@@ -52,8 +53,8 @@ _TORCHTUNE = """
 ## torchtune's own keys
 
 Besides the short names: {top}, and any dotted key that exists in the config that torchtune ships for the recipe and the
-model, or that is a parameter of its component (`optimizer.weight_decay`). `null` removes the key. These follow from other
-facts and are refused: {owned}, and everything in {sections}.
+model, or that is a parameter of its component (`optimizer.eps`). `null` removes the key. {older} are taken too, each
+where its short name is not set. These follow from other facts and are refused: {owned}, and everything in {sections}.
 """
 
 
@@ -208,6 +209,7 @@ def settings_table() -> str:
         + _SHORT_NAMES + markdown_table(("short name", "in an id", "must be", "default", "meaning"), short)
         + _TORCHTUNE.format(
             top=", ".join(f"`{key}`" for key in TORCHTUNE_TOP_LEVEL), owned=owned,
+            older=", ".join(f"`{key}`" for key in OLDER_NAMES),
             sections=", ".join(f"`{section}`" for section in OWNED_SECTIONS),
         )
     )

@@ -4,6 +4,7 @@ Levels keep their labels and stay different from one another; only what they set
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ftexp.data.splits import SOURCE_KEYS
@@ -13,6 +14,7 @@ from ftexp.design.run import Run
 from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import Experiment
+from ftexp.design.torchtune_keys import SAME_THING
 from ftexp.life.small_evaluation import absolute_if_outside, small_controls, small_evaluation
 from ftexp.trainers.recipes import on_one_device
 
@@ -29,7 +31,7 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
     trained = [run for run in runs if run.kind == "trained"]
     keeps_batch = len({run.steps["effective_batch"] for run in trained}) == 1
     small: SmallValues = {name: _counts(name, _declared(experiment, name), keeps_batch=keeps_batch) for name in _MOST}
-    small["warmup_steps"] = _warmups(_declared(experiment, "warmup_steps"))
+    small["warmup_steps"] = _warmups(_declared(experiment, "warmup_steps"))  # and of warmup_ratio, which becomes steps
     steps = max(STEPS, *(1 + (value or 0) for value in small["warmup_steps"].values()))
     batch = max(_small_batch(run, small) for run in trained)
     rows = min(run.steps["train_rows"] for run in trained)
@@ -43,11 +45,21 @@ def small_values(experiment: Experiment, runs: list[Run]) -> SmallValues:
 
 def _declared(experiment: Experiment, name: str) -> list[Any]:
     """The distinct values of a setting: the constant's, its levels', or the default."""
-    default = SETTINGS[name].default
-    if name in experiment.constants:
-        return [experiment.constants[name]]
-    owners = [levels for levels in experiment.factors.values() if any(name in level.sets for level in levels)]
-    return list(dict.fromkeys(level.sets.get(name, default) for levels in owners for level in levels)) or [default]
+    names = _names_of(name)
+    if experiment.constants.keys() & names:
+        return [_value_of(name, experiment.constants)]
+    owners = [levels for levels in experiment.factors.values() if any(level.sets.keys() & names for level in levels)]
+    return list(dict.fromkeys(_value_of(name, level.sets) for levels in owners for level in levels)) or [SETTINGS[name].default]
+
+
+def _names_of(name: str) -> set[str]:
+    """The names under which a setting may be set: a warm-up is one of steps, or a share of them."""
+    return {name, *(other for other, thing in SAME_THING.items() if thing == name and other in SETTINGS)}
+
+
+def _value_of(name: str, sets: Mapping[str, Any]) -> Any:
+    """What is set of a setting, under whichever of its names; its default where nothing is."""
+    return next((sets[other] for other in _names_of(name) if other in sets), SETTINGS[name].default)
 
 
 def _counts(name: str, values: list[Any], *, keeps_batch: bool) -> dict[Any, Any]:
@@ -60,7 +72,7 @@ def _counts(name: str, values: list[Any], *, keeps_batch: bool) -> dict[Any, Any
 
 
 def _warmups(values: list[Any]) -> dict[Any, Any]:
-    """0 stays 0, the others become 1, 2, ...; the derived one, where others stand beside it, comes last."""
+    """0 stays 0, the others become 1, 2, ..., shares first; the derived one, where others stand beside it, comes last."""
     if values == [None]:
         return {None: None}
     ordered = sorted(value for value in values if value) + [None] * (None in values)
@@ -159,11 +171,11 @@ def _small_constants(document: dict[str, Any], experiment: Experiment, small: Sm
     constants = dict(document.get("constants") or {})
     of_factors = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
     for name, values in small.items():
-        if name in of_factors or (name == "recipe" and "recipe" in document):
+        if of_factors & _names_of(name) or (name == "recipe" and "recipe" in document):
             continue
         value = next(iter(values.values()))
-        if value != experiment.constants.get(name, SETTINGS[name].default):
-            constants[name] = value
+        if value != _value_of(name, experiment.constants):
+            constants = {**_without(name, constants), name: value}
     return constants
 
 
@@ -176,11 +188,15 @@ def _small_levels(levels: list[Level], small: SmallValues) -> list[Level]:
 
 def _small_sets(levels: list[Level], small: SmallValues) -> list[dict[str, Any]]:
     """What each level sets in the small design."""
-    concerned = [name for name in small if any(name in level.sets for level in levels)]
-    return [
-        {**level.sets, **{name: small[name][level.sets.get(name, SETTINGS[name].default)] for name in concerned}}
-        for level in levels
-    ]
+    made = [level.sets for level in levels]
+    for name in (name for name in small if any(level.sets.keys() & _names_of(name) for level in levels)):
+        made = [{**_without(name, sets), name: small[name][_value_of(name, sets)]} for sets in made]
+    return made
+
+
+def _without(name: str, sets: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set, less the other names of a setting."""
+    return {key: value for key, value in sets.items() if key == name or key not in _names_of(name)}
 
 
 def _with_reachable_sources(document: dict[str, Any]) -> dict[str, Any]:

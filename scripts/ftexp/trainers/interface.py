@@ -83,6 +83,9 @@ class Trainer(Protocol):
     def expected_keys(self, run: Run, name: str, value: Any) -> Config:
         """The config's dotted keys that a setting decides, with the values they must have; not by the code that makes configs."""
 
+    def resolved(self, config: Config) -> Config:
+        """A config as the trainer reads it: with its references to other keys replaced, if it has any."""
+
     def check_configs(self, runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
         """Per run what is wrong with its config."""
 

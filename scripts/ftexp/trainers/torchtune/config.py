@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.run import Run
-from ftexp.design.settings import SETTINGS, Setting, is_quantized
+from ftexp.design.settings import SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config
@@ -33,6 +33,7 @@ from ftexp.trainers.torchtune.shipped_configs import (
 )
 
 _ATTENTION_NAMES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
+_OF_LORA = "model.lora_"
 # How LoRA matrices begin: not as the recipe draws them, but as in every other trainer.
 _INITIAL_LORA = {
     "seed": "${seed}", "rank": "${model.lora_rank}", "attention": "${model.lora_attn_modules}",
@@ -72,12 +73,12 @@ def training_config(run: Run) -> dict[str, Any]:
     if is_lora(settings["recipe"]):
         has_output = FAMILIES[family].has_lora_output
         ours["checkpointer"]["initial_lora"] = {**_INITIAL_LORA, **({} if has_output else {"output": False})}
+    direct = {key: value for key, value in _keys_of_settings(settings).items() if not key.startswith(_OF_LORA)}
     if run.kind == "trained":
-        check_decided(shipped, frozenset(ours), frozenset(run.overrides))
+        check_decided(shipped, frozenset(ours), frozenset({*run.overrides, *direct}))
     config |= ours
-    for name, setting in SETTINGS.items():
-        if setting.key and not _is_of_lora(setting):
-            _assign(config, setting.key, settings[name])
+    for key, value in direct.items():
+        _assign(config, key, value)
     if "output_dir" in config.get("profiler", {}):
         config["profiler"]["output_dir"] = "${output_dir}/profiling_outputs"  # some shipped ones name a folder of a machine
     for key, value in run.overrides.items():
@@ -106,7 +107,7 @@ def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, A
     section |= {
         "lora_attn_modules": [_ATTENTION_NAMES[m] for m in _ATTENTION_NAMES if m in modules],
         "apply_lora_to_mlp": "mlp" in modules,
-        **{setting.key.removeprefix("model."): settings[name] for name, setting in SETTINGS.items() if _is_of_lora(setting)},
+        **{key.removeprefix("model."): value for key, value in _keys_of_settings(settings).items() if key.startswith(_OF_LORA)},
     }
     section.setdefault("lora_dropout", shipped.get("lora_dropout", 0.0))
     if FAMILIES[family].has_lora_output:
@@ -114,8 +115,9 @@ def _model_section(family: str, arguments: dict[str, Any], settings: dict[str, A
     return {**section, "quantize_base": True} if is_nf4 else section
 
 
-def _is_of_lora(setting: Setting) -> bool:
-    return setting.key.startswith("model.lora_")
+def _keys_of_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The keys that a setting decides alone, with their values."""
+    return {setting.key: settings[name] for name, setting in SETTINGS.items() if setting.key and name in settings}
 
 
 def _assign(config: dict[str, Any], key: str, value: Any) -> None:
@@ -150,7 +152,7 @@ def _schedule_and_logging(run: Run, config: dict[str, Any]) -> dict[str, Any]:
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
         "optimizer": optimizer_section(settings, shipped_optimizer(config)),
         "lr_scheduler": {
-            "_component_": f"{COMPONENTS}.schedule.cosine_with_warmup",
+            "_component_": f"{COMPONENTS}.schedule.{settings['schedule']}_with_warmup",
         },
         "dtype": settings["dtype"],
         "device": None,

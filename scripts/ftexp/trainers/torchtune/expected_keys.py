@@ -6,44 +6,47 @@ from ftexp.design.run import Run
 from ftexp.design.settings import SETTINGS
 from ftexp.trainers.recipes import is_lora
 
+# Settings that are one key each, and nothing besides.
+_ONE_KEY = {
+    "lr": "optimizer.lr", "epochs": "epochs", "batch_size": "batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation_steps", "warmup_steps": "lr_scheduler.num_warmup_steps",
+    "weight_decay": "optimizer.weight_decay", "max_grad_norm": "clip_grad_norm", "max_seq_len": "dataset.max_seq_len",
+    "loss": "dataset.loss", "dtype": "dtype", "quantize_base": "model.quantize_base",
+}
+_ATTENTION = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
+
 
 def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
     """The config's keys that a setting decides, with the values they must have; the other half of `training_config`.
 
     Written out by hand, not computed by the code that generates the config, so that one checks the other.
     """
-    lora = is_lora(run.settings["recipe"])
     modules = value if isinstance(value, list) else []
     rows = {"dataset.rows": run.steps["train_rows"], "metric_logger.steps_per_epoch": run.steps["steps_per_epoch"]}
-    table: dict[str, dict[str, Any]] = {
-        "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
-        "lr": {"optimizer.lr": value},
-        "epochs": {"epochs": value},
-        "batch_size": {"batch_size": value},
-        "gradient_accumulation_steps": {"gradient_accumulation_steps": value},
-        "warmup_steps": {"lr_scheduler.num_warmup_steps": value},
-        "max_seq_len": {"dataset.max_seq_len": value},
-        "seed": {"seed": value, "dataset.seed": value},
-        "loss": {"dataset.loss": value},
-        "dtype": {"dtype": value},
-        "train_size": rows,
-        "steps": rows,
-        **{key: {} for key in ("recipe", "trainer", "head", "allow_untested_model")},
-    }
-    if lora:
-        table["lora_rank"] = {"model.lora_rank": value}
-        table["lora_alpha"] = {"model.lora_alpha": value}
-        attention = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "output_proj"}
-        table["lora_modules"] = {
-            "model.lora_attn_modules": [component for short, component in attention.items() if short in modules],
+    ours = {"optimizer._component_": "ftexp.trainers.torchtune.components.master_weights.AdamW"}
+    of_lora = {
+        "lora_rank": {"model.lora_rank": value},
+        "lora_alpha": {"model.lora_alpha": value},
+        "lora_dropout": {"model.lora_dropout": value},
+        "lora_modules": {
+            "model.lora_attn_modules": [component for short, component in _ATTENTION.items() if short in modules],
             "model.apply_lora_to_mlp": "mlp" in modules,
             "model.apply_lora_to_output": "output" in modules,
-        }
-    else:
-        table |= {"lora_rank": {}, "lora_alpha": {}, "lora_modules": {}}
-    ours = {"optimizer._component_": "ftexp.trainers.torchtune.components.master_weights.AdamW"}
-    table["master_weights"] = ours if value in (True, None) else {}
-    table["quantize_base"] = {"model.quantize_base": value}
+        },
+    }
+    table: dict[str, dict[str, Any]] = {
+        **{short: {key: value} for short, key in _ONE_KEY.items()},
+        "model": {"checkpointer.checkpoint_dir": f"models/{value}", "tokenizer.path": f"models/{value}"},
+        "schedule": {"lr_scheduler._component_": f"ftexp.trainers.torchtune.components.schedule.{value}_with_warmup"},
+        "seed": {"seed": value, "dataset.seed": value},
+        "train_size": rows,
+        "steps": rows,
+        "master_weights": ours if value in (True, None) else {},
+        **{key: {} for key in ("recipe", "trainer", "allow_untested_model")},
+        **(of_lora if is_lora(run.settings["recipe"]) else {key: {} for key in of_lora}),
+    }
+    if name == "warmup_ratio":
+        return {"lr_scheduler.num_warmup_steps": round((value or 0) * run.steps["steps"])}
     is_document = bool(run.data.get("text"))  # which has no prompt
     if name.startswith("prompt."):
         part = name.partition(".")[2]

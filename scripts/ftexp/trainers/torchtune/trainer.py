@@ -53,6 +53,15 @@ def command(run: Run) -> str:
     return f"tune run {run.settings['recipe']} --config {paths.RunPaths(run.id).finetune_yaml}"
 
 
+def resolved(config: Config) -> Config:
+    """With every `${...}` replaced, twice, as torchtune's `instantiate` does."""
+    from omegaconf import OmegaConf
+
+    once = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    plain: Any = OmegaConf.to_container(OmegaConf.create(once), resolve=True)
+    return dict(plain)
+
+
 def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
     """Per run what is wrong with its config."""
     from ftexp.trainers.torchtune.checks import run_check

@@ -50,7 +50,7 @@ def training_config(run: Run) -> dict[str, Any]:
         "epochs": settings["epochs"],
         "batch_size": settings["batch_size"],
         "gradient_accumulation_steps": settings["gradient_accumulation_steps"],
-        "clip_grad_norm": None,
+        "clip_grad_norm": settings.get("max_grad_norm"),
         "compile": False,
         "enable_activation_checkpointing": False,
         "model": _model_section(run, str(model_dir)),
@@ -58,9 +58,9 @@ def training_config(run: Run) -> dict[str, Any]:
         "dataset": dataset_section(run),
         "optimizer": {
             "_component_": MASTER_ADAM if settings.get(MASTER_WEIGHTS) else ADAM, "lr": settings["lr"], "betas": [0.9, 0.999],
-            "eps": 1e-8, "weight_decay": 0.01, "fused": True,
+            "eps": 1e-8, "weight_decay": settings.get("weight_decay", 0.01), "fused": True,
         },
-        "lr_scheduler": {"schedule": "cosine", "num_warmup_steps": settings["warmup_steps"]},
+        "lr_scheduler": {"schedule": settings["schedule"], "num_warmup_steps": settings["warmup_steps"]},
         **({"validation": _validation_section(run)} if run.validation else {}),
     }
     for key, value in run.overrides.items():
@@ -106,7 +106,8 @@ def _model_section(run: Run, folder: str) -> dict[str, Any]:
         return {"path": folder, **of_head}
     return {
         "path": folder, **of_head, "lora_modules": settings["lora_modules"], "lora_rank": settings["lora_rank"],
-        "lora_alpha": settings["lora_alpha"], "lora_dropout": 0.0, "use_dora": bool(settings.get("use_dora")),
+        "lora_alpha": settings["lora_alpha"], "lora_dropout": settings.get("lora_dropout", 0.0),
+        "use_dora": bool(settings.get("use_dora")),
     }
 
 

@@ -17,7 +17,10 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "epochs": {"epochs": value},
         "batch_size": {"batch_size": value},
         "gradient_accumulation_steps": {"gradient_accumulation_steps": value},
+        "schedule": {"lr_scheduler.schedule": value},
         "warmup_steps": {"lr_scheduler.num_warmup_steps": value},
+        "weight_decay": {"optimizer.weight_decay": value},
+        "max_grad_norm": {"clip_grad_norm": value},
         "max_seq_len": {"dataset.max_seq_len": value},
         "seed": {"seed": value, "dataset.seed": value},
         "loss": {"dataset.loss": value},
@@ -28,10 +31,12 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "head": {"model.head": value, **({} if value else {"model.labels": None})},
         "allow_untested_model": {},
     }
-    for of_lora in ("lora_rank", "lora_alpha", "lora_modules", "use_dora"):
+    for of_lora in ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "use_dora"):
         table[of_lora] = {f"model.{of_lora}": value} if is_lora(run.settings["recipe"]) else {}
     ours = {"optimizer._component_": "ftexp.trainers.master_weights.AdamW"}
     table["master_weights"] = ours if value in (True, None) else {}
+    if name == "warmup_ratio":
+        return {"lr_scheduler.num_warmup_steps": round((value or 0) * run.steps["steps"])}
     is_document = bool(run.data.get("text"))  # which has no prompt
     if name.startswith("prompt."):
         part = name.partition(".")[2]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ftexp.design.settings import REFUSED_KEYS, refused_recipe
+from ftexp.design.settings import refused_recipe
+from ftexp.design.torchtune_keys import REFUSED_KEYS
 from ftexp.ground.nested import value_at
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.checks.config_check import module_of

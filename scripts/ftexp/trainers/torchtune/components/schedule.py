@@ -1,21 +1,45 @@
-"""The schedule component: linear warm-up, then a cosine to 0, right after a resume too."""
+"""The schedule components: linear warm-up, then a cosine or a line to 0, or the rate as it is; right after a resume too.
+
+torchtune 0.6.1 starts a schedule again after a resume, because its step counter does; the loaded optimizer state knows how many
+steps were taken. `last_epoch`, which the recipe passes, is therefore not used.
+"""
+
+from collections.abc import Callable
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchtune.training.lr_schedulers import get_cosine_schedule_with_warmup
 
 
 def cosine_with_warmup(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1) -> LRScheduler:
-    """torchtune's schedule, counted from the optimizer's own steps.
-
-    torchtune 0.6.1 starts the schedule again after a resume, because its step counter does; the loaded optimizer
-    state knows how many steps were taken. `last_epoch`, which the recipe passes, is therefore not used.
-    """
+    """After the warm-up half a cosine to 0: torchtune's schedule, counted from the optimizer's own steps."""
     done = steps_taken(optimizer)
     schedule: LRScheduler = get_cosine_schedule_with_warmup(
         optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_training_steps, last_epoch=done - 1
     )
     return schedule
+
+
+def linear_with_warmup(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1) -> LRScheduler:
+    """After the warm-up a line to 0, as transformers' `linear`."""
+    left = max(1, num_training_steps - num_warmup_steps)
+    return _with_warmup(optimizer, num_warmup_steps, lambda step: max(0.0, (num_training_steps - step) / left))
+
+
+def constant_with_warmup(
+    optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1
+) -> LRScheduler:
+    """After the warm-up the rate as it is, as transformers' `constant_with_warmup`."""
+    return _with_warmup(optimizer, num_warmup_steps, lambda step: 1.0)
+
+
+def _with_warmup(optimizer: Optimizer, num_warmup_steps: int, after: Callable[[int], float]) -> LRScheduler:
+    """The share of the rate at each step: from 0 by equal parts, and from the end of the warm-up by `after`."""
+
+    def share(step: int) -> float:
+        return step / num_warmup_steps if step < num_warmup_steps else after(step)
+
+    return LambdaLR(optimizer, share, steps_taken(optimizer) - 1)
 
 
 def steps_taken(optimizer: Optimizer) -> int:
