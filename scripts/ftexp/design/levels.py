@@ -21,11 +21,8 @@ def number_text(value: float) -> str:
         return str(int(value))
     if 0.01 <= abs(value) < 1e6:
         return repr(float(value))
-    mantissa, _, exponent = f"{float(value):.16e}".partition("e")
-    for digits in range(17):
-        mantissa = f"{float(value):.{digits}e}".partition("e")[0]
-        if float(f"{mantissa}e{exponent}") == value:
-            break
+    shortest = next(text for digits in range(17) if float(text := f"{float(value):.{digits}e}") == value)
+    mantissa, _, exponent = shortest.partition("e")
     return f"{mantissa}e{int(exponent)}"
 
 
