@@ -142,7 +142,7 @@ RANKS = {"lora_rank": [2, 16], "lr": [1e-4, 1e-3], "seed": [1, 2]}
 
 @pytest.mark.parametrize(("sections", "messages"), [
     ({"design": "one_at_a_tim"}, ["design: must be factorial, one_at_a_time or a list of runs [{factor: level}, ...], got"]),
-    ({"design": {"lora_rank": 2}}, ["design: must be factorial, one_at_a_time or a list of runs"]),
+    ({"design": 2}, ["design: must be factorial, one_at_a_time or a list of runs"]),
     ({"design": []}, ["design: lists no run. Write [{factor: level, other: level}, ...]."]),
     ({"design": [{}, 3, None]}, [
         "design[1]: must be a mapping from factors to levels, got 3. Write {factor: level, other: level}.",
@@ -162,7 +162,7 @@ RANKS = {"lora_rank": [2, 16], "lr": [1e-4, 1e-3], "seed": [1, 2]}
     ({"design": [{}, {"lora_rank": 16, "seed": 1}]}, [
         "factors.lr: no run has the level 0.001. Remove it from the factor, or add an entry to design.",
     ]),
-    ({"exclude": {"lr": 1e-3}}, ["exclude: must be a list of mappings from factors to levels, got {'lr': 0.001}."]),
+    ({"exclude": 1e-3}, ["exclude: must be a list of mappings from factors to levels, got 0.001."]),
     ({"exclude": [{}]}, ["exclude[0]: is empty, and so would remove every run. Name a level of a factor, or remove it."]),
     ({"exclude": [{"lora_rank": 8}, {"rank": 2}]}, [
         "exclude[0].lora_rank: must be a level of the factor, got 8. Its levels: 2, 16.",

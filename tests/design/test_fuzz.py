@@ -108,7 +108,7 @@ FACTORS = [*SETTINGS, "optimizer.weight_decay", "size", "wording", "corpus"]
 def levels(name: str) -> st.SearchStrategy[Any]:
     """Levels of a factor: a list of values, or named levels."""
     if name in FACTORS[:-3]:
-        return st.lists(mostly(good_value(name), one_in=30), min_size=1, max_size=3)
+        return st.one_of(good_value(name), st.lists(mostly(good_value(name), one_in=30), min_size=1, max_size=3))
     labels = mostly(st.sampled_from(["a", "b", "c"]), one_in=30).filter(_is_key)
     return st.dictionaries(labels, mapping(ASSIGNED, 2), min_size=1, max_size=3)
 
@@ -146,8 +146,8 @@ tasks = st.dictionaries(
     mostly(task.map(lambda pair: {**pair[0], **pair[1]})), min_size=1, max_size=3,
 )
 matrices = st.lists(mostly(st.fixed_dictionaries({
-    "runs": mostly(st.sampled_from([{}, {"size": "a"}, {"corpus": ["a", "b"]}, {"seed": [1]}]), one_in=4),
-    "tasks": mostly(st.lists(st.sampled_from(["test", "other", "arc"]), max_size=2)),
+    "runs": mostly(st.sampled_from([{}, "all", {"size": "a"}, {"seed": "all"}, {"corpus": ["a", "b"]}, {"seed": [1]}]), one_in=4),
+    "tasks": mostly(st.one_of(st.sampled_from(["all", "test"]), st.lists(st.sampled_from(["test", "other", "arc"]), max_size=2))),
 })), max_size=2)
 evaluations = st.tuples(
     mapping([key for key in EVALUATION_KEYS if key not in ("tasks", "matrix", "scorers")], 2),

@@ -76,7 +76,11 @@ WRONG_VALUES = [
     ('user: "{input}"', 'user: "{input} {}"', "prompt.user: has braces around something that is no column's name"),
     ("date: 2026-01-01", "date: yesterday", "prompt.date: must be a date"),
     ("[2, 16]", "[]", "factors.lora_rank: must be a list of at least one level, got []"),
-    ("[2, 16]", "2", "factors.lora_rank: must be a list of at least one level, got 2"),
+    ("[2, 16]", "null", "factors.lora_rank: must be a list of at least one level, got None"),
+    ("[2, 16]", "2.5", "factors.lora_rank: must be a whole number above 0, below 2^31, got 2.5"),
+    ("lora_rank: [2, 16]", "lora_modules: [q, v]", "factors.lora_modules: must be a list out of q, k, v, o, mlp, output, one of"),
+    ("lora_rank: [2, 16]", "lora_modules: q", "factors.lora_modules: must be a list out of q, k, v, o, mlp, output, one"),
+    ("lora_rank: [2, 16]", "loss: all", "factors.loss: must be completion or full, got 'all'"),
     ("[2, 16]", "[2, 2]", "factors.lora_rank: has the level 2 twice"),
     ("lora_rank: [2, 16]", "lr: [1e-4, 0.0001]", "factors.lr: has the level 0.0001 twice"),
     ("[2, 16]", "[2, 16.0]", "factors.lora_rank: must be a whole number above 0"),
@@ -171,7 +175,7 @@ WRONG_VALUES = [
     ("max_tokens: 16", "seed: 1", "evaluation.seed: changes nothing, because the answers are greedy, got 1. Set eval"),
     ("max_tokens: 16", "primary: f1", "evaluation.primary: must be task/metric, or a metric alone, got 'f1'. Valid"),
     ("max_tokens: 16", "metrics: [blue]", "evaluation.metrics: must be out of macro_f1, balanced_accuracy, mcc, "),
-    ("max_tokens: 16", "metrics: macro_f1", "evaluation.metrics: must be a list of names, got 'macro_f1'"),
+    ("max_tokens: 16", "metrics: {}", "evaluation.metrics: must be a list of names, got {}"),
     ("max_tokens: 16", "groups: [a, a]", "evaluation.groups: names one twice"),
     ("max_tokens: 16", "groups: [1]", "evaluation.groups: must be a list of names"),
     ("max_tokens: 16", "cluster: [a]", "evaluation.cluster: must be the name of a column, or null"),
@@ -188,6 +192,33 @@ WRONG_VALUES = [
 def test_a_wrong_value_is_refused_by_its_key(old: str, new: str, message: str) -> None:
     messages = mistakes_of(alter(old, new))
     assert any(m.startswith(f"experiment.yaml: {message}") for m in messages), messages
+
+
+RATES = "factors: {lr: [1, 2]}\nevaluation: {tasks: {a: {}, b: {}}"
+CALLED_ALL = "factors: {x: {all: {lr: 1}, one: {lr: 2}}}\nevaluation: {tasks: {all: {}, b: {}}"
+SMALL = "experiment: e\nconstants: {model: tiny}\ndata: {source: a.json}\n"
+
+
+@pytest.mark.parametrize(("alone", "listed"), [
+    ("factors: {lora_rank: 2, lr: 1e-4, loss: full}", "factors: {lora_rank: [2], lr: [1e-4], loss: [full]}"),
+    ("factors: {compile: true, optimizer.eps: 1e-7}", "factors: {compile: [true], optimizer.eps: [1e-7]}"),
+    ("factors: {lora_rank: 2}\ndesign: {lora_rank: 2}", "factors: {lora_rank: [2]}\ndesign: [{lora_rank: 2}]"),
+    ("factors: {lora_rank: [2, 4], lr: [1, 2]}\nexclude: {lora_rank: 2, lr: 1}",
+     "factors: {lora_rank: [2, 4], lr: [1, 2]}\nexclude: [{lora_rank: 2, lr: 1}]"),
+    ("evaluation: {scorers: f1, metrics: macro_f1, groups: language}",
+     "evaluation: {scorers: [f1], metrics: [macro_f1], groups: [language]}"),
+    ("evaluation: {scorer: [exact, {match: a}]}", "evaluation: {scorers: [exact, {match: a}]}"),
+    ("evaluation: {scorers: {match: a}}", "evaluation: {scorers: [{match: a}]}"),
+    ("evaluation: {tasks: {a: {metrics: macro_f1}}}", "evaluation: {tasks: {a: {metrics: [macro_f1]}}}"),
+    (f"{RATES}, matrix: {{runs: all, tasks: all}}}}", f"{RATES}, matrix: [{{runs: {{}}, tasks: [a, b]}}]}}"),
+    (f"{RATES}, matrix: [{{runs: {{lr: all}}, tasks: a}}, {{runs: {{lr: 2}}, tasks: b}}]}}",
+     f"{RATES}, matrix: [{{runs: {{lr: [1, 2]}}, tasks: [a]}}, {{runs: {{lr: [2]}}, tasks: [b]}}]}}"),
+    (f"{CALLED_ALL}, matrix: [{{runs: {{x: all}}, tasks: all}}]}}",
+     f"{CALLED_ALL}, matrix: [{{runs: {{x: [all]}}, tasks: [all]}}]}}"),
+])
+def test_what_stands_alone_where_a_list_is_wanted_is_a_list_of_it_and_all_is_all_that_there_are(alone: str, listed: str) -> None:
+    one, other = (check_experiment(parse_yaml(SMALL + text, "x"), "x") for text in (alone, listed))
+    assert one == other and [vars(run) for run in expand(one)] == [vars(run) for run in expand(other)]
 
 
 def test_how_scores_are_read_has_defaults_and_is_no_part_of_a_run() -> None:

@@ -117,6 +117,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "data from elsewhere": {
         "data": {}, "factors": {"corpus": {"in": {"data.source": "rows.json"}, "out": {"data.source": "../outside.json"}}},
     },
+    "levels that stand alone": {"factors": {"epochs": 3, "lora_rank": 4, "lr": [1e-4, 1e-3]}, "constants": {"model": "tiny"}},
     "one at a time": {
         "factors": {"epochs": [1, 5, 9], "lr": [1e-4, 1e-3], "seed": [1, 2]}, "constants": {"model": "tiny"},
         "baseline": {"epochs": 5}, "design": "one_at_a_time",

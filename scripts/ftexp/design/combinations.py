@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftexp.design.factors import Level, find_level
+from ftexp.design.sections import as_list
 from ftexp.design.settings import SEED
 from ftexp.ground.errors import Findings, suggestion
 
@@ -158,7 +159,7 @@ def check_design(found: Findings, document: dict[str, Any], factors: Factors, ba
     written = document.get("factors")
     known = list(written) if isinstance(written, dict) else []
     kind, entries = FACTORIAL, list[Places]()
-    value = document.get("design", FACTORIAL)
+    value = as_list(document.get("design", FACTORIAL), dict)
     if isinstance(value, list):
         kind, entries = LIST, _check_entries(found, "design", value, factors, known)
         if not value:
@@ -167,7 +168,7 @@ def check_design(found: Findings, document: dict[str, Any], factors: Factors, ba
         kind = ONE_AT_A_TIME
     elif value != FACTORIAL:
         found.add("design", f"must be {FACTORIAL}, {ONE_AT_A_TIME} or a list of runs [{{factor: level}}, ...], got {value!r}")
-    excluded = document.get("exclude")
+    excluded = as_list(document.get("exclude"), dict)
     exclude = _check_entries(found, "exclude", [] if excluded is None else excluded, factors, known)
     design = Design(kind, tuple(entries), tuple(exclude))
     size = _most_runs(factors, design)

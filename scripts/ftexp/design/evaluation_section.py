@@ -4,6 +4,7 @@ Only the standard library is imported here, because the cookiecutter hook runs t
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,14 @@ from ftexp.design.judging import (
     check_scorers,
 )
 from ftexp.design.levels import label_text
-from ftexp.design.sections import check_keys, check_names
+from ftexp.design.sections import as_list, check_keys, check_names
 from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, check_answering, check_task, kind_of, task_file
 from ftexp.ground.errors import Findings, suggestion
 
 EVALUATION_KEYS = ("scorer", "tasks", "matrix", "primary", *ANSWERING_KEYS, *JUDGING_KEYS)
 DEFAULT_TASK = "test"
+# In place of a list of names: all that there are.
+ALL = "all"
 # Per factor the texts of levels; and the tasks that runs of these levels are asked.
 MatrixEntry = tuple[dict[str, list[str]], list[str]]
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
@@ -102,7 +105,7 @@ def check_evaluation(
     if "scorer" in section:
         if "scorers" in section:
             found.add("evaluation.scorer", "stands beside scorers", "Keep scorers.")
-        shared["scorers"] = [section["scorer"]]
+        shared["scorers"] = as_list(section["scorer"], str, dict)
     named = _named_tasks(found, section)
     check_answering(found, "evaluation", shared, is_drawn=any(own.get("temperature") for own in [shared, *named.values()]))
     _judging(found, "evaluation", {}, shared, "answer")  # also what no task makes use of
@@ -193,13 +196,14 @@ def _check_matrix(
     """Which runs are asked which tasks."""
     if matrix is None:
         return ()
-    if not isinstance(matrix, list) or not all(isinstance(entry, dict) and set(entry) == {"runs", "tasks"} for entry in matrix):
+    listed = as_list(matrix, dict)
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and set(entry) == {"runs", "tasks"} for entry in listed):
         found.add("evaluation.matrix", f"must be a list of {{runs: ..., tasks: [...]}}, got {matrix!r}")
         return ()
     entries = []
-    for number, entry in enumerate(matrix, 1):
+    for number, entry in enumerate(listed, 1):
         where = f"evaluation.matrix, entry {number}"
-        given = entry["tasks"]
+        given = list(tasks) if _is_all(entry["tasks"], tasks) else entry["tasks"]
         names = check_names(found, f"{where}: tasks", given, tuple(tasks))
         if given in (None, []):
             found.add(f"{where}: tasks", f"must name a task, got {given!r}", "A run that is asked nothing shows nothing.")
@@ -208,10 +212,17 @@ def _check_matrix(
     return tuple(entries)
 
 
+def _is_all(given: Any, names: Collection[str]) -> bool:
+    """Whether all of these names are meant, because the word is none of them."""
+    return bool(given == ALL) and ALL not in names
+
+
 def _check_levels(found: Findings, where: str, runs: Any, factors: dict[str, list[Level]]) -> dict[str, list[str]]:
     """Per factor the texts of the levels that are meant."""
+    if runs == ALL:
+        return {}
     if not isinstance(runs, dict):
-        found.add(where, f"must be a mapping of factors to levels, got {runs!r}", "Write {} for every run.")
+        found.add(where, f"must be a mapping of factors to levels, got {runs!r}", "Write all, or {}, for every run.")
         return {}
     levels = {}
     for name, wanted in runs.items():
@@ -219,7 +230,8 @@ def _check_levels(found: Findings, where: str, runs: Any, factors: dict[str, lis
             found.add(f"{where}.{name}", "is no factor", suggestion(str(name), factors))
             continue
         known = {label_text(level.label): level for level in factors[name]}
-        texts = [label_text(value) for value in (wanted if isinstance(wanted, list) else [wanted])]
+        listed = wanted if isinstance(wanted, list) else [wanted]
+        texts = list(known) if _is_all(wanted, known) else [label_text(value) for value in listed]
         for text in (text for text in texts if text not in known):
             found.add(f"{where}.{name}", f"must be one of its levels, got {text}", suggestion(text, known))
         levels[name] = texts

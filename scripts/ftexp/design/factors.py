@@ -12,6 +12,7 @@ from ftexp.data.splits import VALIDATION
 from ftexp.design.sections import (
     DATA_KEYS,
     PROMPT_KEYS,
+    as_list,
     check_data_value,
     check_prompt_value,
     check_split,
@@ -33,6 +34,10 @@ RESERVED_FACTORS = (
 )
 
 
+# What may be a level and stand alone, without a list around it.
+_OF_A_LEVEL = (str, int, float, datetime.date)
+
+
 @dataclass(frozen=True)
 class Level:
     """One level of a factor: its label in the table, and what it sets."""
@@ -45,7 +50,7 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
     """The factors with their levels, those left out that are wrong."""
     checked: dict[str, list[Level]] = {}
     for name, levels in factors.items():
-        key = f"factors.{name}"
+        key, levels = f"factors.{name}", as_list(levels, *_OF_A_LEVEL)
         if isinstance(levels, dict):
             checked[name] = _check_named_levels(found, key, levels)
         elif name not in SETTINGS and not is_torchtune_key(name):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftexp.design.sections import check_names, is_json, is_of_experiment
+from ftexp.design.sections import as_list, check_names, is_json, is_of_experiment
 from ftexp.ground.errors import Findings, suggestion
 
 PERPLEXITY, ITEM_PERPLEXITY = "perplexity", "item_perplexity"
@@ -136,9 +136,10 @@ def check_metrics(found: Findings, where: str, names: Any) -> tuple[str, ...]:
 
 
 def check_scorers(found: Findings, where: str, given: Any) -> tuple[Scorer, ...]:
-    """A list of scorers, each a name, or a name with its options."""
+    """A list of scorers, or one, each a name, or a name with its options."""
     if given is None:
         return ()
+    given = as_list(given, str, dict)
     if not isinstance(given, list) or not given:
         found.add(where, f"must be a list of scorers, got {given!r}", "Write [exact].")
         return ()

@@ -237,10 +237,16 @@ def is_json(value: Any) -> bool:
         return False
 
 
+def as_list(value: Any, *kinds: type) -> Any:
+    """Where a list is wanted, what a person means: one thing of these kinds that stands alone is a list of it."""
+    return [value] if isinstance(value, kinds) else value
+
+
 def check_names(found: Findings, key: str, names: Any, known: tuple[str, ...] | None = None) -> list[str]:
-    """A list of distinct names, of the known ones where these are given; empty where it is left out."""
+    """A list of distinct names, or one name, of the known ones where these are given; empty where it is left out."""
     if names is None:
         return []
+    names = as_list(names, str)
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         found.add(key, f"must be a list of names, got {names!r}", "Write [first, second].")
         return []

@@ -16,7 +16,8 @@ _INTRODUCTION = """\
 # What may stand in experiment.yaml
 
 Written by `PYTHONPATH=scripts python -m ftexp.design.settings_table > docs/settings.md` from the code that checks the file.
-Any other key, at any depth, is an error that names the nearest valid one.
+Any other key, at any depth, is an error that names the nearest valid one. Where a list is wanted, one thing may stand alone:
+`lr: 1e-4` is `lr: [1e-4]`, `metrics: macro_f1` is `metrics: [macro_f1]`.
 
 ## Sections
 """
@@ -119,7 +120,8 @@ _KEYS: dict[str, tuple[str, str]] = {
     "evaluation.matrix": (
         "a list of {runs: ..., tasks: [...]}",
         "default: every run is asked every task. A run whose levels match entries (`{corpus: A}`, or `{corpus: [A, B]}`) is "
-        "asked their tasks only; one that matches none is asked all. A control is asked all that its runs are",
+        "asked their tasks only; one that matches none is asked all. A control is asked all that its runs are. `all` stands for "
+        "every run (`runs: all`), every level of a factor, every task",
     ),
     "evaluation.primary": (
         "task/metric, or a metric", "default: the first task by its first scorer. Its effects are confirmatory, all others "

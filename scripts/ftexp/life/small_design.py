@@ -127,7 +127,7 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
         if [level.sets for level in smaller] == [level.sets for level in levels]:
             made["factors"][factor] = document["factors"][factor]
             continue
-        is_list = isinstance(document["factors"][factor], list)
+        is_list = not isinstance(document["factors"][factor], dict)
         names[factor] = name = f"{factor}_rehearsed" if is_list else factor
         made["factors"][name] = {level.label: level.sets for level in smaller}
         if is_list:

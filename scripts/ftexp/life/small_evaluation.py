@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftexp.design.judging import SCORERS
+from ftexp.design.sections import as_list
 from ftexp.design.spec import Experiment
 
 
@@ -25,14 +26,18 @@ def small_evaluation(document: dict[str, Any], experiment: Experiment, names: Ma
         section["tasks"] = {name: _reachable(_without_models(dict(task or {}))) for name, task in section["tasks"].items()}
     if section.get("matrix"):
         section["matrix"] = [
-            {"runs": {names.get(factor, factor): levels for factor, levels in entry["runs"].items()}, "tasks": entry["tasks"]}
-            for entry in section["matrix"]
+            {**entry, "runs": _renamed(entry["runs"], names)} for entry in as_list(section["matrix"], dict)
         ]
     asks_model = {scorer.name for judging in experiment.evaluation.judging.values() for scorer in judging.scorers
                   if "model" in SCORERS.get(scorer.kind, SCORERS["exact"]).options}
     if experiment.evaluation.primary[1] in asks_model:
         section.pop("primary", None)
     return section
+
+
+def _renamed(runs: Any, names: Mapping[str, str]) -> Any:
+    """The levels of an entry of the matrix, under the new names of their factors; the word for all runs as it is."""
+    return {names.get(factor, factor): levels for factor, levels in runs.items()} if isinstance(runs, dict) else runs
 
 
 def _reachable(task: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +52,12 @@ def absolute_if_outside(path: str) -> str:
 
 def _without_models(section: dict[str, Any]) -> dict[str, Any]:
     """A section, or a task of it, without scorers that name a model; by `exact` where none is left."""
-    if not isinstance(section.get("scorers"), list):
+    key = "scorer" if "scorer" in section else "scorers"
+    if section.get(key) is None:
         return section
-    kept = [entry for entry in section["scorers"] if not (isinstance(entry, dict) and _asks_model(next(iter(entry))))]
-    return {**section, "scorers": kept or ["exact"]}
+    scorers = as_list(section[key], str, dict)
+    kept = [entry for entry in scorers if not (isinstance(entry, dict) and _asks_model(next(iter(entry))))]
+    return {**section, key: kept or ["exact"]}
 
 
 def _asks_model(name: str) -> bool:

@@ -42,7 +42,7 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
         "train_size": rows,
         "steps": rows,
         "master_weights": ours if value in (True, None) else {},
-        **{key: {} for key in ("recipe", "trainer", "allow_untested_model")},
+        **{key: {} for key in ("recipe", "trainer", "head", "allow_untested_model")},
         **(of_lora if is_lora(run.settings["recipe"]) else {key: {} for key in of_lora}),
     }
     if name == "warmup_ratio":
