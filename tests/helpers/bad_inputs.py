@@ -202,7 +202,7 @@ BAD_INPUTS = [
     BadInput("names", "a factor of two lines", levels(**{"a\nb": {"x": {"lora_alpha": 1}}}),
              "experiment.yaml: factors.a\\nb: a named factor needs a name of its own, of letters, digits, '_' and '-', got"),
     BadInput("names", "a factor that looks like torchtune's", levels(**{"../a.b": [1, 2]}),
-             "experiment.yaml: factors.../a.b: unknown factor. Valid here: model, trainer, recipe, lora_rank, lora_alpha,"),
+             "experiment.yaml: factors.../a.b: unknown factor. Valid here: model, trainer, recipe,"),
     BadInput("names", "a factor like a column of the results", levels(score={"x": {"lora_alpha": 1}}),
              "experiment.yaml: factors.score: a named factor needs a name of its own, of letters, digits, '_' and '-',"),
     BadInput("names", "a level of 300 letters", levels(size={LONG: {"lora_alpha": 1}}),
