@@ -85,6 +85,7 @@ def save_adapter(model: PeftModel, config: ModelConfig, folder: Path) -> None:
     weights = _joined(trained, config)
     said |= _ranks(weights, said) if weights.keys() != trained.keys() else {}
     said |= {"inference_mode": True, "base_model_name_or_path": None, "fan_in_fan_out": config.model_type == "gpt2"}
+    said["modules_to_save"] = [HEAD] if f"{_PREFIX}{HEAD}.weight" in weights else None  # PEFT names each twice
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: weights[name] for name in sorted(weights)}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     plain = {key: sorted(value) if isinstance(value, set) else value for key, value in said.items()}
