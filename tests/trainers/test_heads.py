@@ -1,4 +1,4 @@
-"""Runs with a head: labels from the data, a classifier that is trained and asked as one and the same model, and what it cannot do."""
+"""Runs with a head: labels from the data, a classifier that is asked as it was trained, and what it cannot do."""
 
 import json
 import shutil
@@ -135,8 +135,9 @@ def test_whole_weights_with_a_head_are_asked_as_they_were_trained(tmp_path: Path
 def test_labels_are_those_of_all_training_rows_whatever_train_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = make(tmp_path, factors={"train_size": [4, 12], "seed": [1]}, constants={"head": "classification"})
     monkeypatch.chdir(experiment.root)
-    assert [experiment.document(run).labels for run in ("n4_s1", "n12_s1")] == [["consonant", "vowel"]] * 2
-    assert trainer_of(experiment.document("n4_s1")).config(experiment.document("n4_s1"))["model"]["labels"] == ["consonant", "vowel"]
+    runs = [experiment.document(run) for run in ("n4_s1", "n12_s1")]
+    assert [run.labels for run in runs] == [["consonant", "vowel"]] * 2
+    assert trainer_of(runs[0]).config(runs[0])["model"]["labels"] == ["consonant", "vowel"]
 
 
 @pytest.mark.parametrize(("change", "message"), [
