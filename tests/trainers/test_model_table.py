@@ -7,32 +7,34 @@ from ftexp.design.settings import check_setting
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import parse_config
 from ftexp.trainers.torchtune.checks.support import refusals
-from helpers.model_table import FAMILIES, WAYS, checked_row
+from helpers.model_table import DISTRIBUTED, FAMILIES, NEWER, WAYS, checked_row, trainers_of
 from helpers.tiny_models import make_experiment
 from helpers.written_tables import promise, tell
 
-DISTRIBUTED = {"LoRA, distributed": "lora_finetune_distributed", "full, distributed": "full_finetune_distributed"}
 REFUSED_MODELS = {"vision models": {"model_type": "mllama"}, "Mixtral": {"model_type": "mixtral"}}
 REFUSED_RECIPES = {"QAT": "qat_distributed", "DPO": "lora_dpo_single_device", "PPO": "ppo_full_finetune_single_device"}
 DORA = {"model": {"_component_": "torchtune.models.llama3.lora_llama3", "use_dora": True}}
-NONE = ["refused", "", "", ""]
+NONE = ["no", "no", ""]
+NO_FAMILY = "torchtune has not the family"
 
 promise("models", [
-    *(f"{family} {kind}" for family in FAMILIES for kind in (*WAYS, *DISTRIBUTED)), *REFUSED_MODELS, *REFUSED_RECIPES, "DoRA",
+    *(f"{family} {kind}" for family in (*FAMILIES, *NEWER) for kind in (*WAYS, *DISTRIBUTED) if trainers_of(family, kind)),
+    *REFUSED_MODELS, *REFUSED_RECIPES,
 ])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *NEWER])
 @pytest.mark.parametrize("kind", DISTRIBUTED)
 def test_a_config_of_a_distributed_recipe_is_checked(
     kind: str, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = make_experiment(
-        tmp_path / "tiny", family, FAMILIES[family], constants={"recipe": DISTRIBUTED[kind]}, evaluation={"max_tokens": 24},
+        tmp_path / "tiny", family, {**FAMILIES, **NEWER}[family], constants={"recipe": DISTRIBUTED[kind]},
+        factors={"trainer": trainers_of(family, kind)}, evaluation={"max_tokens": 24},
     )
     monkeypatch.chdir(experiment.root)
     row, _ = checked_row(family, kind)
-    tell("models", f"{family} {kind}", [*row, "as on one device", "no: torchtune wants a GPU"])
+    tell("models", f"{family} {kind}", [*row, "", "torchtune wants a GPU for it" if family in FAMILIES else NO_FAMILY])
 
 
 @pytest.mark.parametrize("name", REFUSED_MODELS)
@@ -50,7 +52,6 @@ def test_a_recipe_of_another_kind_is_refused_with_the_reason(name: str) -> None:
     tell("models", name, ["any", name, *NONE, f"recipe: {said}"])
 
 
-def test_dora_is_refused_with_the_reason() -> None:
+def test_dora_is_refused_in_a_config_of_torchtunes_with_the_reason() -> None:
     [said] = refusals(DORA, "lora_finetune_single_device")
     assert said.startswith("model.use_dora: is refused: torchtune 0.6.1 exports a DoRA adapter wrongly")
-    tell("models", "DoRA", ["any", "DoRA", *NONE, said])

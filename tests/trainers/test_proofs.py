@@ -1,8 +1,7 @@
 """The two proofs: the model that is evaluated is the model that was trained, and it sees the tokens of its training."""
 
 import datetime
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,142 +13,46 @@ from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
-from ftexp.state.publishing import publish_checkpoint
-from ftexp.trainers.torchtune.components.resume import epoch_dirs
 from ftexp.trainers.torchtune.families import FAMILIES as MODEL_FAMILIES
 from ftexp.trainers.torchtune.weight_layout import to_trainer
-from helpers.model_table import FAMILIES, WAYS, checked_row
-from helpers.tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe, train
-from helpers.written_tables import tell
+from helpers.model_table import FAMILIES
+from helpers.tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe
+from helpers.trained_models import Trained, agreement, assert_another_model, assert_same_model, publish, train_and_publish
 from torchao.dtypes.nf4tensor import NF4Tensor
 from transformers import PreTrainedModel
 from transformers.generation.utils import GenerationMixin
 
-# Families whose output layer is no embedding.
-WITH_OUTPUT = ("llama3_1", "llama3", "mistral", "phi3")
 STOCK_CHECKPOINTER = "torchtune.training.FullModelHFCheckpointer"
-# 14 training rows in 7 steps an epoch.
-EPOCHS, STEPS = 8, 56
-# Float error of fp32 on logits of about 10.
-TOLERANCE = 1e-3
+EPOCHS = 8
 # Seven in each of two layers.
 MATRICES = 14
 SYSTEM = "Answer ${output_dir} in {one} word. 日本"
-Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
-# The model that is evaluated is the model that was trained.
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An experiment whose run was trained: the model as the recipe holds it, and as published.
-
-    Attributes:
-        logits: Of the model as trained, [rows, length, vocabulary].
-        evaluated: The model as evaluation loads it.
-        base: The model that was not trained.
-        model: The model as the recipe holds it.
-    """
-
-    logits: Logits
-    evaluated: PreTrainedModel
-    base: PreTrainedModel
-    model: torch.nn.Module
+# The model that is evaluated is the model that was trained: of every family and recipe in test_both_trainers.
 
 
 def train_and_load(
     root: Path, family: str, *, checkpointer: str | None = None, model_dtype: str = "float32", **constants: Any
-) -> Trained:
-    """Train by the stock recipe, LoRA on every layer that can have some, publish, and load as evaluation does."""
-    if family in WITH_OUTPUT and not {"recipe", "lora_modules"} & set(constants):
-        constants["lora_modules"] = ["q", "k", "v", "o", "mlp", "output"]
+) -> tuple[Trained, PreTrainedModel]:
+    """Train by the stock recipe and publish; and the base, each as evaluation loads it."""
     constants = {"epochs": EPOCHS, "lr": 1e-2, "dtype": "fp32", **constants}
     is_quantized = constants.get("quantize_base", False)
     experiment = make_experiment(
-        root, family, FAMILIES[family], constants=constants, is_sharded=family == "llama3_1", is_wide=is_quantized,
-        model_dtype=model_dtype, evaluation={"max_tokens": 24},
+        root, family, FAMILIES[family], constants=constants, is_wide=is_quantized, model_dtype=model_dtype,
+        evaluation={"max_tokens": 24},
     )
     changes = {"checkpointer___component_": checkpointer} if checkpointer else {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        recipe = train(experiment.config(**changes))
-        assert recipe.global_step == STEPS >= 50
-        publish(experiment)
-        load = functools.partial(
-            load_model, Path("models/tiny"), dtype=constants["dtype"], device="cpu", quantize_base=is_quantized
-        )
-        return Trained(
-            logits=stock_logits(recipe._model), evaluated=load(paths.RunPaths(experiment.run).checkpoint_dir), base=load(None),
-            model=recipe._model,
-        )
-
-
-def publish(experiment: TinyExperiment) -> None:
-    """What `execute.py` does when the recipe has ended."""
-    run = experiment.document()
-    scratch = paths.RunPaths(run.id).scratch_dir("train")
-    publish_checkpoint(run, epoch_dirs(scratch)[run.settings["epochs"] - 1])
-
-
-def stock_logits(model: torch.nn.Module) -> Logits:
-    """Logits of a torchtune model, which may give them in chunks."""
-    model.eval()
-
-    def logits(tokens: torch.Tensor) -> torch.Tensor:
-        output = model(tokens)
-        return torch.cat(output, dim=1) if isinstance(output, list) else output
-
-    return logits
+        trained = train_and_publish(experiment, **changes)
+        return trained, load_model(Path("models/tiny"), None, constants["dtype"], "cpu", quantize_base=is_quantized)
 
 
 @pytest.fixture(scope="module")
 def tokens() -> torch.Tensor:
     """Random sequences, long enough that scaled RoPE turns otherwise than unscaled."""
     return torch.randint(0, 256, (4, 512), generator=torch.Generator().manual_seed(0))
-
-
-@torch.no_grad()
-def agreement(first: Logits, second: PreTrainedModel, tokens: torch.Tensor) -> tuple[float, float]:
-    """Share of positions with the same most likely token, and the largest difference of two logits.
-
-    Positions at which the two most likely tokens are closer than rounding may move them are left out: they are few, and another
-    CPU's sums decide them otherwise.
-    """
-    a, b = first(tokens), second(input_ids=tokens).logits
-    best, next_best = a.topk(2).values.unbind(-1)
-    is_clear = best - next_best > 2 * TOLERANCE
-    assert is_clear.float().mean() > 0.99
-    return (a.argmax(-1) == b.argmax(-1))[is_clear].float().mean().item(), (a - b).abs().max().item()
-
-
-def assert_same_model(trained: Trained, tokens: torch.Tensor) -> None:
-    same, difference = agreement(trained.logits, trained.evaluated, tokens)
-    assert same == 1.0
-    assert difference < TOLERANCE
-    same_as_base, _ = agreement(trained.logits, trained.base, tokens)
-    assert same_as_base < 0.9, "the training changed too little for this test to tell anything"
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("kind", WAYS)
-def test_a_model_is_checked_and_trained_and_the_evaluated_one_gives_its_logits(
-    kind: str, family: str, tmp_path: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = train_and_load(tmp_path, family, **WAYS[kind])
-    assert bool(list(tmp_path.glob("runs/*/checkpoint/adapter*"))) == (kind != "full")
-    assert_same_model(trained, tokens)
-    if kind == "QLoRA":
-        assert_another_model_on_a_plain_base(trained, tmp_path, tokens)
-    monkeypatch.chdir(tmp_path)
-    row, cost = checked_row(family, kind)
-    tell("models", f"{family} {kind}", [*row, "yes", f"yes, {STEPS} steps"])
-    assert (cost.steps, cost.rows, cost.rows_left_out) == (STEPS, 14, 0)
-    assert cost.parameters == load_model(Path("models/tiny"), None, "fp32", "cpu").num_parameters()
-    assert cost.trained_parameters == sum(matrix.numel() for matrix in trained.model.parameters() if matrix.requires_grad)
-    if family != "phi3" or kind == "full":  # whose LoRA matrices, side by side, have blocks of zeros between them
-        size = sum(path.stat().st_size for path in tmp_path.glob("runs/*/checkpoint/*.safetensors"))
-        assert cost.disk_mb * 1e6 == pytest.approx(size, rel=0.1)
 
 
 def further(*families: str) -> list[Any]:
@@ -160,10 +63,11 @@ def further(*families: str) -> list[Any]:
 @pytest.mark.parametrize("family", ["qwen2", "phi3", *further("llama3_1", "gemma")])
 def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, tmp_path: Path, tokens: torch.Tensor) -> None:
     """Matrices without LoRA matrices too, which torchtune's Qwen2 would leave; by the numbers of the files, here bf16."""
-    trained = train_and_load(tmp_path, family, quantize_base=True, lora_modules=["q", "v"], model_dtype="bfloat16")
+    trained, base = train_and_load(tmp_path, family, quantize_base=True, lora_modules=["q", "v"], model_dtype="bfloat16")
     assert len(quantized_matrices(trained.model)) == MATRICES
-    assert_same_model(trained, tokens)
-    assert_another_model_on_a_plain_base(trained, tmp_path, tokens)
+    assert_same_model(trained, base, tokens)
+    [checkpoint] = tmp_path.glob("runs/*/checkpoint")
+    assert_another_model(trained, load_model(tmp_path / "models/tiny", checkpoint, "fp32", "cpu"), tokens)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "phi3", *further("llama3_2", "gemma2")])
@@ -177,13 +81,6 @@ def test_in_bf16_the_quantized_matrices_are_those_of_training_bit_by_bit(family:
     assert not [name for name, matrix in matrices.items() if not torch.equal(matrix.to(torch.bfloat16), evaluated[name])]
 
 
-def assert_another_model_on_a_plain_base(trained: Trained, root: Path, tokens: torch.Tensor) -> None:
-    [checkpoint] = root.glob("runs/*/checkpoint")
-    unquantized = load_model(root / "models/tiny", checkpoint, "fp32", "cpu")
-    same, difference = agreement(trained.logits, unquantized, tokens)
-    assert same < 0.9 and difference > 100 * TOLERANCE, "the base is quantised too little for this test to tell anything"
-
-
 def quantized_matrices(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The matrices that the recipe's model holds in NF4, by name, activation checkpointing left out of it."""
     wrapper = "_checkpoint_wrapped_module."
@@ -192,7 +89,7 @@ def quantized_matrices(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_the_stock_qwen_export_is_wrong(tmp_path: Path, tokens: torch.Tensor) -> None:
     """torchtune 0.6.1 reorders lora_B of q and k for RoPE, which Qwen's weights never were: it is why ours exists."""
-    trained = train_and_load(tmp_path, "qwen2", checkpointer=STOCK_CHECKPOINTER)
+    trained, _ = train_and_load(tmp_path, "qwen2", checkpointer=STOCK_CHECKPOINTER)
     same, _ = agreement(trained.logits, trained.evaluated, tokens)
     assert same < 0.9, f"torchtune's own Qwen export is right ({same:.3f} agree): the mending in checkpointer.py must go"
 
@@ -277,7 +174,7 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         )
         enter(experiment, patch)
         capture_training(experiment, captured)
-        publish(experiment)
+        publish(experiment.document())
         capture_evaluation(experiment, captured, patch)
         yield request.param, captured, Chat("models/tiny", "1999-12-31")
 

@@ -21,14 +21,16 @@ class Sizes:
     Attributes:
         parameters: Of the base model.
         lora_per_rank: Of its LoRA matrices, per rank; None where all parameters are trained.
+        magnitudes: DoRA's, one for each row of an adapted matrix, whatever the rank.
     """
 
     parameters: int
     lora_per_rank: int | None
+    magnitudes: int = 0
 
     def trained(self, rank: int) -> int:
         """Parameters that are trained."""
-        return self.parameters if self.lora_per_rank is None else self.lora_per_rank * rank
+        return self.parameters if self.lora_per_rank is None else self.lora_per_rank * rank + self.magnitudes
 
 
 @dataclass(frozen=True)

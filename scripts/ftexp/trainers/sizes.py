@@ -38,16 +38,25 @@ def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
 
 
 def adapter_parameters(config: ModelConfig, settings: dict[str, Any]) -> int:
-    """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them."""
-    sides, layers = _sides(config), config.layers
+    """Parameters of the LoRA matrices: rank x (inputs + outputs) of every layer that has them; DoRA has one more per output."""
+    sides, layers, modules = _sides(config), config.layers, settings["lora_modules"]
     of_layer = {"mlp": config.kind.mlp_matrices}
     matrices = {module: 1 if module == "output" else layers * of_layer.get(module, 1) for module in sides}
-    return int(settings["lora_rank"] * sum(matrices[module] * sum(sides[module]) for module in settings["lora_modules"]))
+    found = settings["lora_rank"] * sum(matrices[module] * sum(sides[module]) for module in modules)
+    if settings.get("use_dora"):
+        dim, outputs = config.hidden_size, _widths(config)
+        down = layers * (dim - outputs["mlp"]) if "mlp" in modules else 0  # the one of the MLP's that gives hidden_size
+        found += sum(matrices[module] * (dim if module == "o" else outputs[module]) for module in modules) + down
+    return int(found)
 
 
 def _sides(config: ModelConfig) -> dict[str, tuple[int, int]]:
     """Per module the smaller and the larger side of its matrices."""
-    q_dim, kv_dim = config.attention_widths
-    outputs = {"q": q_dim, "o": q_dim, "k": kv_dim, "v": kv_dim, "mlp": config.intermediate_size, "output": config.vocab_size}
     dim = config.hidden_size
-    return {module: (min(dim, width), max(dim, width)) for module, width in outputs.items()}
+    return {module: (min(dim, width), max(dim, width)) for module, width in _widths(config).items()}
+
+
+def _widths(config: ModelConfig) -> dict[str, int]:
+    """Per module the side of its matrices that is not hidden_size."""
+    q_dim, kv_dim = config.attention_widths
+    return {"q": q_dim, "o": q_dim, "k": kv_dim, "v": kv_dim, "mlp": config.intermediate_size, "output": config.vocab_size}

@@ -19,6 +19,7 @@ from ftexp.trainers.tracker import Tracker, open_tracker
 COLUMNS = ("step", "epoch", "loss", "lr", "tokens_per_s", "peak_gb")
 # Where a training says why it ended itself, in its own folder.
 FAILURE_FILE = "failure.txt"
+NO_EFFECT = "the adapter changes no logit of the base: the training did nothing. Raise lr, or train longer"
 
 
 class TrainingFailed(Exception):

@@ -131,15 +131,17 @@ def _check_model(folder: Path, section: Mapping[str, Any]) -> ModelCheck:
     except UserError as problem:
         return ModelCheck(str(folder), [], [str(problem).rstrip(".")], None)
     messages = _compare(given, model, is_tied=config.is_tied)
-    lora = None
+    lora, magnitudes = None, 0
     if "lora_modules" in section and not messages:
         from ftexp.trainers.transformers.adapter import with_adapter
 
         with torch.device("meta"):
             adapted = with_adapter(model, config, {**section, "lora_rank": 1, "lora_alpha": 1}, seed=0)
-        lora = sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+        trained = {name: value.numel() for name, value in adapted.named_parameters() if value.requires_grad}
+        magnitudes = sum(count for name, count in trained.items() if "lora_magnitude" in name)
+        lora = sum(trained.values()) - magnitudes
     base = sum(value.numel() for name, value in model.named_parameters() if "lora_" not in name)
-    return ModelCheck(str(folder), [], [f"{folder}: {message}" for message in messages], Sizes(base, lora))
+    return ModelCheck(str(folder), [], [f"{folder}: {message}" for message in messages], Sizes(base, lora, magnitudes))
 
 
 def _compare(given: Mapping[str, Any], model: Any, *, is_tied: bool) -> list[str]:

@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from ftexp.trainers.train_csv import TrainCsv
-
-NO_EFFECT = "the adapter changes no logit of the base: the training did nothing. Raise lr, or train longer"
+from ftexp.trainers.train_csv import NO_EFFECT, TrainCsv
 
 
 def require_effect(model: Any, rows: Sequence[Sequence[int]], file: TrainCsv) -> None:

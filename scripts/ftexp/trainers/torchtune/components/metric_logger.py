@@ -10,8 +10,9 @@ from torchtune.training.metric_logging import MetricLoggerInterface
 from torchtune.utils import get_device, get_world_size_and_rank
 
 from ftexp.trainers.device_file import write_device
+from ftexp.trainers.torchtune.components.effect import WATCH
 from ftexp.trainers.torchtune.components.resume import finished_epochs
-from ftexp.trainers.train_csv import Rows, TrainCsv
+from ftexp.trainers.train_csv import NO_EFFECT, Rows, TrainCsv
 
 
 class CsvLogger(MetricLoggerInterface):
@@ -43,12 +44,14 @@ class CsvLogger(MetricLoggerInterface):
         """Write the row of a step; after a resume some recipes count `step` from 1 again, and some go on.
 
         Raises:
-            TrainingFailed: If nothing is learned from its loss.
+            TrainingFailed: If nothing is learned from its loss, or the adapter does nothing after the last step.
         """
         assert self._file is not None
         if self._offset is None:
             self._offset = self._file.steps_before if step <= self._file.steps_before else 0
         self._file.write(self._offset + step, payload)
+        if WATCH.found_none:
+            self._file.fail(NO_EFFECT)
 
     def close(self) -> None:
         """Finish the file."""

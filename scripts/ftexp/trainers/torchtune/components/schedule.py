@@ -10,10 +10,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchtune.training.lr_schedulers import get_cosine_schedule_with_warmup
 
+from ftexp.trainers.torchtune.components.effect import WATCH
+
 
 def cosine_with_warmup(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, last_epoch: int = -1) -> LRScheduler:
     """After the warm-up half a cosine to 0: torchtune's schedule, counted from the optimizer's own steps."""
     done = steps_taken(optimizer)
+    WATCH.begin(optimizer, num_training_steps - done)
     schedule: LRScheduler = get_cosine_schedule_with_warmup(
         optimizer, num_warmup_steps=num_warmup_steps, num_training_steps=num_training_steps, last_epoch=done - 1
     )
