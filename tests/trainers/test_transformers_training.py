@@ -1,6 +1,6 @@
 """Trainings by transformers: seeds, kills and resumes, precision, and what changes no number.
 
-Beside torchtune's: test_both_trainers. In several processes: test_transformers_processes. Killed with everything around it: test_kills_of_transformers.
+Beside torchtune's: test_both_trainers. In several processes, and killed with everything around it: test_transformers_processes.
 """
 
 from pathlib import Path

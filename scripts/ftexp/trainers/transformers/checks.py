@@ -146,8 +146,8 @@ def _check_model(folder: Path, section: Mapping[str, Any]) -> ModelCheck:
 
 def _compare(given: Mapping[str, Any], model: Any, *, is_tied: bool) -> list[str]:
     """Names of the bare model, as some files have them, are those of the whole one without its first word."""
-    prefix = f"{model.base_model_prefix}."
     wanted = {name: value for name, value in model.state_dict().items() if not (is_tied and name == HEAD)}
+    prefix = next(iter(wanted)).partition(".")[0] + "."  # the library's word for it is not that of Gemma 3's files
     if not any(name.startswith(prefix) for name in given):
         given = {name if name == HEAD else prefix + name: value for name, value in given.items()}
     buffers = tuple(f".attn.{name}" for name in ("bias", "masked_bias")) if model.config.model_type == "gpt2" else ()
