@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ftexp.design.planning import planned_runs
+from ftexp.design.run import Run
 from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, run_command
@@ -30,17 +31,21 @@ def main(arguments: list[str]) -> int:
     if state.status != "done":
         raise UserError(f"runs/{name}: its training is {state.status}, so there is nothing to merge. Run `make submit`.")
     target = paths.RunPaths(name).dir / "merged"
-    _merge(runs[name].settings, paths.RunPaths(runs[name].training), target)
+    _merge(runs[name], target)
     print(target)
     return 0
 
 
-def _merge(settings: dict[str, Any], places: paths.RunPaths, target: Path) -> None:
-    from ftexp.evaluation.tuned_model import load_model
+def _merge(run: Run, target: Path) -> None:
+    from ftexp.evaluation.tuned_model import classifier_of, load_model
 
+    settings, places = run.settings, paths.RunPaths(run.training)
     base_dir = paths.model_dir(settings["model"])
     # Any: a PeftModel can merge, and a PreTrainedModel, as which it is typed, cannot.
-    model: Any = load_model(base_dir, places.checkpoint_dir, settings["dtype"], "cpu", quantize_base=is_quantized(settings))
+    model: Any = load_model(
+        base_dir, places.checkpoint_dir, settings["dtype"], "cpu", quantize_base=is_quantized(settings),
+        classifier=classifier_of(run),
+    )
     whole = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     aside = places.scratch_dir("merge")
     shutil.rmtree(aside, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.tokenizer_files import without_remarks
 from ftexp.models.weights import check_tied
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ def load_classifier(folder: Path, weights_dir: Path, dtype: "torch.dtype", class
     if type(made) not in AutoModelForSequenceClassification._model_mapping:
         what = f"transformers has no sequence classifier of {config.model_type}"
         raise UserError(f"{folder}: head: {what}. Leave head out, or choose another model.")
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        weights_dir, config=made, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-        **attention_of(config),
-    )
+    with without_remarks():  # that the layer is new
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            weights_dir, config=made, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            **attention_of(config),
+        )
     return model
 
 

@@ -65,7 +65,7 @@ def _split_local(said: dict[str, Any], kind: Kind, found: Findings) -> Mapping[s
     if kind.local_theta is None or not isinstance(both, dict):
         return {}
     full, local = both.get(FULL), both.get(SLIDING)
-    if set(both) - {FULL, SLIDING} or not all(isinstance(one, dict) for one in (full, local)):
+    if set(both) - {FULL, SLIDING} or not isinstance(full, dict) or not isinstance(local, dict):
         what = f"must have a mapping for {FULL} and one for {SLIDING}, as every {kind.name}, got {both}"
         found.add("rope_parameters", what, _PUBLISHED)
         del said["rope_parameters"]

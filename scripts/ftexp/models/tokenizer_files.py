@@ -35,7 +35,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     said = read_model_json(path) if path.is_file() else {}
     changes = _own_tokens(said, path)
     try:
-        with _without_remarks():  # that the class is another than the one named, which it is on purpose
+        with without_remarks():  # that the class is another than the one named, which it is on purpose
             tokenizer = _loader(folder, said).from_pretrained(folder, local_files_only=True, trust_remote_code=False, **changes)
     except Exception as error:  # tokenizers raises nothing narrower for a file that is cut short
         _check_whole(folder)
@@ -54,7 +54,7 @@ def _loader(folder: Path, said: dict[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _without_remarks() -> Iterator[None]:
+def without_remarks() -> Iterator[None]:
     """Let the library say errors only."""
     from transformers.utils import logging
 

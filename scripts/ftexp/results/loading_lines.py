@@ -30,17 +30,32 @@ def loading_lines(run: Run) -> list[str]:
     said = config.for_transformers()
     is_said = _says(read_model_json(folder / "config.json"), said)
     arguments = [f"dtype={_DTYPES[settings['dtype']]}", *(f"{name}={value!r}" for name, value in attention_of(config).items())]
-    lines = ["import torch", "from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer", *comment]
+    kind, of_head = _kind_of(run)
+    arguments += [f"{name}={value!r}" for name, value in of_head.items()]
+    lines = ["import torch", f"from transformers import AutoConfig, {kind}, AutoTokenizer", *comment]
     if not is_said:
-        lines.append(f"config = AutoConfig.for_model({config.model_type!r}, **{said!r})")
-        arguments.append("config=config")
-    lines.append(f"model = AutoModelForCausalLM.from_pretrained({str(weights)!r}, {', '.join(arguments)})")
+        lines.append(f"config = AutoConfig.for_model({config.model_type!r}, **{said | of_head!r})")
+        arguments = [*(argument for argument in arguments if argument.partition("=")[0] not in of_head), "config=config"]
+    lines.append(f"model = {kind}.from_pretrained({str(weights)!r}, {', '.join(arguments)})")
     if is_adapter:
         # peft would compute an fp32 adapter in fp32; training and evaluation round it to the base's precision as they multiply.
         rounded = "" if settings["dtype"] == "fp32" else ", autocast_adapter_dtype=False"
         lines.insert(2, "from peft import PeftModel")
         lines.append(f"model = PeftModel.from_pretrained(model, {str(checkpoint)!r}{rounded}).eval()")
     return [*lines, f"tokenizer = AutoTokenizer.from_pretrained({str(folder)!r})"]
+
+
+def _kind_of(run: Run) -> tuple[str, dict[str, Any]]:
+    """The library's class, and what a classifier's configuration has besides."""
+    if not run.labels:
+        return "AutoModelForCausalLM", {}
+    from ftexp.evaluation.tuned_model import classifier_of  # brings torch
+
+    classifier = classifier_of(run)
+    assert classifier is not None
+    labels = dict(enumerate(classifier.labels))
+    said = {"num_labels": len(labels), "pad_token_id": classifier.pad_id, "id2label": labels}
+    return "AutoModelForSequenceClassification", said
 
 
 def _says(content: dict[str, Any], said: dict[str, Any]) -> bool:
