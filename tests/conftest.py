@@ -18,13 +18,14 @@ HOME = Path(tempfile.mkdtemp(prefix="ftexp-home-"))
 ENVIRONMENT = REAL_ENVIRONMENT
 # The longest first: two minutes to a quarter of one on two cores.
 LONGEST = (
-    "test_demo.py", "test_kills.py", "test_distributed.py", "test_proofs.py", "test_whole_rehearsals.py", "test_wandb.py",
-    "test_upgrade.py", "test_browser.py", "test_evaluation.py", "test_unfinished_experiment.py", "test_report.py",
+    "test_demo.py", "test_kills.py", "test_distributed.py", "test_transformers_processes.py", "test_both_trainers.py",
+    "test_proofs.py", "test_transformers_training.py", "test_whole_rehearsals.py", "test_wandb.py", "test_upgrade.py",
+    "test_browser.py", "test_evaluation.py", "test_unfinished_experiment.py", "test_report.py",
     "test_config_check.py", "test_by_hand.py", "test_changed_experiment.py", "test_designs_report.py", "test_warm.py",
     "test_training_components.py", "test_model_families.py", "test_finished_experiment.py",
 )
 # Files of which each test stands alone.
-SPREAD = ("test_proofs.py",)
+SPREAD = ("test_proofs.py", "test_both_trainers.py")
 # Files, or the files of a folder, that share what is dear: one process runs them all.
 TOGETHER = {"pipeline": "pipeline", **dict.fromkeys(("test_config_check.py", "test_checked_configs.py"), "configs")}
 NOT_RUN = pytest.StashKey[Counter[str]]()

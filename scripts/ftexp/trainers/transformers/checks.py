@@ -1,12 +1,14 @@
 """What is wrong with a config of this trainer's, whoever wrote it, and with its model beside the files of its base."""
 
+import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ftexp.design.run import Run
-from ftexp.ground.errors import UserError, suggestion
+from ftexp.design.settings import DTYPES, SCHEDULES, TRANSFORMERS
+from ftexp.ground.errors import UserError, one_line, suggestion
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
 from ftexp.models.loading import attention_of, transformers_config
@@ -37,6 +39,7 @@ _OF_HEAD: Mapping[str, tuple[type | None, ...]] = {"model.head": (str,), "model.
 _OF_SCORE: Mapping[str, tuple[type | None, ...]] = {"validation.scorer": (dict,), "validation.max_tokens": (int,)}
 _FILES = ("model.path", "tokenizer.path", "dataset.file", "validation.file")
 _AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank", "validation.every_steps")
+_ONE_OF = {"trainer": (TRANSFORMERS,), "dtype": tuple(DTYPES), "lr_scheduler.schedule": SCHEDULES}
 _WORDS: Mapping[type | None, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a mapping",
     None: "null",
@@ -58,13 +61,15 @@ def _check(config: Config) -> list[str]:
         **_TYPES, **(_OF_LORA if "model.lora_rank" in given else {}), **(_OF_VALIDATION if "validation" in sections else {}),
         **(_OF_SCORE if "validation.scorer" in given else {}), **(_OF_HEAD if "model.head" in given else {}),
     }
-    named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": _names_of_optimizer(config.get("optimizer"))}
-    messages = [f"{key}: is missing" for key in types if key not in given]
+    wrong_optimizer, of_optimizer = _check_optimizer(config.get("optimizer"))
+    named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": of_optimizer}
+    needed = [*types, *(f"dataset.{name}" for name in _names_of(PromptedRows.__init__, without_value=True))]
+    messages = [f"{key}: is missing" for key in needed if key not in given] + wrong_optimizer
     for key, value in given.items():
         section, _, name = key.rpartition(".")
         if key in types:
             messages += _check_value(key, value, types[key])
-        elif name not in named.get(section, ()):
+        elif name not in named.get(section, ()) and not (section == "optimizer" and wrong_optimizer):
             known = named.get(section) or sorted(types)
             messages.append(f"{key}: is not read, so it would do nothing. {suggestion(name, known)}")
     named_files = {key: given[key] for key in _FILES if isinstance(given.get(key), str)}
@@ -81,18 +86,36 @@ def _check_value(key: str, value: Any, wanted: tuple[type | None, ...]) -> list[
         return [f"{key}: must be {' or '.join(_WORDS[kind] for kind in wanted)}, got {value!r}"]
     if key in _AT_LEAST_1 and value < 1:
         return [f"{key}: must be 1 or more, got {value!r}"]
+    if key in _ONE_OF and value not in _ONE_OF[key]:
+        return [f"{key}: must be {' or '.join(_ONE_OF[key])}, got {value!r}"]
     return []
 
 
-def _names_of(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name not in ("self", "tokenizer", "params")]
+def _names_of(function: Any, *, without_value: bool = False) -> list[str]:
+    """Its arguments; only those that have to be given, where that is asked."""
+    found = inspect.signature(function).parameters.items()
+    names = [name for name, parameter in found if not without_value or parameter.default is inspect.Parameter.empty]
+    return [name for name in names if name not in ("self", "tokenizer", "params")]
 
 
-def _names_of_optimizer(section: Any) -> list[str]:
-    import importlib
+def _check_optimizer(section: Any) -> tuple[list[str], list[str]]:
+    """What is wrong with its component or values, which is tried, and the names of its arguments."""
+    import torch
 
-    module, _, name = str(section.get("_component_") if isinstance(section, dict) else "").rpartition(".")
-    return _names_of(getattr(importlib.import_module(module), name).__init__) if module else []
+    given = dict(section) if isinstance(section, dict) else {}
+    module, _, name = str(given.pop("_component_", "")).rpartition(".")
+    if not module:
+        return [], []
+    try:
+        component = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return [f"optimizer._component_: there is no {module}.{name}. Name a class of torch.optim"], []
+    known = _names_of(component.__init__)
+    try:
+        component([torch.nn.Parameter(torch.zeros(1))], **{key: value for key, value in given.items() if key in known})
+    except (TypeError, ValueError) as error:
+        return [f"optimizer: cannot be built: {one_line(str(error))}. Correct its values"], known
+    return [], known
 
 
 def _check_length(run: Run) -> list[str]:
