@@ -20,6 +20,7 @@ from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epoc
 from ftexp.trainers.torchtune.components.schedule import constant_with_warmup, cosine_with_warmup, linear_with_warmup
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from ftexp.trainers.torchtune.config import training_config
+from ftexp.trainers.train_csv import TrainingFailed
 from helpers.tiny_models import DATE, TinyExperiment, make_experiment, make_tiny_model, read_train_csv, set_up_recipe, train
 from omegaconf import OmegaConf
 from torchtune import config as torchtune_config
@@ -274,6 +275,18 @@ def test_a_kill_while_the_metric_logger_begins_again_loses_no_row(
         with pytest.raises(Killed):
             train_into(experiment, tmp_path, resume_from_checkpoint=True)
     assert train_into(experiment, tmp_path, resume_from_checkpoint=True) == uninterrupted
+
+
+def test_a_step_of_no_token_ends_the_training_with_its_rows(
+    experiment: TinyExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = PromptedRows.__getitem__
+    without = {"labels": [IGNORED_LABEL] * 1000}
+    monkeypatch.setattr(PromptedRows, "__getitem__", lambda rows, index: {
+        name: without[name][: len(tokens)] if name in without else tokens for name, tokens in whole(rows, index).items()
+    })
+    with pytest.raises(TrainingFailed, match=r"^step 1: the loss is nan, .* on rows \d+, \d+, \d+, \d+ of data/splits/"):
+        train_into(experiment, tmp_path)
 
 
 # The data set, and texts on their way through the config.
