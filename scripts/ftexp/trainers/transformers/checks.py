@@ -38,6 +38,7 @@ _OF_VALIDATION: Mapping[str, tuple[type | None, ...]] = {
 _OF_HEAD: Mapping[str, tuple[type | None, ...]] = {"model.head": (str,), "model.labels": (list,)}
 _OF_SCORE: Mapping[str, tuple[type | None, ...]] = {"validation.scorer": (dict,), "validation.max_tokens": (int,)}
 _FILES = ("model.path", "tokenizer.path", "dataset.file", "validation.file")
+_DEVICES = (None, "cpu", "cuda")  # which of several GPUs it is says CUDA_VISIBLE_DEVICES
 _AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank", "validation.every_steps")
 _ONE_OF = {"trainer": (TRANSFORMERS,), "dtype": tuple(DTYPES), "lr_scheduler.schedule": SCHEDULES}
 _WORDS: Mapping[type | None, str] = {
@@ -84,6 +85,8 @@ def _check_value(key: str, value: Any, wanted: tuple[type | None, ...]) -> list[
     fits = type(value) in wanted or (value is None and None in wanted)
     if not fits:
         return [f"{key}: must be {' or '.join(_WORDS[kind] for kind in wanted)}, got {value!r}"]
+    if key == "device" and value not in _DEVICES:
+        return [f"{key}: must be cpu or cuda, or null, got {value!r}"]
     if key in _AT_LEAST_1 and value < 1:
         return [f"{key}: must be 1 or more, got {value!r}"]
     if key in _ONE_OF and value not in _ONE_OF[key]:

@@ -19,6 +19,7 @@ from transformers import TrainingArguments, get_scheduler
 
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.own_code import import_own_code
+from ftexp.ground.torch_device import usable_device
 from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.models.chat import Chat
 from ftexp.trainers.child_process import die_with_launcher
@@ -33,6 +34,8 @@ from ftexp.trainers.transformers.validation import Validation, rows_of
 Config = dict[str, Any]
 # Our names of schedules are the library's, but for the plain one.
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+# Variables by which accelerate's own launcher speaks; one would change precision or device, and no record would say so.
+_OF_LAUNCHER = "ACCELERATE_"
 
 
 def main(words: Sequence[str]) -> None:
@@ -99,16 +102,22 @@ def _forget_accelerate() -> None:
 
 
 def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:
-    """The library's, nothing of which is left to an environment variable or a default that a release may change."""
+    """The library's, nothing of which is left to an environment variable or a default that a release may change.
+
+    Raises:
+        UserError: If torch cannot use the device that the config names, or a GPU that was given where it names none.
+    """
+    for name in [name for name in os.environ if name.startswith(_OF_LAUNCHER)]:
+        del os.environ[name]
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     share, rest = divmod(config["batch_size"], processes)
     assert rest == 0, f"{processes} processes cannot share out {config['batch_size']} rows"
-    is_on_cpu = config["device"] == "cpu" or not torch.cuda.is_available()
+    is_on_cpu = usable_device(config["device"] or "auto") == "cpu"
     arguments = TrainingArguments(
         output_dir=config["output_dir"], num_train_epochs=config["epochs"], per_device_train_batch_size=share,
         gradient_accumulation_steps=config["gradient_accumulation_steps"], learning_rate=config["optimizer"]["lr"],
-        max_grad_norm=config["clip_grad_norm"] or 0.0, seed=config["seed"], bf16=config["dtype"] == "bf16", use_cpu=is_on_cpu,
-        gradient_checkpointing=config["enable_activation_checkpointing"],
+        max_grad_norm=config["clip_grad_norm"] or 0.0, seed=config["seed"], bf16=config["dtype"] == "bf16", tf32=False,
+        use_cpu=is_on_cpu, gradient_checkpointing=config["enable_activation_checkpointing"],
         gradient_checkpointing_kwargs={"use_reentrant": False}, torch_compile=config["compile"],
         ddp_find_unused_parameters=False, average_tokens_across_devices=True, dataloader_drop_last=True,
         dataloader_num_workers=0, remove_unused_columns=False, disable_tqdm=True, report_to=[], logging_strategy="no",
