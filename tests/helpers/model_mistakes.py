@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.changes import MODEL, Change, edit_json, tensors
+from helpers.changes import MODEL, Change, both, constants, edit_json, tensors
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ def hide_in_the_hubs_cache() -> None:
 MODEL_MISTAKES = [
     Mistake("model", "a key of config.json that is not known", lambda: edit_json("config.json", residual_multiplier=0.5),
             "models/tiny/config.json: residual_multiplier: is not known here, so that it may shape the model unread, got 0.5."),
+    Mistake("model", "a model that nobody has tested, let through",
+            both(lambda: edit_json("config.json", residual_multiplier=0.5), constants(allow_untested_model=True)),
+            "experiment.yaml: allow_untested_model: nobody has tested this: models/tiny/config.json: residual_multiplier: is not",
+            is_warning=True),
     Mistake("model", "RoPE in the keys of both generations, and not the same",
             lambda: edit_json("config.json", rope_parameters={"rope_theta": 1e6, "rope_type": "default"}),
             "models/tiny/config.json: rope_parameters.rope_theta: the keys of transformers 4 and 5 differ: "),

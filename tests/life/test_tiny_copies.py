@@ -1,5 +1,6 @@
 """Tiny models that stand for real ones in a rehearsal."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from helpers.tiny_models import make_tiny_model
 from helpers.tiny_newer_models import NEWER
 
 GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
+KEPT = {
+    "model_type": "llama", "vocab_size": 50_000, "rope_theta": 5e5, "intermediate_size": 8192, "num_hidden_layers": 30,
+    "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+}
 
 
 @pytest.mark.parametrize(("real", "tiny"), [
@@ -32,13 +37,9 @@ GQA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 2048}
     ({**GQA, "rope_theta": None, "rope_parameters": {"rope_theta": 1e6}}, {"num_key_value_heads": 2}),
 ])
 def test_a_tiny_shape_is_of_the_real_ones_kind(real: dict[str, Any], tiny: dict[str, Any]) -> None:
-    kept = {
-        "model_type": "llama", "vocab_size": 50_000, "rope_theta": 5e5, "intermediate_size": 8192, "num_hidden_layers": 30,
-        "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
-    }
     small = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = parse_config({**kept, **real}, Path("config.json"))
-    assert tiny_shape(config) == {**kept, **real, **small, **tiny}
+    config = parse_config({**KEPT, **real}, Path("config.json"))
+    assert tiny_shape(config) == {**KEPT, **real, **small, **tiny}
 
 
 FAMILIES_MADE = ("qwen2", "llama3", "llama3_1", "llama3_2", "mistral", "phi3", "gemma", "gemma2")
@@ -93,7 +94,7 @@ def test_a_model_that_cannot_be_trained_is_refused_as_stamp_refuses_it(tmp_path:
     with pytest.raises(UserError, match="there is no folder"):
         make_tiny_copy(tmp_path / "nowhere", tmp_path / "tiny")
     (tmp_path / "real").mkdir()
-    (tmp_path / "real/config.json").write_text('{"model_type": "mixtral"}')
+    (tmp_path / "real/config.json").write_text(json.dumps({**KEPT, "model_type": "mixtral", **GQA}))
     with pytest.raises(UserError, match="config.json: model_type: is 'mixtral', and supported are"):
         make_tiny_copy(tmp_path / "real", tmp_path / "tiny")
     assert not (tmp_path / "tiny").exists()

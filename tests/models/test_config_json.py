@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import transformers
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import ModelConfig, parse_config, read_model_config
+from ftexp.models.config_json import ModelConfig, parse_config, read_model_config, require_tested
 from ftexp.models.kinds import HEAD_DIM, KINDS, KV_HEADS
 from ftexp.models.known_keys import FIXED, HARMLESS, SIZES, known_keys
+from ftexp.models.library_keys import for_transformers
 from ftexp.models.loading import transformers_config
 from ftexp.models.rope import SHARE
 from ftexp.trainers.torchtune.families import FAMILIES, NotInTorchtune, dimensions, family_of
@@ -33,7 +34,7 @@ def without(kind: str, *keys: str, **changes: Any) -> ModelConfig:
 
 def refusal(kind: str, **changes: Any) -> str:
     with pytest.raises(UserError) as refused:
-        read(kind, **changes)
+        require_tested(read(kind, **changes), {})
     return str(refused.value).removeprefix(f"{FILE}: ")
 
 
@@ -68,7 +69,7 @@ def test_an_absent_key_is_what_the_librarys_class_takes_for_it(kind: str) -> Non
 def test_what_is_built_leaves_nothing_to_the_librarys_class(kind: str) -> None:
     """Every argument of its class is given, but for those that change nothing, whatever they are."""
     arguments = set(inspect.signature(library_class(kind).__init__).parameters) - {"self", "kwargs"}
-    given = set(parse_config(config_of(kind), FILE).for_transformers())
+    given = set(for_transformers(parse_config(config_of(kind), FILE)))
     of_kind = KINDS[kind]
     harmless = HARMLESS | set(FIXED) | set(of_kind.more) | {"layer_types", "rope_scaling", "no_rope_layer_interval"}
     assert arguments - given <= harmless - set(of_kind.dropouts) - set(of_kind.fixed)
@@ -217,6 +218,7 @@ def test_any_config_json_is_built_as_it_says_or_refused(
     content = {key: value for key, value in {**base, **changes}.items() if key not in dropped}
     try:
         config = parse_config(content, FILE)
+        require_tested(config, {})
     except UserError as refused:
         assert str(refused).startswith(str(FILE))
         return

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import parse_config, read_model_config
+from ftexp.models.config_json import parse_config, read_model_config, require_tested
 from ftexp.models.kinds import KINDS
 from ftexp.models.loading import attention_of, load_transformers_model, transformers_config
 from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
@@ -163,5 +163,5 @@ def test_a_text_that_longrope_would_turn_otherwise_is_too_long() -> None:
 ])
 def test_what_a_newer_kind_cannot_mean_is_a_message(kind: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
-        parse_config({**config_of(kind), **changes}, FILE)
+        require_tested(parse_config({**config_of(kind), **changes}, FILE), {})
     assert str(refused.value).removeprefix(f"{FILE}: ").startswith(message)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import read_model_config
+from ftexp.models.library_keys import for_transformers
 from ftexp.models.loading import load_transformers_model, transformers_config
 from ftexp.models.tokenizer_files import load_tokenizer
 from ftexp.models.weights import HEAD, check_tied
@@ -112,7 +113,7 @@ def three_logits(text: torch.Tensor, *, is_trained: bool = True) -> dict[str, to
     """The trainer's, where it has the family; the evaluation's; transformers' own, of a file in its own generation's keys."""
     own = Path("models/own")
     shutil.copytree(FOLDER, own)
-    said = read_model_config(FOLDER).for_transformers()
+    said = for_transformers(read_model_config(FOLDER))
     (own / "config.json").write_text(json.dumps({"model_type": read_model_config(FOLDER).model_type, **said}), encoding="utf-8")
     with torch.no_grad():
         own_model = AutoModelForCausalLM.from_pretrained(own, dtype=torch.float32, attn_implementation="eager")

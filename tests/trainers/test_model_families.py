@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cookiecutter.main import cookiecutter
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import parse_config
+from ftexp.models.config_json import parse_config, require_tested
 from ftexp.trainers.torchtune.families import dimensions, family_of
 from helpers.tiny_models import make_tiny_model
 from warm.environment import warm_environment
@@ -55,7 +55,9 @@ def test_a_family_is_known_by_its_shape(shape: dict[str, Any], family: str) -> N
 ])
 def test_what_torchtune_cannot_represent_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
-        family_of(parse_config({**LLAMA, **changes}, FILE))
+        config = parse_config({**LLAMA, **changes}, FILE)
+        require_tested(config, {})
+        family_of(config)
     assert str(refused.value).startswith(f"{FILE}: {message}")
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 import pytest
 from ftexp.design.settings import check_setting
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import parse_config
+from ftexp.models.config_json import parse_config, require_tested
 from ftexp.trainers.torchtune.checks.support import refusals
 from helpers.model_table import DISTRIBUTED, FAMILIES, NEWER, WAYS, checked_row, trainers_of
 from helpers.tiny_models import make_experiment
 from helpers.written_tables import promise, tell
 
 REFUSED_MODELS = {"vision models": {"model_type": "mllama"}, "Mixtral": {"model_type": "mixtral"}}
+SIZES = {
+    "vocab_size": 100, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "max_position_embeddings": 4096,
+}
 REFUSED_RECIPES = {"QAT": "qat_distributed", "DPO": "lora_dpo_single_device", "PPO": "ppo_full_finetune_single_device"}
 DORA = {"model": {"_component_": "torchtune.models.llama3.lora_llama3", "use_dora": True}}
 NONE = ["no", "no", ""]
@@ -40,7 +44,7 @@ def test_a_config_of_a_distributed_recipe_is_checked(
 @pytest.mark.parametrize("name", REFUSED_MODELS)
 def test_a_model_of_another_kind_is_refused_with_the_reason(name: str) -> None:
     with pytest.raises(UserError) as refused:
-        parse_config({**REFUSED_MODELS[name], "hidden_size": 64, "num_attention_heads": 4}, Path("config.json"))
+        require_tested(parse_config({**SIZES, **REFUSED_MODELS[name]}, Path("config.json")), {})
     tell("models", name, [name, "any", *NONE, str(refused.value).removeprefix("config.json: ")])
 
 

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+from ftexp.design.run import Run
+from ftexp.ground import paths
+from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat
-from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.config_json import ALLOW_UNTESTED, ModelConfig, read_model_config, require_tested
 from ftexp.models.typed_keys import end_ids
 
 # Texts that stand for one token in the templates of chat models.
@@ -22,6 +25,22 @@ def check_model_folder(folder: Path, chat: Chat) -> tuple[list[str], list[str]]:
     config = read_model_config(folder)
     errors = [*_check_vocabulary(config, chat), *_check_begin(config, chat), *_check_ends(folder, chat)]
     return errors, [*_check_share(config, chat), *_check_marks(folder, chat)]
+
+
+def check_tested(run: Run) -> tuple[list[str], list[str]]:
+    """Errors where a run's model is not one that is tested, or warnings where it may be another.
+
+    A folder that cannot be read is a message of its own, elsewhere.
+    """
+    try:
+        config = read_model_config(paths.model_dir(run.settings["model"]))
+    except UserError:
+        return [], []
+    try:
+        require_tested(config, run.settings)
+    except UserError as problem:
+        return str(problem).splitlines(), []
+    return [], [f"experiment.yaml: {ALLOW_UNTESTED}: nobody has tested this: {message}" for message in config.untested]
 
 
 def _check_vocabulary(config: ModelConfig, chat: Chat) -> list[str]:

@@ -13,7 +13,7 @@ from ftexp.checks.design_check import (
     check_distinct,
     check_effective_batch,
 )
-from ftexp.checks.model_check import check_model_folder
+from ftexp.checks.model_check import check_model_folder, check_tested
 from ftexp.checks.read_back import check_eval_file, check_read_back
 from ftexp.checks.source_check import check_inspect_tasks, check_scorers
 from ftexp.checks.token_check import TokenReport, check_tokens
@@ -54,7 +54,9 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     judged_by = check_scorers(experiment.evaluation)
     for run in runs:
-        verdicts.add(run.id, errors=[*check_eval_file(run), *check_inspect_tasks(run)], warnings=judged_by)
+        untested, allowed = check_tested(run)
+        of_files = [*check_eval_file(run), *check_inspect_tasks(run), *untested]
+        verdicts.add(run.id, errors=of_files, warnings=[*judged_by, *allowed])
     _check_configs(trained, configs, verdicts)
     sizes = _check_models(runs, configs, verdicts)
     factors = experiment.factors

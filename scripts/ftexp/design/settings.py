@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.ground.errors import suggestion
+from ftexp.models.config_json import ALLOW_UNTESTED
 
 # The factor whose levels are replicates of a cell.
 SEED = "seed"
@@ -17,7 +18,7 @@ TORCHTUNE, TRANSFORMERS = TRAINERS = ("torchtune", "transformers")
 # Settings that a run has only where they are not the default.
 IF_SET = (
     "lora_dropout", "weight_decay", "warmup_ratio", "max_grad_norm", "quantize_base", MASTER_WEIGHTS, "use_dora", "trainer",
-    "head",
+    "head", ALLOW_UNTESTED,
 )
 CLASSIFICATION = "classification"
 # Precisions, and their bytes a number.
@@ -182,6 +183,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "quantize_base": Setting(
         "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
+    ),
+    ALLOW_UNTESTED: Setting(
+        "untested-", "true or false", _switch, False,
+        "a model that is not among those that are tested, or whose config.json says something that is not: the results say so",
     ),
 }
 

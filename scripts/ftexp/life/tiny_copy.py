@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ftexp.ground.errors import UserError
 from ftexp.ground.filesystem import write_json
 from ftexp.models.config_json import ModelConfig, parse_config, read_model_config
 from ftexp.models.folder import small_files
@@ -22,9 +23,12 @@ def make_tiny_copy(source: Path, target: Path) -> None:
     """Write config.json, random weights and copies of all other small files into `target`.
 
     Raises:
-        UserError: If the folder has no readable config.json.
+        UserError: If the folder has no readable config.json, or it is of a model that nobody has tested.
     """
     config = read_model_config(source)
+    if config.untested:
+        what = "; a rehearsal makes a small copy only of what is tested."
+        raise UserError("\n".join(f"{message.rstrip('.')}{what}" for message in config.untested))
     tiny = tiny_shape(config)
     target.mkdir(parents=True)
     _write_weights(parse_config(tiny, target / "config.json"), target)

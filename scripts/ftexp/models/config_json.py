@@ -2,24 +2,29 @@
 
 What a file says is what transformers 4.57's classes make of it, but for what they leave unread though another generation writes
 it (`rope_parameters`), and for Gemma's `hidden_act: gelu`, which was meant as the approximation when the models were published.
-What transformers has no meaning for is a message. Whether a trainer can train such a model is the trainer's to say.
+What transformers has no meaning for is a message. What it may have a meaning for, but nobody has tested here, makes an untested
+model, which only is used where that is allowed. Whether a trainer can train a model is the trainer's to say.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ftexp.ground import paths
-from ftexp.ground.errors import Findings, UserError, suggestion
+from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.folder import check_alone, read_model_json
 from ftexp.models.hub_cache import hub_snapshots, in_words
-from ftexp.models.kinds import AS_SAID, GELU, HEAD_DIM, KINDS, KV_HEADS, LONGROPE, SCALINGS, Kind
-from ftexp.models.known_keys import SIZES, check_known
+from ftexp.models.kinds import HEAD_DIM, KINDS, KV_HEADS, LONGROPE, Kind
+from ftexp.models.known_keys import SIZES, check_architecture, check_known, check_plain
+from ftexp.models.reading import Reading
 from ftexp.models.rope import Rope, read_rope
 from ftexp.models.typed_keys import CURE, TypedKeys, token_ids
+from ftexp.models.usual_names import usual_sizes
+from ftexp.models.weights import numbers_in_files
 
-_GELU_KEYS = ("hidden_act", "hidden_activation")
+# The setting that allows it.
+ALLOW_UNTESTED = "allow_untested_model"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class ModelConfig:
         bos, pad: Token ids, where the file names them; ends: those that it calls `eos_token_id`.
         numbers: Those that only its kind has, by their keys, as `query_pre_attn_scalar` and caps (None: no cap).
         content: The file as it is, for a copy of it.
+        untested: A message each of what in it is not tested; the model is what transformers makes of the file as it is then, and
+            of a kind that is not known only sizes and tokens are read.
     """
 
     file: Path
@@ -64,11 +71,12 @@ class ModelConfig:
     pad: int | None = None
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    untested: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
         """What is common to all models of its model_type."""
-        return KINDS[self.model_type]
+        return KINDS.get(self.model_type) or Kind(self.model_type, self.model_type)
 
     @property
     def attention_widths(self) -> tuple[int, int]:
@@ -83,38 +91,6 @@ class ModelConfig:
         learned = self.positions if not self.kind.scalings else 0
         rows = self.vocab_size * (1 if self.is_tied else 2) + learned
         return self.layers * per_layer + rows * self.hidden_size
-
-    def for_transformers(self) -> dict[str, Any]:
-        """All that shapes the model, by the keys of transformers 4.57, nothing left to a default."""
-        kind = self.kind
-        said: dict[str, Any] = {
-            "vocab_size": self.vocab_size, "hidden_size": self.hidden_size, "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.layers, "num_attention_heads": self.heads, "num_key_value_heads": self.key_value_heads,
-            "max_position_embeddings": self.positions, "rms_norm_eps": self.norm_eps, "rope_theta": self.rope.theta,
-            "tie_word_embeddings": self.is_tied, "architectures": [kind.of_model], "bos_token_id": self.bos,
-            "eos_token_id": _one_or_list(self.ends), "pad_token_id": self.pad, "dtype": self.dtype,
-        }
-        said = {kind.key(name): value for name, value in said.items() if kind.key(name)}
-        said |= {key: self.activation for key in (kind.activation_key, *(_GELU_KEYS if kind.activations == (GELU,) else ()))}
-        has_own_width = self.head_dim != self.hidden_size // self.heads
-        said |= {"head_dim": self.head_dim} if kind.has_head_dim or has_own_width else {}
-        said |= {"sliding_window": self.window} if kind.has_window else {}
-        said |= {"layer_types": list(self.layer_types)} if kind.layers == AS_SAID else {}
-        said |= {"no_rope_layers": list(self.rope_layers)} if kind.has_rope_layers else {}
-        said |= dict.fromkeys(kind.dropouts, 0.0) | {key: allowed[0] for key, allowed in kind.fixed.items()}
-        return {**said, **self._rope_for_transformers(), **self.numbers}
-
-    def _rope_for_transformers(self) -> dict[str, Any]:
-        """RoPE beside its base; Phi-3's class and OLMo 2's know the scaling's type by its older name only."""
-        kind, rope = self.kind, self.rope
-        said: dict[str, Any] = {"rope_local_base_freq": rope.local_theta} if kind.local_theta else {}
-        if kind.has_partial_rope:
-            said |= {"partial_rotary_factor": rope.share, "original_max_position_embeddings": rope.trained}
-        if not rope.scaling:
-            return said
-        scaling = {name: value for name, value in rope.scaling.items() if name != "rope_type"}
-        name = "rope_type" if kind.scalings == SCALINGS else "type"
-        return {**said, "rope_scaling": {name: rope.scaling["rope_type"], **scaling}}
 
 
 def read_model_config(model_dir: Path) -> ModelConfig:
@@ -139,8 +115,10 @@ def read_model_config(model_dir: Path) -> ModelConfig:
 
 
 def model_parameters(model: str) -> int:
-    """Parameters of a base model, by its name in models/."""
-    return read_model_config(paths.model_dir(model)).parameters
+    """Parameters of a base model, by its name in models/; of one that is not tested as its files have them."""
+    folder = paths.model_dir(model)
+    config = read_model_config(folder)
+    return numbers_in_files(folder) if config.untested else config.parameters
 
 
 def parse_config(content: Mapping[str, Any], file: Path) -> ModelConfig:
@@ -156,20 +134,56 @@ def parse_config(content: Mapping[str, Any], file: Path) -> ModelConfig:
     model_type = content.get("model_type")
     if content.get("vision_config") is not None or model_type == "mllama":
         raise UserError(f"{file}: model_type: {model_type!r} is a vision model, and prompts here are text. Choose a text model.")
-    if not isinstance(model_type, str) or model_type not in KINDS:
-        raise UserError(
-            f"{file}: model_type: is {model_type!r}, and supported are {', '.join(KINDS)}. Choose a model of these."
-        )
-    found, kind = Findings(str(file)), KINDS[model_type]
-    check_known(content, model_type, found)
+    found = Reading(str(file))
+    if isinstance(model_type, str) and model_type in KINDS:
+        check_known(content, model_type, found)
+        found.raise_if_any()
+        config = _read(content, file, KINDS[model_type], found)
+        _check_heads(config, found)
+    else:
+        what, cure = f"is {model_type!r}, and supported are {', '.join(KINDS)}", "Choose a model of these."
+        if not isinstance(model_type, str):
+            raise UserError(f"{file}: model_type: {what}. {cure}")
+        found.other("model_type", what, cure)
+        config = _read_unknown(content, file, found)
+    if found.untested and content.get("rope_parameters") is not None:
+        what = "are transformers 5's, and 4.57, which makes an untested model of the file as it is, reads nothing of them"
+        found.messages += [*found.untested]
+        found.add("rope_parameters", what, "Choose another model, or write rope_theta and rope_scaling in their place.")
     found.raise_if_any()
-    config = _read(content, file, kind, found)
-    _check_heads(config, found)
-    found.raise_if_any()
-    return config
+    return replace(config, untested=found.untested)
 
 
-def _read(content: Mapping[str, Any], file: Path, kind: Kind, found: Findings) -> ModelConfig:
+def require_tested(config: ModelConfig, settings: Mapping[str, Any]) -> None:
+    """A run's model is one that is tested, or the run may have another.
+
+    Args:
+        settings: The run's.
+
+    Raises:
+        UserError: If not.
+    """
+    if config.untested and not settings.get(ALLOW_UNTESTED):
+        allow = f", or set {ALLOW_UNTESTED}: true, which the results will say."
+        raise UserError("\n".join(f"{message.rstrip('.')}{allow}" for message in config.untested))
+
+
+def _read_unknown(content: Mapping[str, Any], file: Path, found: Reading) -> ModelConfig:
+    """Sizes and tokens of a kind that is not known."""
+    check_plain(content, found)
+    check_architecture(content, found)
+    sizes, said = usual_sizes(content, found), TypedKeys(content, Kind("", ""), found)
+    return ModelConfig(
+        file=file, model_type=content["model_type"], vocab_size=sizes["vocab_size"], hidden_size=sizes["hidden_size"],
+        intermediate_size=sizes["intermediate_size"], layers=sizes["num_hidden_layers"], heads=sizes["num_attention_heads"],
+        key_value_heads=sizes["num_key_value_heads"], head_dim=sizes["head_dim"], longest=sizes["max_position_embeddings"],
+        positions=sizes["max_position_embeddings"], norm_eps=0.0, rope=Rope(), is_tied=said.is_tied(), activation="",
+        dtype=said.dtype(), bos=said.token("bos_token_id"), pad=said.token("pad_token_id", below=sizes["vocab_size"]),
+        ends=token_ids(content.get("eos_token_id"), "eos_token_id", found), content=content,
+    )
+
+
+def _read(content: Mapping[str, Any], file: Path, kind: Kind, found: Reading) -> ModelConfig:
     """All that a file of a tested kind says.
 
     Raises:
@@ -198,7 +212,7 @@ def _read(content: Mapping[str, Any], file: Path, kind: Kind, found: Findings) -
     )
 
 
-def _check_heads(config: ModelConfig, found: Findings) -> None:
+def _check_heads(config: ModelConfig, found: Reading) -> None:
     """The width of the model, its heads and their groups divide evenly."""
     if config.hidden_size % config.heads:
         found.add("hidden_size", f"must be a multiple of num_attention_heads = {config.heads}, got {config.hidden_size}", CURE)
@@ -214,7 +228,3 @@ def _check_heads(config: ModelConfig, found: Findings) -> None:
         if key in scaling and len(scaling[key]) != turned // 2:
             what = f"must have a number for each of {turned // 2:.0f} pairs of dimensions, got {len(scaling[key])}"
             found.add(f"rope_scaling.{key}", what, CURE)
-
-
-def _one_or_list(ids: tuple[int, ...]) -> int | list[int] | None:
-    return None if not ids else ids[0] if len(ids) == 1 else list(ids)

@@ -1,14 +1,15 @@
 """Every key of config.json that is known.
 
 A key is read (`config_json`, `rope`), or must have the one value that changes nothing (FIXED), or changes nothing whatever it
-says (HARMLESS). A file with any other key is refused: it may shape the model. Tests compare this with the library's classes.
+says (HARMLESS). A file with any other key is of a model that is not tested: it may shape it.
+Tests compare this with the library's classes.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from ftexp.ground.errors import Findings
 from ftexp.models.kinds import AS_SAID, KINDS, ROPE, Kind
+from ftexp.models.reading import Reading
 
 SIZES = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
@@ -21,9 +22,13 @@ READ = frozenset({
 # What says that the weights are no plain numbers any more.
 QUANTIZED = ("quantization_config", "quantization", "compression_config")
 PLAIN = "Take the model's own weights in bf16, fp16 or fp32; `quantize_base: true` quantises those for a training."
+_SUCH = "Choose such a model."
+_CONTINUES = ("ForCausalLM", "LMHeadModel")
+_NO = (False, None)
+_NO_DECODER = ("is_encoder_decoder", "add_cross_attention")
 # The library's own classes, for which some models bring code of the same name.
 _OTHER_CLASSES = ("Model", "ForSequenceClassification", "ForTokenClassification")
-# Read by a library's class, by a newer one, or by a model's own code; only these values leave the model as it is.
+# Read by a library's class, by a newer one, or by a model's own code; only these values leave the model as it is that is tested.
 FIXED: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(("attention_dropout", "resid_pdrop", "embd_pdrop"), (0, None)),
     **dict.fromkeys(("attention_bias", "mlp_bias", "use_sliding_window", "rope_interleaved", "use_mrope"), (False, None)),
@@ -71,23 +76,25 @@ def known_keys(model_type: str) -> frozenset[str]:
     return frozenset({kind.key(name) for name in READ} - {""}) | HARMLESS | frozenset(FIXED) | own
 
 
-def check_known(content: Mapping[str, Any], model_type: str, found: Findings) -> None:
+def check_known(content: Mapping[str, Any], model_type: str, found: Reading) -> None:
     """No key is unknown, none changes the model unread, and the class and the weights are the library's plain ones.
 
     Args:
-        content: config.json.
-        found: Gets what is wrong.
+        content: config.json, of a kind that is tested.
+        found: Gets what is wrong, and what is not tested.
     """
-    _check_quantized(content, found)
+    check_plain(content, found)
     _check_code(content, KINDS[model_type], found)
     _check_fixed(content, KINDS[model_type], found)
     for key in [key for key in content if key not in known_keys(model_type)]:
         what = f"is not known here, so that it may shape the model unread, got {_json(content[key])}"
-        found.add(key, what, "If it does not, take it out of a copy of the file; else choose another model.")
+        found.other(key, what, "If it does not, take it out of a copy of the file; else choose another model.")
 
 
-def _check_quantized(content: Mapping[str, Any], found: Findings) -> None:
-    """Weights that somebody quantised: training goes on from plain ones."""
+def check_plain(content: Mapping[str, Any], found: Reading) -> None:
+    """The weights are not those that somebody quantised, and the model is one that goes on with a text, whatever its kind."""
+    for key in [key for key in _NO_DECODER if content.get(key) not in _NO]:
+        found.add(key, f"must be false: only models that continue a text are trained here, got {_json(content[key])}", _SUCH)
     for key in QUANTIZED:
         said = content.get(key)
         if said is not None:
@@ -97,13 +104,21 @@ def _check_quantized(content: Mapping[str, Any], found: Findings) -> None:
             found.add(key, f"says that the weights are quantised already{how}, and a training here starts from plain ones", PLAIN)
 
 
-def _check_code(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+def check_architecture(content: Mapping[str, Any], found: Reading) -> None:
+    """Of a kind that is not tested: one of the classes that are named, if any are, answers in text."""
+    classes = content.get("architectures")
+    names = classes if isinstance(classes, list) else [classes]
+    if classes is not None and not any(str(name).endswith(_CONTINUES) for name in names):
+        found.add("architectures", f"must name a model that continues a text (...{_CONTINUES[0]}), got {classes!r}", _SUCH)
+
+
+def _check_code(content: Mapping[str, Any], kind: Kind, found: Reading) -> None:
     """The class is the library's, and one that answers in text."""
     classes, wanted = content.get("architectures"), kind.of_model
     names = classes if isinstance(classes, list) else [classes]
     if classes is not None and wanted.lower() not in [str(name).lower() for name in names]:
         what = f"must name {wanted}, the model that continues a text, got {classes!r}"
-        found.add("architectures", what, "Choose such a model.")
+        found.add("architectures", what, _SUCH)
     code = content.get("auto_map")
     ours = [kind.of_config, kind.of_model, *(f"{kind.name}{end}" for end in _OTHER_CLASSES)]
     for role, where in (code.items() if isinstance(code, dict) else [] if code is None else [("", code)]):
@@ -114,15 +129,15 @@ def _check_code(content: Mapping[str, Any], kind: Kind, found: Findings) -> None
             found.add(f"auto_map.{role}".rstrip("."), f"{what}, got {where!r}", "Choose a model without.")
 
 
-def _check_fixed(content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+def _check_fixed(content: Mapping[str, Any], kind: Kind, found: Reading) -> None:
     """No key has a value with which the model is another than what is built."""
-    read_here = {*kind.more, *QUANTIZED, *(["sliding_window"] if kind.has_window else [])}
+    read_here = {*kind.more, *QUANTIZED, *_NO_DECODER, *(["sliding_window"] if kind.has_window else [])}
     read_here |= {"partial_rotary_factor"} if kind.has_partial_rope else set()
     fixed = {**FIXED, **kind.fixed}
     for key in [key for key in content if key in fixed and key not in read_here]:
         if not any(_is_same(content[key], allowed) for allowed in fixed[key]):
             what = f"must be {_json(fixed[key][0])}, as nothing else is computed here, got {_json(content[key])}"
-            found.add(key, what, "Choose another model.")
+            found.other(key, what, "Choose another model.")
 
 
 def _is_same(value: Any, allowed: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.library_keys import for_transformers
 from ftexp.models.tokenizer_files import without_remarks
 from ftexp.models.weights import check_tied
 
@@ -19,16 +20,51 @@ if TYPE_CHECKING:
 
 
 def transformers_config(config: ModelConfig) -> "PretrainedConfig":
-    """The library's configuration of a model, nothing left to a default."""
+    """The library's configuration of a model: nothing left to a default where it is tested, else of its file as it is.
+
+    Raises:
+        UserError: If the library has no such model.
+    """
     from transformers import AutoConfig
 
-    made: PretrainedConfig = AutoConfig.for_model(config.model_type, **config.for_transformers())
+    if config.untested:
+        return _of_file(config)
+    made: PretrainedConfig = AutoConfig.for_model(config.model_type, **for_transformers(config))
+    return made
+
+
+def _of_file(config: ModelConfig) -> "PretrainedConfig":
+    """Of a model that is not tested, by the library alone."""
+    from transformers import AutoConfig, __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
+
+    other = "Choose another model."
+    try:
+        made: PretrainedConfig = AutoConfig.from_pretrained(
+            config.file.parent, local_files_only=True, trust_remote_code=False
+        )
+    except (ValueError, KeyError, TypeError) as error:  # one of them each class raises for what it cannot be made of
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(f"{config.file}: transformers {__version__} makes no model of it: {why}. {other}") from error
+    if made.model_type not in CLASSES:
+        what = f"transformers {__version__} has no model of this type that continues a text, got {made.model_type}"
+        raise UserError(f"{config.file}: model_type: {what}. {other}")
+    own = (type(made).__name__, CLASSES[made.model_type])
+    code = config.content.get("auto_map")
+    for role, where in code.items() if isinstance(code, dict) else ():
+        if role in ("AutoConfig", "AutoModelForCausalLM") and str(where).rpartition(".")[2] not in own:
+            what = f"names code of the model's own, which is not run here, so that {own[1]} would take its place, got {where!r}"
+            raise UserError(f"{config.file}: auto_map.{role}: {what}. Choose a model without.")
     return made
 
 
 def attention_of(config: ModelConfig) -> dict[str, str]:
-    """Some Gemmas cap their attention, which the default implementation of transformers 4.57 leaves out."""
-    return {"attn_implementation": "eager"} if config.numbers.get("attn_logit_softcapping") else {}
+    """Plain attention where the default implementation of transformers 4.57 may leave something out.
+
+    Some Gemmas cap their attention; of an untested model nobody knows.
+    """
+    is_plain = config.untested or config.numbers.get("attn_logit_softcapping")
+    return {"attn_implementation": "eager"} if is_plain else {}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftexp.ground.errors import Findings
 from ftexp.models.kinds import Kind
+from ftexp.models.reading import Reading
 from ftexp.models.rope_scaling import is_number, read_scaling
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -35,7 +35,7 @@ class Rope:
     trained: int | None = None
 
 
-def read_rope(content: Mapping[str, Any], kind: Kind, found: Findings) -> Rope:
+def read_rope(content: Mapping[str, Any], kind: Kind, found: Reading) -> Rope:
     """What config.json says in either generation's keys, or in both, which must be the same.
 
     Args:
@@ -59,7 +59,7 @@ def read_rope(content: Mapping[str, Any], kind: Kind, found: Findings) -> Rope:
     return rope
 
 
-def _split_local(said: dict[str, Any], kind: Kind, found: Findings) -> Mapping[str, Any]:
+def _split_local(said: dict[str, Any], kind: Kind, found: Reading) -> Mapping[str, Any]:
     """Where a kind has RoPE for two kinds of layers: takes the mapping of those with a window out, and leaves the other's."""
     both = said.get("rope_parameters")
     if kind.local_theta is None or not isinstance(both, dict):
@@ -76,7 +76,7 @@ def _split_local(said: dict[str, Any], kind: Kind, found: Findings) -> Mapping[s
     return dict(local)
 
 
-def _local_theta(content: Mapping[str, Any], local: Mapping[str, Any], kind: Kind, found: Findings) -> float | None:
+def _local_theta(content: Mapping[str, Any], local: Mapping[str, Any], kind: Kind, found: Reading) -> float | None:
     if kind.local_theta is None:
         return None
     given = {"rope_local_base_freq": content["rope_local_base_freq"]} if "rope_local_base_freq" in content else {}
@@ -84,13 +84,13 @@ def _local_theta(content: Mapping[str, Any], local: Mapping[str, Any], kind: Kin
     return _agreed(given, kind.local_theta, found)
 
 
-def _number(name: str, content: Mapping[str, Any], said: Mapping[str, Any], absent: float, found: Findings) -> float:
+def _number(name: str, content: Mapping[str, Any], said: Mapping[str, Any], absent: float, found: Reading) -> float:
     """A number that stands by itself in transformers 4's keys, and in a mapping in 5's; `absent` where it is in neither."""
     given = {f"{key}.{name}": value[name] for key, value in said.items() if name in value}
     return _agreed({**given, **({name: content[name]} if name in content else {})}, absent, found)
 
 
-def _agreed(given: Mapping[str, Any], absent: float, found: Findings) -> float:
+def _agreed(given: Mapping[str, Any], absent: float, found: Reading) -> float:
     """The one number that all say who say something."""
     values = {key: value for key, value in given.items() if value is not None}
     wrong = {key: value for key, value in values.items() if not is_number(value)}
@@ -105,7 +105,7 @@ def _agreed(given: Mapping[str, Any], absent: float, found: Findings) -> float:
     return float(next(iter(values.values())))
 
 
-def _trained(content: Mapping[str, Any], said: Mapping[str, Any], found: Findings) -> int:
+def _trained(content: Mapping[str, Any], said: Mapping[str, Any], found: Reading) -> int:
     """`original_max_position_embeddings`; 4096 is what Phi-3's class takes where there is none."""
     number = _number(TRAINED, content, said, 4096.0, found)
     if number != int(number):
@@ -113,7 +113,7 @@ def _trained(content: Mapping[str, Any], said: Mapping[str, Any], found: Finding
     return int(number)
 
 
-def _one_scaling(said: Mapping[str, Any], kind: Kind, found: Findings) -> Mapping[str, Any] | None:
+def _one_scaling(said: Mapping[str, Any], kind: Kind, found: Reading) -> Mapping[str, Any] | None:
     before = len(found.messages)
     scalings = {key: read_scaling(key, value, kind, found) for key, value in said.items()}
     if len(found.messages) == before:
@@ -121,7 +121,7 @@ def _one_scaling(said: Mapping[str, Any], kind: Kind, found: Findings) -> Mappin
     return next(iter(scalings.values()), None)
 
 
-def _is_flat(key: str, value: Any, found: Findings) -> bool:
+def _is_flat(key: str, value: Any, found: Reading) -> bool:
     """Whether the value is one mapping of numbers and words, for all layers."""
     if not isinstance(value, dict):
         found.add(key, f"must be a mapping or null, got {value!r}", _PUBLISHED)
@@ -133,7 +133,7 @@ def _is_flat(key: str, value: Any, found: Findings) -> bool:
     return not nested
 
 
-def _check_same(said: Mapping[str, Any], found: Findings) -> None:
+def _check_same(said: Mapping[str, Any], found: Reading) -> None:
     """Both generations' keys say one thing."""
     values = list(said.values())
     if any(value != values[0] for value in values):

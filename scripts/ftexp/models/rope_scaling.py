@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ftexp.ground.errors import Findings
 from ftexp.models.kinds import LONGROPE, Kind
+from ftexp.models.reading import Reading
 
 # What transformers 4.57 reads of each type: what must be there, and what may.
 _NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -22,13 +22,13 @@ _OF_PHI3 = ("partial_rotary_factor", "original_max_position_embeddings")
 _CORRECT = "Take config.json from where the model is published."
 
 
-def read_scaling(key: str, value: Mapping[str, Any], kind: Kind, found: Findings) -> dict[str, Any] | None:
+def read_scaling(key: str, value: Mapping[str, Any], kind: Kind, found: Reading) -> dict[str, Any] | None:
     """The mapping without the base and without what is the same as nothing, its type called `rope_type`; None: no scaling.
 
     Args:
         key: Its key in config.json, for messages.
         kind: Which scalings its class computes.
-        found: Gets what is wrong.
+        found: Gets what is wrong, and what is not tested.
     """
     own = (*_OWN, *(_OF_PHI3 if kind.has_partial_rope else ()))
     rest = {name: inner for name, inner in value.items() if name not in own and inner is not None}
@@ -50,13 +50,13 @@ def read_scaling(key: str, value: Mapping[str, Any], kind: Kind, found: Findings
         return None
     if scaling not in kind.scalings:
         has = f"one of {', '.join(kind.scalings)}"
-        found.add(key, f"must have the rope_type default or {has} in a {kind.name}, got {scaling}", "Choose another model.")
+        found.other(key, f"must have the rope_type default or {has} in a {kind.name}, got {scaling}", "Choose another model.")
         return None
     _check_numbers(key, scaling, rest, found)
     return {"rope_type": scaling, **rest}
 
 
-def _check_numbers(key: str, scaling: str, rest: Mapping[str, Any], found: Findings) -> None:
+def _check_numbers(key: str, scaling: str, rest: Mapping[str, Any], found: Reading) -> None:
     """What the type reads is there and is a number; it reads nothing else."""
     needed, optional = _NEEDED[scaling], _OPTIONAL.get(scaling, ())
     for name in needed:
@@ -65,7 +65,7 @@ def _check_numbers(key: str, scaling: str, rest: Mapping[str, Any], found: Findi
     for name, value in rest.items():
         if name not in (*needed, *optional):
             what = f"is nothing that the rope_type {scaling} has, so that it may shape the model unread, got {value!r}"
-            found.add(f"{key}.{name}", what, _CORRECT)
+            found.other(f"{key}.{name}", what, "If it does not, take it out of a copy of the file; else choose another model.")
         elif name == "truncate":
             if not isinstance(value, bool):
                 found.add(f"{key}.{name}", f"must be true or false, got {value!r}", _CORRECT)

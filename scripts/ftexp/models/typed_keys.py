@@ -7,6 +7,7 @@ from typing import Any
 from ftexp.ground.errors import Findings
 from ftexp.models.folder import read_model_json
 from ftexp.models.kinds import AS_SAID, BY_TURNS, GELU, SILU, Kind
+from ftexp.models.reading import Reading
 from ftexp.models.rope import FULL, SLIDING
 from ftexp.models.rope_scaling import is_number
 
@@ -21,7 +22,7 @@ _SAME = {SILU: ("silu", "swish")}
 class TypedKeys:
     """The keys of one config.json; what is wrong goes to `found`, and some value of the type takes its place."""
 
-    def __init__(self, content: Mapping[str, Any], kind: Kind, found: Findings) -> None:
+    def __init__(self, content: Mapping[str, Any], kind: Kind, found: Reading) -> None:
         self._content = content
         self._kind = kind
         self._found = found
@@ -107,8 +108,10 @@ class TypedKeys:
         if self._kind.layers == AS_SAID:
             return self._patterned(found, count)
         if found is not None and found not in allowed:
+            is_one_each = isinstance(found, list) and len(found) == count and all(isinstance(one, str) for one in found)
             what = f"a {self._kind.name} of {count} layers has {_runs(allowed[0])} here, got {_runs(found)}"
-            self._found.add("layer_types", what, "Choose another model.")
+            say = self._found.other if is_one_each else self._found.add
+            say("layer_types", what, "Choose another model.")
         return ()
 
     def _patterned(self, found: Any, count: int) -> tuple[str, ...]:
@@ -156,7 +159,8 @@ class TypedKeys:
         for key, value in said.items():
             is_of_first_gemma = wanted == (GELU,) and key == "hidden_act" and value == "gelu"
             if not is_of_first_gemma and value not in [*wanted, *_SAME.get(wanted[0], ())]:
-                self._wrong(key, what, None)
+                say = self._found.other if isinstance(value, str) else self._found.add
+                say(key, f"{what}, got {value!r}", CURE)
         if not said and read in self._content:
             self._wrong(read, what, None)
         chosen = said.get(read)

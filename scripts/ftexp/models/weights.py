@@ -1,16 +1,18 @@
 """The safetensors files of a base model, from their headers, and the two tensors that may be one: embedding and output layer."""
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import ModelConfig
 from ftexp.models.folder import weight_files
 
 if TYPE_CHECKING:
     import torch
+
+    from ftexp.models.config_json import ModelConfig
 
 # Where it is the embedding (`Kind.embedding`), some savers write both all the same.
 HEAD = "lm_head.weight"
@@ -52,7 +54,23 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def check_tied(folder: Path, config: ModelConfig) -> None:
+def numbers_in_files(folder: Path) -> int:
+    """How many numbers the safetensors files of a model hold, by their headers.
+
+    Raises:
+        UserError: If one is not whole.
+    """
+    count = 0
+    for name in weight_files(folder):
+        try:
+            header = read_header(folder / name)
+        except Unreadable as problem:
+            raise UserError(f"{folder / name}: {problem}.") from problem
+        count += sum(math.prod(entry["shape"]) for entry in header.values())
+    return count
+
+
+def check_tied(folder: Path, config: "ModelConfig") -> None:
     """Where the output layer is the embedding and the files have both, the two are equal.
 
     Raises:

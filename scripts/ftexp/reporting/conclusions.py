@@ -3,7 +3,6 @@
 Nothing is read or written.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +31,6 @@ from ftexp.reporting.claim_words import (
     signed,
 )
 from ftexp.reporting.number_words import shown
-from ftexp.results.table import RunFacts
 
 CHOSEN_TEXT = "chosen by its score, so nothing is claimed of it: the best of several levels is best partly by luck"
 
@@ -87,17 +85,6 @@ def _of_nothing(table: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         return None
     text = f"{listed(varied)}: nothing to compare; no run is at the baseline ({_at_baseline(varied, analysis)})"
     return Conclusion("baseline", f"{text}. Name the levels of a listed run as `baseline` in experiment.yaml", False)
-
-
-def forced_runs(all_facts: Sequence[RunFacts]) -> list[Conclusion]:
-    """A sentence before all others where runs went on against their preflight, with what was said most often."""
-    reasons = Counter(reason for facts in all_facts for reason in dict.fromkeys(facts.forced.values()))
-    if not reasons:
-        return []
-    count = sum(bool(facts.forced) for facts in all_facts)
-    most = reasons.most_common(1)[0][0]
-    text = f"Forced: {count} of {len(all_facts)} runs went on without a green `make validate` ({most})"
-    return [Conclusion("preflight", f"{text.rstrip('.')}. Read everything below with that in mind.", False)]
 
 
 def thin_classes(references: Mapping[tuple[str, str], Answers], over_labels: Mapping[str, Sequence[str]]) -> list[Conclusion]:

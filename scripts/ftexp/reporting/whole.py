@@ -15,10 +15,11 @@ from ftexp.effects import Analysis, effects, level_means, run_table
 from ftexp.ground import paths
 from ftexp.reporting.against_majority import Reference, against_majority
 from ftexp.reporting.cells_view import CellsView, cells_view
-from ftexp.reporting.conclusions import Conclusion, conclusions, forced_runs, thin_classes
+from ftexp.reporting.conclusions import Conclusion, conclusions, thin_classes
 from ftexp.reporting.figures import Primary, draw_figures
 from ftexp.reporting.first_sentences import first_sentences
 from ftexp.reporting.heat_map import train_by_test
+from ftexp.reporting.let_through import let_through
 from ftexp.reporting.plots import Plot
 from ftexp.reporting.scores import analysis_of, runs_frame
 from ftexp.reporting.selected_view import Selected, selected_of
@@ -93,7 +94,7 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
     floor = against_majority(references, measures.scores, runs, analysis)
     over_labels = {task: judging.over_labels for task, judging in experiment.evaluation.judging.items()}
     selected = selected_of(experiment, all_facts, of_cells, cells, primary) if experiment.select else None
-    first = [*forced_runs(all_facts), *_unknown_primary(recorded, measures, analysis), *([selected.sentence] if selected else [])]
+    first = [*let_through(all_facts), *_unknown_primary(recorded, measures, analysis), *([selected.sentence] if selected else [])]
     said = [*first, *thin_classes(recorded.references, over_labels), *conclusions(table, analysis, floor)]
     own = values[(values["task"] == primary[0]) & (values["metric"] == primary[1]) & values["value"].notna()]
     of_primary = Primary(

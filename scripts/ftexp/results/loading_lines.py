@@ -7,6 +7,7 @@ from ftexp.design.settings import is_quantized
 from ftexp.ground import paths
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import read_model_json
+from ftexp.models.library_keys import for_transformers
 from ftexp.models.loading import attention_of
 from ftexp.trainers.choice import trainer_of
 
@@ -27,8 +28,8 @@ def loading_lines(run: Run) -> list[str]:
         weights, is_adapter = paths.RunPaths(run.id).dir / "merged", False
         comment = [f"# The base was quantised: `make merge RUN={run.id}` writes these weights, in its own numbers."]
     config = read_model_config(folder)
-    said = config.for_transformers()
-    is_said = _says(read_model_json(folder / "config.json"), said)
+    said = {} if config.untested else for_transformers(config)  # an untested model is what the library makes of its file
+    is_said = bool(config.untested) or _says(read_model_json(folder / "config.json"), said)
     arguments = [f"dtype={_DTYPES[settings['dtype']]}", *(f"{name}={value!r}" for name, value in attention_of(config).items())]
     kind, of_head = _kind_of(run)
     arguments += [f"{name}={value!r}" for name, value in of_head.items()]

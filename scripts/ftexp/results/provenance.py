@@ -34,6 +34,7 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
         "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
         "preflight": {stage: manifest.get("preflight", "green") for stage, manifest in manifests.items()},
+        **_untested(manifests),
         "jobs": {stage: _job(name, stage) for stage, name in whose.items()},
         "logs": provenance_of_logs(run),
         "evaluation": {"file": str(places.eval_py), "sha256": sha256_file(places.eval_py), "tasks": run.tasks},
@@ -47,6 +48,12 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
             "config": {"file": str(training.finetune_yaml), "sha256": sha256_file(training.finetune_yaml), "resolved": config},
         }
     return said
+
+
+def _untested(manifests: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """What of the model nobody has tested; nothing where it is a model that is tested."""
+    said = list(dict.fromkeys(message for manifest in manifests.values() for message in manifest.get("untested", [])))
+    return {"untested": said} if said else {}
 
 
 def provenance_of_logs(run: Run) -> dict[str, str]:

@@ -20,9 +20,10 @@ from ftexp.design.run import Run, Task
 from ftexp.ground import paths
 from ftexp.results.kept import kept_columns, kept_values, looks_of
 from ftexp.results.losses import Loss, last_epoch_loss, read_losses
+from ftexp.results.went_on import WentOn, went_on
 from ftexp.state.row_sets import Missing
 from ftexp.state.status_words import State
-from ftexp.state.work import Work, read_manifest
+from ftexp.state.work import Work
 from ftexp.trainers.validation_csv import Look
 
 if TYPE_CHECKING:  # with all of `effects`, which takes a second and `make score` does not need
@@ -50,7 +51,7 @@ class RunFacts:
         tasks: Status per task that it is asked: done where its answers are there as they are wanted now.
         losses: Its training, step by step; empty unless train is done.
         looks: Those at its training, where it is validated; empty unless train is done.
-        forced: Per stage that is done, what its preflight said against it when it began; empty where that was green.
+        forced: What stages that are done went on with although something spoke against it.
     """
 
     run: Run
@@ -60,7 +61,7 @@ class RunFacts:
     tasks: Mapping[str, State] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     looks: tuple[Look, ...] = ()
-    forced: Mapping[str, str] = field(default_factory=dict)
+    forced: WentOn = field(default_factory=WentOn)
 
     @property
     def id(self) -> str:
@@ -124,17 +125,14 @@ def with_contents(all_facts: Sequence[RunFacts], unusable: Mapping[tuple[str, st
         tasks = {**facts.tasks, **failed}
         evaluation = next(iter(failed.values()), facts.eval)
         full.append(dataclasses.replace(
-            facts, losses=losses, looks=looks, forced=_forced(facts), tasks=tasks, eval=evaluation
+            facts, losses=losses, looks=looks, forced=_went_on(facts), tasks=tasks, eval=evaluation
         ))
     return full
 
 
-def _forced(facts: RunFacts) -> dict[str, str]:
-    """What stages went through against their preflight, by the manifests that vouch for them."""
+def _went_on(facts: RunFacts) -> WentOn:
     done = [stage for stage, state in (("train", facts.train), ("eval", facts.eval)) if state and state.status == "done"]
-    whose = {"train": facts.run.training, "eval": facts.id}
-    said = {stage: (read_manifest(whose[stage], stage) or {}).get("preflight") for stage in done}
-    return {stage: reason for stage, reason in said.items() if reason}
+    return went_on({stage: facts.run.training if stage == "train" else facts.id for stage in done})
 
 
 def results_header(factors: Sequence[str], runs: Iterable[Run]) -> list[str]:
@@ -222,7 +220,7 @@ def _why(facts: RunFacts, control: RunFacts | None, measure: tuple[str, str], fo
     else:
         said.append("no standard error: one item, or one cluster" if math.isnan(found.se) else "")
         said.append(_no_difference(facts, control, task, found))
-    said += [f"{stage} went on although its preflight said: {reason}" for stage, reason in facts.forced.items()]
+    said += facts.forced.in_words()
     if facts.train and facts.train.status == "done" and not facts.losses:
         said.append("no train_loss: train.csv holds none")
     return said

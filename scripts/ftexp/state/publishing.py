@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ftexp.design.planning import read_run
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import follow_umask, read_json, sha256_file, sha256_json, write_json
+from ftexp.models.config_json import ALLOW_UNTESTED, read_model_config
 from ftexp.state.imported_code import package_versions
 
 _NOT_PUBLISHED = (".pt", ".bin")
@@ -83,4 +85,14 @@ def write_manifest(
         "versions": packages or package_versions(),
         **({"device": device} if device else {}),
         **({"preflight": preflight} if preflight else {}),
+        **_untested(run),
     })
+
+
+def _untested(run: str) -> dict[str, list[str]]:
+    """What of a run's model nobody has tested, where that was allowed."""
+    settings = read_run(run).settings
+    if not settings.get(ALLOW_UNTESTED):
+        return {}
+    untested = read_model_config(paths.model_dir(settings["model"])).untested
+    return {"untested": list(untested)} if untested else {}

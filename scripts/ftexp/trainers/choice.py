@@ -32,7 +32,7 @@ def name_of_trainer(run: Run) -> str:
 def why_not_torchtune(run: Run) -> str | None:
     """What of a run torchtune does not have, as the rest of a sentence; None where it has all, or the model is not known."""
     file = paths.model_dir(run.settings["model"]) / "config.json"
-    return lack_of(run) or (_lack_of_model(file.resolve(), tuple(identity(file))) if file.is_file() else None)
+    return lack_of(run) or (_lack_of_model(file.absolute(), tuple(identity(file))) if file.is_file() else None)
 
 
 @functools.cache

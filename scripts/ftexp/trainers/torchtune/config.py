@@ -16,7 +16,7 @@ from ftexp.design.run import Run
 from ftexp.design.settings import SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
-from ftexp.models.config_json import read_model_config
+from ftexp.models.config_json import read_model_config, require_tested
 from ftexp.models.folder import weight_files
 from ftexp.trainers.dataset_section import dataset_section
 from ftexp.trainers.recipes import is_lora
@@ -57,6 +57,7 @@ def training_config(run: Run) -> dict[str, Any]:
         raise UserError(f"experiment.yaml: trainer: torchtune 0.6.1 {lack}. Set trainer: transformers, or leave trainer out.")
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
+    require_tested(of_model, settings)
     family = family_of(of_model)
     arguments = dimensions(family, of_model)
     shipped = nearest_configs(settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings))

@@ -67,9 +67,13 @@ def family_of(config: ModelConfig) -> str:
     """torchtune's family of a model; of Llama's: llama3 (Llama 2 too), llama3_1 (scaled RoPE) or llama3_2 (tied embeddings).
 
     Raises:
-        NotInTorchtune: If torchtune's builders cannot represent the model.
+        NotInTorchtune: If torchtune's builders cannot represent the model, or nobody knows.
     """
     kind, title = config.model_type, config.kind.title
+    if config.untested and kind in _KINDS:
+        key = config.untested[0].removeprefix(f"{config.file}: ").partition(":")[0]
+        lacks = f"is not known to compute {key} in {title} as config.json says it"
+        raise NotInTorchtune(config, key, f"torchtune 0.6.1 {lacks}", lacks)
     if kind not in _KINDS:
         raise NotInTorchtune(config, "model_type", f"is {kind}, and torchtune 0.6.1 has no {title}", f"has no {title}")
     derived = config.hidden_size // config.heads

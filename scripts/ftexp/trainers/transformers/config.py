@@ -13,7 +13,7 @@ from ftexp.design.run import Run
 from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
-from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.models.config_json import ModelConfig, read_model_config, require_tested
 from ftexp.trainers.dataset_section import dataset_section
 from ftexp.trainers.lora_names import roles_of
 from ftexp.trainers.recipes import is_lora
@@ -39,6 +39,7 @@ def training_config(run: Run) -> dict[str, Any]:
     settings = run.settings
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
+    require_tested(of_model, settings)
     _check_asked(settings, of_model)
     config = {
         "trainer": "transformers",

@@ -17,6 +17,7 @@ from ftexp.ground.cores import take_own_threads
 from ftexp.ground.filesystem import follow_umask
 from ftexp.ground.own_code import import_own_code
 from ftexp.models.config_json import read_model_config
+from ftexp.models.library_keys import for_transformers
 from ftexp.models.weights import HEAD, check_tied
 from ftexp.trainers.child_process import die_with_launcher
 from ftexp.trainers.lora_names import OUTPUT
@@ -75,7 +76,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             recipe_checkpoint=recipe_checkpoint, adapter_checkpoint=adapter, should_load_recipe_state=should_load_recipe_state,
         )
         self._of_file = read_model_config(Path(checkpoint_dir))
-        self._config = self._of_file.for_transformers()  # what the stock conversions take as the file says, a null and all
+        self._config = for_transformers(self._of_file)  # what the stock conversions take as the file says, a null and all
         self._initial_lora = None if should_load_recipe_state else initial_lora
 
     def load_checkpoint(self) -> dict[str, Any]:
