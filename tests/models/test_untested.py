@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from ftexp.ground.errors import UserError
-from ftexp.models.config_json import ALLOW_UNTESTED, model_parameters, parse_config, read_model_config, require_tested
+from ftexp.models.config_json import model_parameters, parse_config, read_model_config, require_tested
 from ftexp.models.loading import attention_of, load_transformers_model, transformers_config
+from ftexp.models.reading import ALLOW_UNTESTED
 from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
 from helpers.config_files import config_of
 from helpers.formula_weights import fill, tokens

@@ -7,7 +7,8 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat
-from ftexp.models.config_json import ALLOW_UNTESTED, ModelConfig, read_model_config, require_tested
+from ftexp.models.config_json import ModelConfig, read_model_config, require_tested
+from ftexp.models.reading import ALLOW_UNTESTED
 from ftexp.models.typed_keys import end_ids
 
 # Texts that stand for one token in the templates of chat models.

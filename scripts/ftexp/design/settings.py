@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.ground.errors import suggestion
-from ftexp.models.config_json import ALLOW_UNTESTED
+from ftexp.models.reading import ALLOW_UNTESTED
 
 # The factor whose levels are replicates of a cell.
 SEED = "seed"

@@ -17,14 +17,11 @@ from ftexp.models.folder import check_alone, read_model_json
 from ftexp.models.hub_cache import hub_snapshots, in_words
 from ftexp.models.kinds import HEAD_DIM, KINDS, KV_HEADS, LONGROPE, Kind
 from ftexp.models.known_keys import SIZES, check_architecture, check_known, check_plain
-from ftexp.models.reading import Reading
+from ftexp.models.reading import ALLOW_UNTESTED, Reading
 from ftexp.models.rope import Rope, read_rope
 from ftexp.models.typed_keys import CURE, TypedKeys, token_ids
 from ftexp.models.usual_names import usual_sizes
 from ftexp.models.weights import numbers_in_files
-
-# The setting that allows it.
-ALLOW_UNTESTED = "allow_untested_model"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from ftexp.ground.errors import Findings
 
+# The setting that lets through what is not tested.
+ALLOW_UNTESTED = "allow_untested_model"
+
 
 class Reading(Findings):
     """Mistakes of a file, and apart from them what is no mistake, but is not tested."""

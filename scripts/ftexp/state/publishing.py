@@ -9,7 +9,8 @@ from ftexp.design.planning import read_run
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.filesystem import follow_umask, read_json, sha256_file, sha256_json, write_json
-from ftexp.models.config_json import ALLOW_UNTESTED, read_model_config
+from ftexp.models.config_json import read_model_config
+from ftexp.models.reading import ALLOW_UNTESTED
 from ftexp.state.imported_code import package_versions
 
 _NOT_PUBLISHED = (".pt", ".bin")
