@@ -9,7 +9,8 @@ from ftexp.trainers.recipes import is_lora
 
 def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
     """The config's keys that a setting decides, with the values they must have; the other half of `training_config`."""
-    rows = {"dataset.rows": run.steps["train_rows"]}
+    rows = {"dataset.rows": run.steps["train_rows"], **_looks(run)}
+    data = _files_and_labels(run)
     table: dict[str, dict[str, Any]] = {
         "model": {"model.path": f"models/{value}", "tokenizer.path": f"models/{value}"},
         "trainer": {"trainer": "transformers"},
@@ -44,15 +45,28 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
             return {}
         return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
     if name in (("data.text",) if is_document else ("data.input", "data.output")):
-        return {f"dataset.{name.partition('.')[2]}_column": value, "dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
+        return {f"dataset.{name.partition('.')[2]}_column": value, **data}
     if name.startswith("data."):
-        return {"dataset.file": f"data/splits/{run.training_set}/train.jsonl"}
+        return data
     if name == "validation.every":
-        steps = value and max(1, round(value * run.steps["steps_per_epoch"]))
-        return {"validation.every_steps": steps}
+        return _looks(run)
     if name == "validation.metric":
         of_score = ("validation.scorer._component_", "validation.scorer.kind", "validation.max_tokens")
         return {"validation.metric": value, **({} if value else dict.fromkeys(of_score))}
     if name.startswith("validation."):
         return {name: value}
     return table.get(name, {SETTINGS[name].key or name if name in SETTINGS else name: value})
+
+
+def _looks(run: Run) -> dict[str, Any]:
+    """Steps from one look to the next, where there are any."""
+    if not run.validation:
+        return {}
+    return {"validation.every_steps": max(1, round(run.validation["every"] * run.steps["steps_per_epoch"]))}
+
+
+def _files_and_labels(run: Run) -> dict[str, Any]:
+    """What follows from a run's data."""
+    folder = f"data/splits/{run.training_set}"
+    of_validation = {"validation.file": f"{folder}/validation.jsonl"} if run.validation else {}
+    return {"dataset.file": f"{folder}/train.jsonl", **of_validation, **({"model.labels": run.labels} if run.labels else {})}
