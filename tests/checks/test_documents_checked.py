@@ -1,10 +1,16 @@
 """What validate says of documents before anything is spent: tokens that end them, odd texts, copies, cuts, lengths."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ftexp.checks.design_check import check_differences
 from ftexp.checks.token_check import TokenReport, check_tokens
+from ftexp.design.planning import planned_runs
+from ftexp.design.spec import read_experiment
+from ftexp.ground import paths
+from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
 from helpers.tiny_models import TinyExperiment, make_experiment
 
@@ -57,3 +63,22 @@ def test_a_limit_that_ends_completions_early_is_a_warning_and_no_error(tmp_path:
 def test_a_beginning_and_its_answer_fit_into_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = report(made(tmp_path, TEXTS, {"rest": {**HALF["rest"], "max_tokens": 20000}}), monkeypatch, "base")
     assert ["tokens with what follows, and the model takes 16384" in message for message in found.errors] == [True]
+
+
+def test_documents_and_questions_as_levels_of_one_factor_differ_in_nothing_that_is_not_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"text": text, "input": f"word {number}", "output": "ab"[number % 2]} for number, text in enumerate(TEXTS)]
+    (tmp_path / "own.json").write_text(json.dumps([{"text": "One. Two."}, {"text": "Three. Four."}]), encoding="utf-8")
+    experiment = make_experiment(
+        tmp_path, "llama3", None, rows=rows, evaluation={"tasks": {"own": {"data": "own.json", "document": "text"}}},
+        factors={"by": {"asked": {"data.output": "output"}, "read": {"data.text": "text"}, "named": {"data.text": "input"}}},
+    )
+    monkeypatch.chdir(experiment.root)
+    runs = [run for run in planned_runs() if not run.is_control]
+    configs = {run.id: load_yaml(paths.RunPaths(run.id).finetune_yaml) for run in runs}
+    assert [configs[run.id]["dataset"].get("text_column") for run in runs] == [None, "text", "input"]
+    factors = read_experiment(Path("experiment.yaml")).factors
+    assert check_differences(runs, configs, factors) == []
+    configs["by-named"]["dataset"]["seed"] = 7
+    assert [name for name, _ in check_differences(runs, configs, factors)] == ["by-named"]

@@ -125,4 +125,6 @@ def _derived_from(varied: set[str]) -> set[str]:
         derived.add("lora_alpha")
     if varied & {"epochs", "train_size", *BATCH} or any(name.startswith("data.") for name in varied):
         derived |= {"warmup_steps", "steps"}
+    if "data.text" in varied:  # beside a run of questions a document lacks all that makes a prompt and an answer
+        derived |= {"loss", "prompt.system", "prompt.user", "data.input", "data.output"}
     return derived
