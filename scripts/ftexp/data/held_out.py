@@ -19,8 +19,9 @@ from ftexp.data.splits import VALIDATION, Half, Item, Sources, document_column, 
 from ftexp.ground.errors import UserError
 from ftexp.ground.memories import FileHashes
 
-# The share of the training rows that validate, where nobody says which rows do.
-DEFAULT_VALIDATION = 1 / 16
+# The share of the training rows that validate, where nobody says which rows do: so many that a look at each epoch takes less than
+# 3 % of a LoRA training, which costs about two forward passes a row (benchmarks/validation.md; 1/16 took 3.1 %).
+DEFAULT_VALIDATION = 1 / 20
 # Roles and texts of the turns before an answer; a system turn of the experiment's own tells no two rows apart.
 Question = tuple[tuple[str, str], ...]
 

@@ -75,8 +75,10 @@ class RowTrainer(transformers.Trainer):
                 self.validation.forget_others()
 
     def save_step(self, step: int) -> None:
-        """Write the product of a step that is to be kept."""
+        """Write the product of a step that is to be kept; of whole weights, which nothing is resumed from, it is the only one."""
         self._keep(f"step_{step}", has_product=True, has_state=False)
+        if self.validation and self.args.should_save and not isinstance(self.model, PeftModel):
+            self.validation.forget_others()
 
     def _keep(self, name: str, *, has_product: bool, has_state: bool) -> None:
         output_dir = Path(str(self.args.output_dir))

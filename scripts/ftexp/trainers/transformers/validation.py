@@ -47,7 +47,9 @@ class Validation(transformers.TrainerCallback):
         items = read_items(Path(section["file"]))
         self._trainer, self._chat, self._every = trainer, chat, section["every_steps"]
         self._labels = config["model"].get("labels")
-        self._rows = rows_of(chat, config, {**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
+        rows = rows_of(chat, config, {**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
+        self._pad_id = rows.pad_id
+        self._rows = sorted((rows[index] for index in range(len(rows))), key=lambda row: len(row["tokens"]))
         self._rule = Rule.of(section)
         self._folder = Path(config["output_dir"])
         self._looks = [look for look in read_looks(self._folder / VALIDATION_CSV) if look.step <= finished_steps]
@@ -106,10 +108,9 @@ class Validation(transformers.TrainerCallback):
         trainer, args = self._trainer, self._trainer.args
         total = torch.zeros(2, dtype=torch.float64, device=args.device)
         size = args.per_device_train_batch_size
-        order = sorted(range(len(self._rows)), key=lambda index: len(self._rows[index]["tokens"]))
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        batches = [self._rows[start : start + size] for start in range(0, len(self._rows), size)]
         for batch in batches[args.process_index :: args.world_size]:
-            inputs = trainer._prepare_inputs(trainer.data_collator([self._rows[index] for index in batch]))
+            inputs = trainer._prepare_inputs(trainer.data_collator(batch))
             labels = inputs.pop("labels")
             with torch.no_grad(), trainer.compute_loss_context_manager():
                 summed, count = summed_loss(self._model(**inputs).logits, labels)
@@ -121,7 +122,7 @@ class Validation(transformers.TrainerCallback):
         """Texts that are generated, or the labels that are most probable."""
         if not self._labels:
             return [answer.text for answer in generate(self._model, self._chat, prompts, self._max_tokens)]
-        inputs = Batches(self._rows.pad_id)([{"tokens": prompt, "labels": 0} for prompt in prompts])
+        inputs = Batches(self._pad_id)([{"tokens": prompt, "labels": 0} for prompt in prompts])
         with torch.no_grad():
             logits = self._model(input_ids=inputs["input_ids"].to(self._trainer.args.device)).logits
         return [self._labels[number] for number in logits.argmax(-1).tolist()]
