@@ -125,8 +125,8 @@ def test_the_stage_says_once_what_it_took_out_and_for_which_test(capsys: pytest.
     assert len(said) == 4 and [line.split()[2:5] for line in said[:2]] == [["6", "test", "rows"], ["8", "test", "rows"]]
     trained = {run.levels["on"]: run for run in runs if not run.is_control}
     asked = {name: trained[name].asked[0].test_set for name in ("AA", "AB")}
-    assert f"18 training rows (2 removed, whose prompt a test row has: 2 of {asked['AA']})" in said[2]
-    assert f"12 training rows (8 removed, whose prompt a test row has: 6 of {asked['AA']}, 2 of {asked['AB']})" in said[3]
+    assert f"18 training rows (2 removed, whose prompt another set has: 2 of {asked['AA']})" in said[2]
+    assert f"12 training rows (8 removed, whose prompt another set has: 6 of {asked['AA']}, 2 of {asked['AB']})" in said[3]
     assert trained["AA"].training_set == trained["AB"].training_set != trained["BB"].training_set
     made = read_json(paths.split_json(trained["BB"].training_set, "train"))
     assert (made["rows"], made["removed"]) == (12, {asked["AA"]: 6, asked["AB"]: 2})

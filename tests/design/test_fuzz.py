@@ -74,7 +74,8 @@ GOOD: dict[str, list[Any]] = {
     "complete": [{"after": {"sentences": 0.5}}, {"after": {"words": 1}}, {"after": {"tokens": 0.5}}], "text": ["input"],
     "inspect": ["asks.py@one", "inspect_evals/arc_easy"], "args": [{"limit": 2}, {}],
     "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
-    "validation": [None], "test": ["data/raw/parts.json"],
+    "validation": [None, {}, {"every": 0.5, "patience": 1}, {"metric": "exact"}], "select": [None, {"over": "all"}],
+    "test": ["data/raw/parts.json"],
 }
 
 

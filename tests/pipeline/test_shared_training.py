@@ -25,7 +25,7 @@ def test_tests_as_a_factor_make_evaluations_and_no_trainings(tmp_path: Path) -> 
     make(folder, "setup", f"VENV={warm_environment()}")
     made = make(folder, "all")
     assert "train: 1 to do, 0 done" in made.stderr and "eval: 4 to do, 0 done" in made.stderr
-    assert "96 training rows (4 removed, whose prompt a test row has: 4 of near-" in made.stderr
+    assert "96 training rows (4 removed, whose prompt another set has: 4 of near-" in made.stderr
     table = results(folder)
     assert list(table) == ["base_on-near", "base_on-far", "on-near_s1", "on-far_s1"]
     assert table["on-near_s1"]["train_loss"] == table["on-far_s1"]["train_loss"] != ""

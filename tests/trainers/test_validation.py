@@ -1,6 +1,7 @@
-"""Trainings that are looked at: what a look changes (nothing), which step is kept, when it stops, kills, several processes, scorers."""
+"""Trainings that are looked at: nothing changes by it; which step is kept, when it stops; kills, several processes, scorers."""
 
 import functools
+import itertools
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ from ftexp.trainers.transformers import train as trainer
 from ftexp.trainers.transformers import validation
 from ftexp.trainers.transformers.progress import StepLog
 from ftexp.trainers.transformers.resume import best_dirs, kept_product
-from ftexp.trainers.validation_csv import VALIDATION_CSV, Look, read_looks
+from ftexp.trainers.validation_csv import VALIDATION_CSV, read_looks
 from helpers.tiny_models import ROWS, TinyExperiment, make_experiment, read_train_csv
 
 EPOCHS, STEPS = 4, 5  # an epoch
@@ -203,7 +204,8 @@ def test_a_scorer_judges_what_the_model_says(tiny: TinyExperiment, tmp_path: Pat
     first, second = read_looks(tmp_path / VALIDATION_CSV)
     assert [first.values["chrf"], second.values["chrf"]] == pytest.approx([100 / 3, 100 / 3]), "one of three is right"
     assert first.values.keys() == {"loss", "chrf"} and len(said) == 2 and len(said[0]) == 3 and any(said[0])
-    assert [look.kept for look in (first, second)] == (["best", ""] if first.values["loss"] <= second.values["loss"] else ["", "best"])
+    is_first = first.values["loss"] <= second.values["loss"]  # which decides between equal scores
+    assert [look.kept for look in (first, second)] == (["best", ""] if is_first else ["", "best"])
     assert second.step == 2 * STEPS, "as good is not better, so that it stops"
 
 
@@ -253,8 +255,9 @@ def _lines(path: Path) -> list[str]:
 
 def test_full_weights_of_steps_that_are_not_kept_do_not_stay(tiny: TinyExperiment, tmp_path: Path) -> None:
     config = _config(tiny, tmp_path, every_steps=1)
-    trainer.train({**config, "model": {"path": config["model"]["path"]}, "epochs": 2, "optimizer": {**config["optimizer"], "lr": 1e-3}})
+    whole = {"model": {"path": config["model"]["path"]}, "optimizer": {**config["optimizer"], "lr": 1e-3}}
+    trainer.train({**config, **whole, "epochs": 2})
     looks = read_looks(tmp_path / VALIDATION_CSV)
     kept = next(look.step for look in looks if look.kept)
-    assert len(looks) == 2 * STEPS and sum(a.values["loss"] > b.values["loss"] for a, b in zip(looks, looks[1:], strict=False)) > 1
+    assert len(looks) == 2 * STEPS and sum(a.values["loss"] > b.values["loss"] for a, b in itertools.pairwise(looks)) > 1
     assert list(best_dirs(tmp_path)) == [kept] and (kept_product(tmp_path, 2) / "model.safetensors").is_file()

@@ -56,7 +56,7 @@ def test_keep_last_keeps_the_last_whatever_is_best() -> None:
 def test_it_is_over_after_so_many_looks_that_are_not_better_by_the_threshold(
     losses: tuple[float, ...], patience: int | None, threshold: float, is_over: bool
 ) -> None:
-    """A loss that is no number is not better than anything, so that it counts as waiting, and what comes after it may be better."""
+    """A loss that is no number is not better than anything, so that it counts as waiting; what comes after it may be better."""
     seen = _looks(*losses)
     rule = Rule.of({**LOSS, "patience": patience, "threshold": threshold})
     assert any(rule.is_over(seen[:count]) for count in range(1, len(seen) + 1)) == is_over
@@ -74,7 +74,7 @@ def test_a_file_of_looks_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("section", "losses", "text"), [
     (LOSS, (4, 3, 3.5), "best validation loss 3 of 3 looks; stopped early at step 30 of 112"),
     (LOSS, (4,), "best validation loss 4 of 1 look; stopped early at step 10 of 112"),
-    ({**LOSS, "keep": "last"}, (4, 3, 3.76), "the last of 3 looks, as keep: last asks; validation loss 3.76; stopped early at step"),
+    ({**LOSS, "keep": "last"}, (4, 3, 3.76), "the last of 3 looks, as keep: last asks; validation loss 3.76; stopped"),
     (LOSS, (NAN, NAN), "the last of 2 looks, because no validation loss is a number; stopped early"),
 ])
 def test_why_a_step_was_kept_is_said(section: dict[str, object], losses: tuple[float, ...], text: str) -> None:

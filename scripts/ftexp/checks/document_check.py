@@ -31,10 +31,10 @@ class Documents:
         ids: Per document its tokens, from what stands before it to the end token.
     """
 
-    def __init__(self, asked: Run | Task, chat: Chat) -> None:
-        """Of a run those that it is trained on, of a task those that it asks."""
+    def __init__(self, asked: Run | Task, chat: Chat, part: str = "train") -> None:
+        """Of a run those that it is trained on, or of another part of its training set; of a task those that it asks."""
         is_task = isinstance(asked, Task)
-        name, part = (asked.test_set, "test") if isinstance(asked, Task) else (asked.training_set, "train")
+        name, part = (asked.test_set, "test") if isinstance(asked, Task) else (asked.training_set, part)
         column = asked.column if isinstance(asked, Task) else asked.data["text"]
         self.file, self.column, self.is_asked = paths.split_part(name, part), str(column), is_task
         self.items = read_items(self.file)

@@ -156,7 +156,8 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
 
 def _token_key(run: Run) -> str:
     settings = run.settings
-    return repr((settings["model"], run.prompt, run.row_sets, run.tasks, settings["max_seq_len"], settings["loss"]))
+    limits = settings["max_seq_len"], run.validation.get("max_tokens")
+    return repr((settings["model"], run.prompt, run.row_sets, run.tasks, limits, settings["loss"]))
 
 
 def _chat(model: str, date: str, known: dict[tuple[str, str], Chat | str]) -> Chat | str:

@@ -25,9 +25,9 @@ class Rows:
         prompts: Per row the token ids of its prompt, answers likewise of its reference answer.
     """
 
-    def __init__(self, asked: Run | Task, chat: Chat) -> None:
-        """Of a run the rows that it is trained on, of a task those that it asks."""
-        name, part = (asked.test_set, "test") if isinstance(asked, Task) else (asked.training_set, "train")
+    def __init__(self, asked: Run | Task, chat: Chat, part: str = "train") -> None:
+        """Of a run the rows that it is trained on, or of another part of its training set; of a task those that it asks."""
+        name, part = (asked.test_set, "test") if isinstance(asked, Task) else (asked.training_set, part)
         self.file = paths.split_part(name, part)
         self.items: list[Item] = read_items(self.file)
         self.input, self.output, self.prompt = asked.data["input"], asked.data["output"], asked.prompt

@@ -20,7 +20,8 @@ from ftexp.checks.row_check import (
     check_training_answers,
 )
 from ftexp.checks.rows import Rows
-from ftexp.checks.trained_rows import check_training_rows, marked
+from ftexp.checks.trained_rows import check_training_rows, marked, too_long
+from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run, Task
 from ftexp.design.tasks import key_of
 from ftexp.ground import paths
@@ -69,6 +70,8 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
         _check_task_of_documents(report, run, task, chat)
     if run.kind == "control":
         return report
+    if run.validation:
+        _check_validation(report, run, chat)
     if run.data.get("text"):
         return _check_training_documents(report, run, chat)
     train = Rows(run, chat)
@@ -104,6 +107,25 @@ def _check_training_documents(report: TokenReport, run: Run, chat: Chat) -> Toke
     if not report.errors:
         report.errors += check_training_rows(run, chat, TokenTable([] for _ in train.items), train.ids, train.where)
     return report
+
+
+def _check_validation(report: TokenReport, run: Run, chat: Chat) -> None:
+    """The rows that validate fit into the model, and where answers to them are scored a right one can be given."""
+    if run.data.get("text"):
+        documents = Documents(run, chat, VALIDATION)
+        errors, warnings = check_documents(documents, chat)
+        report.errors, report.warnings = report.errors + errors, report.warnings + warnings
+        report.errors += documents.first_wrong(*too_long(run, list(documents.ids.lengths())))
+        return
+    rows = Rows(run, chat, VALIDATION)
+    _check_cells(report, rows)
+    answers = rows.answers.lengths()
+    report.errors += [*_check_begins(rows, chat), *_check_special(rows, chat)]
+    report.errors += _first_wrong(rows, *too_long(run, [p + a for p, a in zip(rows.prompts.lengths(), answers, strict=True)]))
+    limit = run.validation.get("max_tokens")
+    if limit is not None and max(answers) > limit:
+        what = f"scores answers of at most {limit} tokens, and the longest reference has {max(answers)} with its end"
+        report.warnings.append(f"experiment.yaml: validation.metric: {what}. Raise evaluation.max_tokens, or set metric: loss")
 
 
 def _check_task(report: TokenReport, run: Run, task: Task, chat: Chat) -> Rows:

@@ -48,3 +48,11 @@ def marked(chat: Chat, prompt: list[int], answer: list[int], loss: str) -> str:
     """Text of a training row, `⟦` and `⟧` around what is trained."""
     tokens, masked = prompt + answer, _masked(prompt, loss)
     return f"{chat.render(tokens[:masked])}⟦{chat.render(tokens[masked:])}⟧"
+
+
+def too_long(run: Run, lengths: list[int]) -> tuple[Callable[[int], bool], Callable[[int], str]]:
+    """Which rows have more tokens than the model takes, or max_seq_len lets pass; and what is said of one."""
+    limits = [trainer_of(run).longest_text(paths.model_dir(run.settings["model"])), run.settings["max_seq_len"]]
+    most = min(limit for limit in limits if limit is not None)
+    what = "the model takes" if most == limits[0] else "max_seq_len is"
+    return (lambda n: lengths[n] > most), (lambda n: f"has {lengths[n]} tokens, and {what} {most}. Shorten or remove it")

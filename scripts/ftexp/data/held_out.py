@@ -100,8 +100,12 @@ def _left(
         else:
             gone[name] = gone.get(name, 0) + 1
             removed[name] = removed.get(name, 0) + 1
+    if not rows:
+        raise UserError(f"{source_paths(half)[0]}: has no rows for {what}. Put some there, or leave them out.")
     if not left:
-        file, of = source_paths(half)[0], ", ".join(name for name, count in gone.items() if count)
+        own = half.get(VALIDATION) if what == VALIDATION else None
+        file = own if isinstance(own, str) else source_paths(half)[0]
+        of = ", ".join(name for name, count in gone.items() if count)
         same = "text" if document_column(half) else "prompt"
         text = f"no row is left for {what}: all {len(rows)} of {file} have the {same} of a test row (of {of})"
         cure = "" if same == "text" else ", or let prompt.user show what tells them apart"

@@ -64,6 +64,9 @@ class Sources:
             UserError: If a file, a column or the part is missing or unusable.
         """
         name = set_name(half)
+        if part == "train" and VALIDATION not in half and self._has_own_validation(half):
+            what = "has a part 'validation', and nothing asks for validation rows"
+            raise UserError(f"{half['source']}: {what}. Add `validation: {{}}` to experiment.yaml, or take the part out.")
         if name not in self._parts:
             self._parts[name] = self._divided(half, part)
         if not self._parts[name][part] and "source" not in half:
@@ -79,13 +82,23 @@ class Sources:
             UserError: If a file or a column is missing or unusable.
         """
         wanted = half.get(VALIDATION)
+        if self._has_own_validation(half):
+            if wanted is not True:
+                what = f"{half['source']} has a part 'validation' already"
+                raise UserError(f"experiment.yaml: data.validation: {what}. Leave data.validation out, or take the part out.")
+            return list(_checked(half, self._own_parts(half)[VALIDATION]))
         if isinstance(wanted, str):
             columns = {key: value for key, value in half.items() if key not in (*SOURCE_KEYS, "split", VALIDATION)}
             return self.rows({**columns, "test": wanted}, "test")
-        content = self._content(str(half["source"])) if "source" in half else []
-        if isinstance(content, dict) and VALIDATION in content:
-            return list(_checked(half, content[VALIDATION]))
         return None
+
+    def _has_own_validation(self, half: Half) -> bool:
+        return VALIDATION in self._own_parts(half)
+
+    def _own_parts(self, half: Half) -> dict[str, list[Row]]:
+        """The parts of a source that is split already; none of any other."""
+        content = self._content(str(half["source"])) if "source" in half else []
+        return content if isinstance(content, dict) else {}
 
     def test_items(self, half: Half) -> list[Item]:
         """The rows of a test set with their ids."""
@@ -103,9 +116,6 @@ class Sources:
             if "split" in half:
                 what = f"{half['source']} is split already ({', '.join(content)})"
                 raise UserError(f"experiment.yaml: data.split: {what}. Remove data.split.")
-            if VALIDATION in content and part == "train" and VALIDATION not in half:
-                what = "has a part 'validation', and nothing asks for validation rows"
-                raise UserError(f"{half['source']}: {what}. Add `validation: {{}}` to experiment.yaml, or take the part out.")
             parts = {name: list(_checked(half, content[name])) for name in PARTS}
         else:
             if not content:

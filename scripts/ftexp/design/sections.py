@@ -57,6 +57,8 @@ def check_data(found: Findings, prefix: str, data: dict[str, Any]) -> dict[str, 
         if (is_wanted or complete[key] is not None) and not check_data_value(found, f"{prefix}.{key}", key, complete[key]):
             complete[key] = key if is_wanted else None
     complete["split"] = check_split(found, f"{prefix}.split", data.get("split"))
+    if VALIDATION in complete and VALIDATION in (complete["split"] or {}):
+        found.add(f"{prefix}.{VALIDATION}", f"stands beside {prefix}.split.{VALIDATION}", "Keep one.")
     if data.get("text") is not None and check_data_value(found, f"{prefix}.text", "text", data["text"]):
         complete = of_documents({**complete, "text": data["text"]})
     return complete

@@ -52,12 +52,15 @@ def with_scorer(validation: Mapping[str, Any], evaluation: Evaluation) -> dict[s
 def check_validations(found: Findings, runs: Iterable[Run], evaluation: Evaluation) -> None:
     """Give the runs the scorers that their validation names; rows that validate are there where they are used, and only there."""
     for run in runs:
-        if run.validation:
+        if run.validation and run.validation["metric"] != LOSS and run.data.get("text"):
+            what = f"is of answers, which documents have not, got {run.validation['metric']!r}"
+            found.add("validation.metric", what, "Set loss.")
+        elif run.validation:
             try:
                 run.validation = with_scorer(run.validation, evaluation)
             except ValueError as problem:
                 found.add("validation.metric", str(problem).partition(". ")[0], str(problem).partition(". ")[2])
         elif run.data.get(VALIDATION) is not None:
-            what = f"names rows to validate by, and nothing is validated, got {run.data[VALIDATION]!r}"
-            found.add("data.validation", what, "Add `validation: {}`, or leave the rows out.")
+            what = "has rows to validate by, and nothing is validated"
+            found.add("data", what, "Add `validation: {}`, or leave them out (data.validation, data.split.validation).")
     found.messages = list(dict.fromkeys(found.messages))
