@@ -16,6 +16,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 
+from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig
 from ftexp.trainers.lora_names import OUTPUT, roles_of
 from ftexp.trainers.lora_start import initial_a
@@ -34,8 +35,12 @@ def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[s
 
     Args:
         section: lora_modules, lora_rank, lora_alpha, lora_dropout, use_dora.
+
+    Raises:
+        UserError: If the model calls its matrices by names that are not known here.
     """
     roles, parts = roles_of(section["lora_modules"]), parts_of(config)
+    _require_parts(model, parts, roles, config)
     take_apart(model, config, roles)
     lora = LoraConfig(
         r=section["lora_rank"], lora_alpha=section["lora_alpha"], lora_dropout=section["lora_dropout"],
@@ -52,6 +57,20 @@ def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[s
             parameter.data.copy_(initial_a(seed, layer, role, *parameter.shape))
     found: PeftModel = made
     return found
+
+
+def _require_parts(model: torch.nn.Module, parts: Parts, roles: tuple[str, ...], config: ModelConfig) -> None:
+    """The model has the matrices that get LoRA matrices.
+
+    Raises:
+        UserError: If it calls them otherwise: a kind of model that nobody here has looked at.
+    """
+    first = f"{parts.layers}.0"
+    wanted = {f"{first}.{parts.single[role]}" for role in roles if role in parts.single}
+    absent = sorted(wanted - {name for name, _ in model.named_modules()})
+    if absent:
+        what = f"{config.file}: model_type: is {config.model_type!r}, and the model has no {absent[0]} that LoRA would adapt"
+        raise UserError(f"{what}. Train all of it (recipe: full_finetune_single_device), or choose another model.")
 
 
 def _targets(parts: Parts, roles: tuple[str, ...]) -> list[str]:
