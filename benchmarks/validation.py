@@ -15,7 +15,9 @@ from experiments import BIN, TEMPLATE, call, experiments_folder
 FACTORS = "{lora_rank: [2, 16], lr: [3e-3]}"
 RUN = "r16_lr3e-3"
 # In words, and of the section `validation` what differs from the default.
-CASES: tuple[tuple[str, dict[str, Any]], ...] = (("every epoch", {}), ("every half epoch", {"every": 0.5}))
+CASES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("every epoch", {}), ("every half epoch", {"every": 0.5}), ("every epoch, by exact", {"metric": "exact"}),
+)
 
 
 def main(root: Path) -> None:

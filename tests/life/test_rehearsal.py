@@ -130,6 +130,11 @@ DESIGNS: dict[str, dict[str, Any]] = {
         "factors": {"batch_size": [4, 8], "lora_rank": [2, 4], "seed": [1, 2]}, "constants": {"model": "tiny"},
         "exclude": [{"batch_size": 8, "lora_rank": 4}, {"batch_size": 4, "seed": 2}],
     },
+    "chosen on validation": {
+        "factors": {"epochs": [1, 5], "lr": [1e-4, 1e-3]}, "constants": {"model": "tiny"},
+        "data": {"source": "rows.json", "split": {"train": 0.5, "test": 0.5}, "validation": 0.2},
+        "validation": {"every": 2, "patience": 1}, "select": {"by": "validation", "over": ["epochs", "lr"]},
+    },
     "rows that hardly suffice": {
         "data": {"source": "rows.json", "split": {"train": 0.02, "test": 0.98}}, "constants": {"model": "tiny", "batch_size": 4},
     },
@@ -247,17 +252,29 @@ def test_a_clusters_site_becomes_this_machines_and_stays_valid(tmp_path: Path) -
         assert "modules" not in local_site(was, has_modules=False)
 
 
+def test_what_is_chosen_keeps_its_factors_under_their_names_and_a_file_to_validate_by_is_found() -> None:
+    made = {**document(**DESIGNS["chosen on validation"])}
+    assert rehearsed(made)[2].select == ("epochs_rehearsed", "lr")
+    Path("../own.json").write_text(json.dumps([{**row, "input": f"own {row['input']}"} for row in ROWS[:9]]), encoding="utf-8")
+    made["data"]["validation"] = "../own.json"
+    small = rehearsed(made)[3][-1]
+    assert small.data["validation"] == str(Path("../own.json").resolve()) and small.validation["patience"] == 1
+
+
 def test_test_rows_are_few_and_evenly_spaced() -> None:
     for name, count in (("many", 100), ("few", 3)):
         folder = Path("rehearsal/data/splits") / name
         folder.mkdir(parents=True)
         (folder / "test.jsonl").write_text("".join(f"{number}\n" for number in range(count)))
         (folder / "test.json").write_text(json.dumps({"rows": count, "sha256": "x"}))
+        for name in ("test.jsonl", "test.json"):
+            (folder / name.replace("test", "validation")).write_text((folder / name).read_text())
     trim_test_rows()
     kept = {name: Path(f"rehearsal/data/splits/{name}/test.jsonl").read_text().split() for name in ("many", "few")}
     assert kept == {"many": ["0", "12", "25", "37", "50", "62", "75", "87"], "few": ["0", "1", "2"]}
     facts = read_json(Path("rehearsal/data/splits/many/test.json"))
     text = Path("rehearsal/data/splits/many/test.jsonl").read_bytes()
+    assert Path("rehearsal/data/splits/many/validation.jsonl").read_bytes() == text
     assert facts == {"rows": TEST_ROWS, "sha256": hashlib.sha256(text).hexdigest()}
 
 

@@ -23,6 +23,7 @@ PARTS = ("train", "test")
 VALIDATION = "validation"
 # Keys of a data section that name a file.
 SOURCE_KEYS = ("source", *PARTS)
+FILE_KEYS = (*SOURCE_KEYS, VALIDATION)  # the last may be a share too
 DEFAULT_SPLIT = {"train": 0.8, "test": 0.2, "seed": 0, "stratify": None, "group": None}
 Half = dict[str, Any]
 Item = dict[str, Any]
@@ -47,7 +48,7 @@ def set_name(half: Half) -> str:
 
 def source_paths(data: Mapping[str, Any]) -> list[Path]:
     """The files that a data section, or a half of one, names."""
-    return [Path(data[key]) for key in (*SOURCE_KEYS, VALIDATION) if isinstance(data.get(key), str)]
+    return [Path(data[key]) for key in FILE_KEYS if isinstance(data.get(key), str)]
 
 
 class Sources:

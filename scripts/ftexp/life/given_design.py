@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
-from ftexp.data.splits import SOURCE_KEYS
+from ftexp.data.splits import FILE_KEYS
 from ftexp.design.spec import check_experiment
 from ftexp.ground.errors import UserError, one_line
 from ftexp.ground.yaml_line import yaml_line
@@ -54,7 +54,7 @@ def _moved(document: Any, moved: dict[str, str], key: str = "") -> Any:
     """A document with its data files under their new names."""
     if isinstance(document, dict):
         return {name: _moved(value, moved, str(name)) for name, value in document.items()}
-    is_file = key.removeprefix("data.") in (*SOURCE_KEYS, "data")
+    is_file = key.removeprefix("data.") in (*FILE_KEYS, "data")
     return moved.get(document, document) if is_file and isinstance(document, str) else document
 
 
@@ -89,19 +89,24 @@ def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
     nodes: list[yaml.Node | None] = [yaml.compose(text, Loader=yaml.SafeLoader)]
     for key in key_path:
         nodes = [value for node in nodes if isinstance(node, yaml.MappingNode) for name, value in node.value if name.value == key]
-    return [node for node in nodes if isinstance(node, yaml.ScalarNode) and node.value not in ("", "null", "~")]
+    return [node for node in nodes if _is_text(node) and node.value]
+
+
+def _is_text(node: yaml.Node) -> TypeGuard[yaml.ScalarNode]:
+    """Whether a node is one text, and no share, no null."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
 
 
 def _source_nodes(text: str) -> list[yaml.ScalarNode]:
     """Every place that names a data file: in the data section, in levels that set `data.<key>`, and in tasks."""
-    found = [node for key in SOURCE_KEYS for node in _nodes(text, ("data", key))]
+    found = [node for key in FILE_KEYS for node in _nodes(text, ("data", key))]
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode), "the document was checked before"
     factors = [value for name, value in root.value if name.value == "factors" and isinstance(value, yaml.MappingNode)]
     for factor in factors:
         for _, levels in factor.value:
             for _, level in levels.value if isinstance(levels, yaml.MappingNode) else []:
-                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in SOURCE_KEYS]]
+                found += [v for k, v in level.value if k.value in [f"data.{key}" for key in FILE_KEYS] and _is_text(v)]
     sections = [value for name, value in root.value if name.value == "evaluation" and isinstance(value, yaml.MappingNode)]
     tasks = [value for section in sections for name, value in section.value if name.value == "tasks"]
     for task in (task for of_all in tasks if isinstance(of_all, yaml.MappingNode) for _, task in of_all.value):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.run import STAGES, Run
 from ftexp.ground import paths
 from ftexp.ground.cores import available_cores
@@ -155,8 +156,9 @@ def has_environment_modules() -> bool:
 
 
 def trim_test_rows() -> None:
-    """Keep a few rows of every test split, evenly spaced, so that groups and clusters stay many."""
-    for path in sorted((paths.REHEARSAL_DIR / paths.SPLITS_DIR).glob("*/test.jsonl")):
+    """Keep a few rows of every set that tests or validates, evenly spaced, so that groups and clusters stay many."""
+    folder = paths.REHEARSAL_DIR / paths.SPLITS_DIR
+    for path in sorted(path for part in ("test", VALIDATION) for path in folder.glob(f"*/{part}.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         count = min(TEST_ROWS, len(lines))
         text = "".join(lines[number * len(lines) // count] for number in range(count))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ftexp.data.splits import SOURCE_KEYS
+from ftexp.data.splits import FILE_KEYS, VALIDATION
 from ftexp.design.combinations import combinations, levels_of
 from ftexp.design.factors import Level
 from ftexp.design.run import Run
@@ -138,6 +138,8 @@ def small_document(document: dict[str, Any], experiment: Experiment, small: Smal
             made["baseline"] |= {name: base} if base in [level.label for level in smaller] else {}
     made |= _small_combinations(experiment, names, small)
     made |= {"controls": small_controls(document), "evaluation": small_evaluation(document, experiment, names)}
+    if experiment.select:
+        made["select"] = {"by": VALIDATION, "over": [names[name] for name in experiment.select]}
     return _with_reachable_sources(made)
 
 
@@ -209,8 +211,9 @@ def _with_reachable_sources(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reachable(section: dict[str, Any], prefix: str) -> dict[str, Any]:
-    keys = [prefix + key for key in SOURCE_KEYS]
-    return {key: absolute_if_outside(value) if key in keys and value else value for key, value in section.items()}
+    keys = [prefix + key for key in FILE_KEYS]
+    return {key: absolute_if_outside(value) if key in keys and isinstance(value, str) else value
+            for key, value in section.items()}
 
 
 def changes_in_words(small: SmallValues) -> list[str]:
