@@ -167,6 +167,19 @@ def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrup
     assert products(tmp_path) == uninterrupted
 
 
+def test_dropout_goes_on_after_a_kill_as_it_would_have(
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
+) -> None:
+    dropout = {"model__lora_dropout": 0.3}
+    whole = train_into(experiment, tmp_path / "whole", **dropout)
+    assert whole[1] != uninterrupted[1]
+    with pytest.MonkeyPatch.context() as patch:
+        kill_before("log_dict", STEPS_PER_EPOCH + 2, patch, CsvLogger)
+        with pytest.raises(Killed):
+            train_into(experiment, tmp_path / "killed", **dropout)
+    assert train_into(experiment, tmp_path / "killed", resume_from_checkpoint=True, **dropout) == whole
+
+
 def test_a_training_killed_twice_ends_like_an_uninterrupted_one(
     experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:

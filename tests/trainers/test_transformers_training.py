@@ -134,6 +134,18 @@ def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrup
     assert list(epoch_dirs(tmp_path)) == [EPOCHS]
 
 
+def test_dropout_goes_on_after_a_kill_as_it_would_have(
+    experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
+) -> None:
+    whole = train_into(tmp_path / "whole", model__lora_dropout=0.3)
+    assert whole[1] != uninterrupted[1]
+    with pytest.MonkeyPatch.context() as patch:
+        kill_before(StepLog, "on_step_end", STEPS_PER_EPOCH + 2, patch)
+        with pytest.raises(Killed):
+            train_into(tmp_path / "killed", model__lora_dropout=0.3)
+    assert train_into(tmp_path / "killed", model__lora_dropout=0.3, resume_from_checkpoint=True) == whole
+
+
 # What changes how it is computed, and no number; what ends it.
 
 

@@ -121,6 +121,13 @@ class RowTrainer(transformers.Trainer):
         assert folder is not None
         self._load_from_checkpoint(folder)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """By way of the CPU; the library's asks of several processes on a CPU for a device that torch has no name for."""
+        if checkpoint:
+            for name, what in {"optimizer.pt": self.optimizer, "scheduler.pt": self.lr_scheduler}.items():
+                held: Any = what
+                held.load_state_dict(torch.load(Path(checkpoint) / name, map_location="cpu", weights_only=True))
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Put the trained numbers of an epoch into the model."""
         weights = load_file(Path(resume_from_checkpoint) / TRAINED)
