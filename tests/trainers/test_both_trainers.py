@@ -46,7 +46,8 @@ QUICK = {
 def make(root: Path, family: str, kind: str) -> TinyExperiment:
     """A training by each trainer that has the family, LoRA on every layer that can have some."""
     lr = 1e-3 if kind == "full" else 1e-2  # a larger one makes more of rounding with every step
-    lr *= 5 if family == "granite" else 1  # which divides its logits
+    if family == "granite":  # which divides its logits
+        lr *= 60 if kind == "full" else 5
     constants: dict[str, Any] = {"epochs": EPOCHS, "lr": lr, "dtype": "fp32", **WAYS[kind]}
     if family in WITH_OUTPUT and kind == "LoRA":
         constants["lora_modules"] = ["q", "k", "v", "o", "mlp", "output"]
