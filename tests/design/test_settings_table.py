@@ -8,6 +8,7 @@ from ftexp.design.evaluation_section import EVALUATION_KEYS
 from ftexp.design.judging import METRICS, SCORERS
 from ftexp.design.spec import TOP_KEYS
 from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, TASK_KEYS
+from ftexp.design.validation_values import DEFAULTS
 
 
 def test_the_settings_table_is_current() -> None:
@@ -18,14 +19,16 @@ def test_the_settings_table_is_current() -> None:
 
 def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
     keys = {
-        "data": sections.DATA_KEYS,
-        "data.split": sections.SPLIT_KEYS,
+        "data": (*sections.DATA_KEYS, "validation"),
+        "data.split": (*sections.SPLIT_KEYS, "validation"),
+        "validation": tuple(DEFAULTS),
+        "select": ("by", "over"),
         "prompt": sections.PROMPT_KEYS,
         "evaluation": [key for key in EVALUATION_KEYS if key != "scorer"],
         "controls": ("base", "others"),
     }
     accepted = {f"{section}.{key}" for section, names in keys.items() for key in names} | set(TOP_KEYS)
-    assert set(settings_table.documented_keys()) == accepted - set(keys)
+    assert set(settings_table.documented_keys()) == accepted - set(keys) | {"validation", "select"}
 
 
 def test_the_settings_table_documents_every_key_of_a_task_every_scorer_with_its_options_and_every_metric() -> None:

@@ -67,14 +67,14 @@ and splits as `make all` does, and asks for the status. What is `ready` or `stal
 that was done is deleted before its successor is there. The report, which takes seconds, is made again whenever something that it
 shows has changed. The rows *under two tests* are of an experiment of two trainings, each evaluated on two test files; those *of
 four tasks*, of one of two trainings and a control, each asked four tasks, where an evaluation that is stale asks again what is
-named, and keeps the logs of the other tasks.
+named, and keeps the logs of the other tasks; those *validated*, of one of two trainings that are looked at while they go on.
 
 | after a change of | trainings | evaluations | |
 |---|---|---|---|
 """
 HEADERS = {"models": MODELS, "staleness": STALENESS, "slurm-faults": FAULTS, "mistakes": MISTAKES, "shipped-configs": SHIPPED}
 # Tables whose rows are promised by several files of tests, and by how many.
-PARTS = {"staleness": 3}
+PARTS = {"staleness": 4}
 LONGEST = 200
 # Set in the first process, and inherited by those that it starts.
 ROWS = Path(os.environ.setdefault("FTEXP_TABLE_ROWS", tempfile.mkdtemp(prefix="ftexp-tables-")))

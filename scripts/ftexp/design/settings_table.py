@@ -77,9 +77,17 @@ _KEYS: dict[str, tuple[str, str]] = {
     "data.source": ("a file", "json, jsonl, csv or parquet, split by seed; or one JSON {train: [...], test: [...]}"),
     "data.train": ("a file", "with data.test instead of data.source: sources that are different already"),
     "data.test": ("a file", "see data.train"),
-    "data.split.train": ("a share", f"default: {DEFAULT_SPLIT['train']}; the two shares add up to 1"),
+    "data.validation": (
+        "a file, or a share above 0 and below 1",
+        "rows to validate by, with `validation` below: a file's, or so many of the training rows. Default: a source's own part "
+        "`validation`, else a twentieth of the training rows",
+    ),
+    "data.split.train": ("a share", f"default: {DEFAULT_SPLIT['train']}; the shares add up to 1"),
     "data.split.test": ("a share", f"default: {DEFAULT_SPLIT['test']}"),
     "data.split.seed": ("a whole number", f"default: {DEFAULT_SPLIT['seed']}; not the seed of a run"),
+    "data.split.validation": (
+        "a share", "default: 0. Of all rows those that validate, with `validation` below; the three shares add up to 1",
+    ),
     "data.split.stratify": ("a column", "its values have the same shares in every part; not together with group"),
     "data.split.group": ("a column", "rows with the same value stay in one part; wise for evaluation.cluster's column"),
     "data.input": ("a column", "default: input; of conversations the same column as data.output"),
@@ -161,6 +169,21 @@ _KEYS: dict[str, tuple[str, str]] = {
         "default: 1, one answer an item. With several an item's score is their mean. Of greedy answers this key, the one before "
         "and top_p would change nothing, which is an error",
     ),
+    "validation": ("a mapping", "default: none, nothing is looked at; `{}` for these defaults, by transformers: validation.md"),
+    "validation.every": ("a whole number, or a share of 1", "default: 1. Epochs between two looks, or a share of one"),
+    "validation.metric": (
+        "loss, or a scorer by its name", "default: loss, of which less is better. A scorer compares what the model says to "
+        "the rows, of which more is: any but those that ask a model, and one's own",
+    ),
+    "validation.patience": ("a whole number, or null", "default: null, no early stop. Looks without a better one till it ends"),
+    "validation.threshold": ("a number, 0 or above", "default: 0.0. By how much a look must be better than the best before it"),
+    "validation.keep": (
+        "best or last", "default: best. Which step is kept, and evaluated; a level may set any of these keys: "
+        "`{often: {validation.every: 0.5}}`",
+    ),
+    "select": ("a mapping", "default: none. Factors whose levels are chosen, and not compared. See validation.md"),
+    "select.by": ("validation", "default: validation. By the kept steps' values, on average over the seeds"),
+    "select.over": ("a list of factors, or all", "in each cell of the others their best combination: selected.csv"),
     "naming": ("a mapping", "per factor the abbreviation that stands before its level in an id"),
 }
 
