@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _merge(run: Run, target: Path) -> None:
-    from ftexp.evaluation.tuned_model import classifier_of, load_model
+    from ftexp.evaluation.own_head import classifier_of
+    from ftexp.evaluation.tuned_model import load_model
 
     settings, places = run.settings, paths.RunPaths(run.training)
     base_dir = paths.model_dir(settings["model"])

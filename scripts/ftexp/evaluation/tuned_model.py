@@ -7,12 +7,10 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedModel
 
-from ftexp.design.run import Run
 from ftexp.evaluation.sampling import DrawnToken, Sampling
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.errors import UserError
 from ftexp.ground.own_job import own_job
-from ftexp.ground.paths import model_dir
 from ftexp.ground.torch_device import usable_device
 from ftexp.models import generation
 from ftexp.models.chat import Chat
@@ -69,13 +67,6 @@ def load_model(
     model.to(device)
     model.eval()
     return cast(PreTrainedModel, model)
-
-
-def classifier_of(run: Run) -> Classifier | None:
-    """What a run with a head chooses from; None where it writes text."""
-    if not run.labels:
-        return None
-    return Classifier(tuple(run.labels), Chat(model_dir(run.settings["model"]), run.prompt["date"]).pad_id)
 
 
 def generate(

@@ -50,7 +50,7 @@ def _kind_of(run: Run) -> tuple[str, dict[str, Any]]:
     """The library's class, and what a classifier's configuration has besides."""
     if not run.labels:
         return "AutoModelForCausalLM", {}
-    from ftexp.evaluation.tuned_model import classifier_of  # brings torch
+    from ftexp.evaluation.own_head import classifier_of  # brings torch
 
     classifier = classifier_of(run)
     assert classifier is not None
