@@ -47,7 +47,7 @@ def main(root: Path, shape: dict[str, int]) -> None:
     """Train every way by every trainer, one after another, and print a row of each."""
     folder = make_experiment(root, shape)
     call(folder, ["make", "submit", "JOBS=1"])
-    print("| way | trainer | s a step | tokens/s | trained tokens/s | GiB at most | loss at the beginning | at the end | apart at most |")
+    print("| way | trainer | s a step | tokens/s | trained tokens/s | GiB at most | first loss | last | apart at most |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     for way in WAYS:
         first: list[float] = []
