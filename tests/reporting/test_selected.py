@@ -113,6 +113,7 @@ def test_the_page_says_what_was_chosen_and_claims_no_effect_of_it() -> None:
     said = "Chosen on validation, by loss (mean over the seeds), lr in each cell of corpus: corpus plain: lr 6e-3 (1.75; of 3 "
     assert said in page and "<h2>Chosen on validation</h2>" in page and "Validation: loss" in page
     assert "lr: chosen by its score, so nothing is claimed of it" in page
+    assert page.count("The intervals are over new items and new seeds") == 1, "what all sentences that claim share is said once"
     own = table["factor"].str.contains("lr")
     assert own.any() and table.loc[own, ["low", "high", "p"]].isna().all().all()
     assert table.loc[table["factor"] == "corpus", "low"].notna().any()

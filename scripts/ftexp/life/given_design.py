@@ -92,7 +92,7 @@ def _nodes(text: str, key_path: tuple[str, ...]) -> list[yaml.ScalarNode]:
     return [node for node in nodes if _is_text(node) and node.value]
 
 
-def _is_text(node: yaml.Node) -> TypeGuard[yaml.ScalarNode]:
+def _is_text(node: yaml.Node | None) -> TypeGuard[yaml.ScalarNode]:
     """Whether a node is one text, and no share, no null."""
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
 

@@ -68,7 +68,7 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
     said.append(_of_interactions(best_scope(primary[primary["kind"] == "interaction"]), analysis))
     said += [_of_difference(best_scope(table[(table["task"] == name.task) & (table["metric"] == name.metric)]), name)
              for name in (difference.name for difference in analysis.differences)]
-    return _with_notes([conclusion for conclusion in said if conclusion])
+    return _with_notes([conclusion for conclusion in said if conclusion], has_choice=bool(analysis.chosen))
 
 
 def compared_factors(table: pd.DataFrame, analysis: Analysis) -> list[str]:
@@ -99,9 +99,14 @@ def thin_classes(references: Mapping[tuple[str, str], Answers], over_labels: Map
     return [Conclusion("classes", f"Few test rows: {text}.", False) for text in words]
 
 
-def _with_notes(said: list[Conclusion]) -> list[Conclusion]:
-    """Each sentence with its own notes after it; those that all have stand once, at the end."""
-    shared = [note for note in said[0].notes if note and all(note in other.notes for other in said)] if len(said) > 1 else []
+def _with_notes(said: list[Conclusion], *, has_choice: bool) -> list[Conclusion]:
+    """Each sentence with its own notes after it; those that all have stand once, at the end.
+
+    Args:
+        has_choice: Whether some sentences claim nothing, and so have none, because a level was chosen.
+    """
+    noted = [each for each in said if each.notes or not has_choice]
+    shared = [note for note in noted[0].notes if note and all(note in other.notes for other in noted)] if len(noted) > 1 else []
     own = [replace(each, text=each.text + sentences([note for note in each.notes if note not in shared])) for each in said]
     last = Conclusion("all", "In all of this: " + " ".join(f"{note}." for note in shared), False)
     return [*own, last] if shared else own
