@@ -55,6 +55,8 @@ def _merge(run: Run, target: Path) -> None:
     for name in TOKENIZER_FILES:
         if (base_dir / name).is_file():
             shutil.copyfile(base_dir / name, aside / name)
+    if run.template:  # which transformers takes before the one in tokenizer_config.json
+        shutil.copyfile(run.template, aside / "chat_template.jinja")
     replace_dir(aside, target)
 
 

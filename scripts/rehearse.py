@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     with open_folder() as log:
         _say(f"rehearse: {_counted(chosen)} of {_counted(runs)}, in {paths.REHEARSAL_DIR}/")
         local = local_site(site_document, has_modules=has_modules)
-        fill_folder(small_document(document, experiment, small), local, runs, experiment.evaluation.own_files)
+        fill_folder(small_document(document, experiment, small), local, runs, experiment.own_files)
         _run_stages(log, [run.id for run in chosen])
     print(_summary(programme, time.monotonic() - began))
     return 0

@@ -17,6 +17,7 @@ from ftexp.ground.yamlfile import load_yaml
 from helpers.bad_inputs import BAD_INPUTS
 from helpers.changes import (
     MODEL,
+    Change,
     both,
     constants,
     edit_json,
@@ -92,6 +93,17 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+
+
+def own_template(text: str) -> Change:
+    """A chat template in a file of the experiment."""
+
+    def write() -> None:
+        Path("own.jinja").write_text(text, encoding="utf-8")
+
+    return both(write, experiment(prompt={"template": "own.jinja"}))
+
+
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
 TODAY = f"{datetime.date.today():%d %b %Y}\n{CHATML}"
 ANOTHER_BEGINNING = CHATML.replace("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'")
@@ -235,6 +247,19 @@ MISTAKES = [
             "experiment.yaml: prompt.user: names no column, so every prompt would be the same, got 'Answer.'"),
     Mistake("prompt", "a prompt that holds its answer", experiment(prompt={"user": "{output}? {input}"}),
             "experiment.yaml: prompt.user: {output} is the column of the answers (data.output)"),
+    Mistake("prompt", "a template of one's own that is not there", experiment(prompt={"template": "own.jinja"}),
+            "prompt.template: there is no file own.jinja. Put it there, or correct the name."),
+    Mistake("prompt", "a template of one's own that Jinja cannot read", own_template("{% if %}"),
+            "own.jinja: cannot render a user's turn and an answer: TemplateSyntaxError: Expected an expression, got 'end of"),
+    Mistake("prompt", "a template of one's own without the answer", own_template("{{ messages[0]['content'] }}"),
+            "own.jinja: leaves the answer out"),
+    Mistake("prompt", "a template itself for its file", experiment(prompt={"template": CHATML}),
+            "experiment.yaml: prompt.template: must be a file that ends in .jinja, or null for the model's own template, got"),
+    Mistake("prompt", "a template whose end no tokenizer knows", own_template(
+            "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<end>\n{% endfor %}"
+            "{{ 'assistant: ' if add_generation_prompt }}"),
+            "own.jinja: ends an answer with '<end>', in which no token stops generation; <|im_end|> stands in its place, in",
+            is_warning=True),
     Mistake("prompt", "a template that never ends", template("{% for i in range(10 ** 9) %}{% endfor %}"),
             "models/tiny: chat_template: cannot render a user's turn and an answer: OverflowError"),
     Mistake("design", "a learning rate without its minus", both(free("lr"), experiment(factors={"lr": [1e4], "seed": [1]})),

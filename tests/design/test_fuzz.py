@@ -22,6 +22,7 @@ from conftest import REPOSITORY
 from ftexp.design import sections
 from ftexp.design.evaluation_section import EVALUATION_KEYS
 from ftexp.design.judging import METRICS, NORMALIZATIONS, SCORERS
+from ftexp.design.prompt_section import PROMPT_KEYS
 from ftexp.design.settings import SETTINGS
 from ftexp.design.spec import TOP_KEYS
 from ftexp.design.tasks import TASK_KEYS
@@ -76,6 +77,7 @@ GOOD: dict[str, list[Any]] = {
     "temperature": [0, 0.7], "top_p": [0.9], "seed": [3], "epochs": [4], "train": ["data/raw/rows.json"],
     "validation": [None, {}, {"every": 0.5, "patience": 1}, {"metric": "exact"}], "select": [None, {"over": "all"}],
     "test": ["data/raw/parts.json"],
+    "template": [None, "chat.jinja"],
 }
 
 
@@ -101,7 +103,7 @@ def mapping(names: list[str], most: int) -> st.SearchStrategy[Any]:
 
 ASSIGNED = [
     *SETTINGS, *TORCHTUNE_TOP_LEVEL, "optimizer.weight_decay", "model.lora_dropout",
-    *(f"data.{key}" for key in sections.DATA_KEYS), *(f"prompt.{key}" for key in sections.PROMPT_KEYS),
+    *(f"data.{key}" for key in sections.DATA_KEYS), *(f"prompt.{key}" for key in PROMPT_KEYS),
 ]
 FACTORS = [*SETTINGS, "optimizer.weight_decay", "size", "wording", "corpus"]
 
@@ -127,7 +129,7 @@ def section(name: str) -> st.SearchStrategy[Any]:
         return mapping(ASSIGNED, 3).map(lambda held: {"model": "tiny", **held})
     if name == "naming":
         return mapping(FACTORS, 2)
-    keys = getattr(sections, f"{name.upper()}_KEYS", None)
+    keys = PROMPT_KEYS if name == "prompt" else getattr(sections, f"{name.upper()}_KEYS", None)
     if name == "data":
         return mapping([*sections.DATA_KEYS], 2).map(lambda held: {"source": SOURCES[0], **held})
     if name == "evaluation":

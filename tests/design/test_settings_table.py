@@ -6,6 +6,7 @@ from conftest import REPOSITORY
 from ftexp.design import sections, settings_table
 from ftexp.design.evaluation_section import EVALUATION_KEYS
 from ftexp.design.judging import METRICS, SCORERS
+from ftexp.design.prompt_section import PROMPT_KEYS
 from ftexp.design.spec import TOP_KEYS
 from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, TASK_KEYS
 from ftexp.design.validation_values import DEFAULTS
@@ -23,7 +24,7 @@ def test_the_settings_table_documents_every_key_that_is_accepted() -> None:
         "data.split": (*sections.SPLIT_KEYS, "validation"),
         "validation": tuple(DEFAULTS),
         "select": ("by", "over"),
-        "prompt": sections.PROMPT_KEYS,
+        "prompt": PROMPT_KEYS,
         "evaluation": [key for key in EVALUATION_KEYS if key != "scorer"],
         "controls": ("base", "others"),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Bake
+from cookiecutter.exceptions import FailedHookException
 from ftexp.design.spec import read_experiment
 from ftexp.ground.yamlfile import load_yaml
 from helpers.baking import DESIGN, bake_by_command, files_in, run_plan, write_words
@@ -84,6 +85,22 @@ def test_a_design_is_stamped_from_a_file_with_its_comments_and_its_data(
     shutil.rmtree(tmp_path / "old")
     plan = run_plan(folder)
     assert plan.returncode == 0 and "4 runs (2 lora_rank x 2 corpus) and 2 controls" in plan.stdout, plan.stderr
+
+
+def test_a_design_comes_with_its_chat_templates_or_says_which_is_not_there(
+    bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_words(tmp_path / "old")
+    text = f"{DESIGN}prompt: {{template: of/own.jinja}}\n"
+    (tmp_path / "old" / "experiment.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FailedHookException, match=r"design: prompt\.template: there is no file 'of/own\.jinja' beside old/\."):
+        bake(design="old/experiment.yaml", experiment_name="newer")
+    (tmp_path / "old" / "of").mkdir()
+    (tmp_path / "old" / "of" / "own.jinja").write_text("{{ messages }}")
+    (tmp_path / "old" / "of" / "other.jinja").touch()
+    folder = bake(design="old/experiment.yaml", experiment_name="newer")
+    assert files_in(folder / "of") == {"own.jinja"} and (folder / "of/own.jinja").read_text() == "{{ messages }}"
 
 
 def test_a_baked_experiment_is_a_design(bake: Bake) -> None:

@@ -11,9 +11,11 @@ import pytest
 import split as split_stage
 import stamp
 from conftest import REPOSITORY
+from ftexp.design.planning import read_run
 from ftexp.evaluation import eval_file
 from ftexp.ground import paths, source_code
-from ftexp.ground.filesystem import read_json, write_json
+from ftexp.ground.filesystem import read_json, sha256_file, write_json
+from ftexp.results.provenance import provenance_of_run
 from ftexp.state import code_version
 from helpers import written_tables
 from helpers.baking import entered_copy
@@ -21,7 +23,11 @@ from helpers.experiments import edit
 from helpers.finished import finish_all, make_change_and_look, states
 from warm.environment import warm_environment
 
-WORDING = '  wording: {plain: {prompt.user: "{input}"}, asked: {prompt.user: "Capitalise: {input}"}}\n'
+WORDING = """\
+  wording:
+    plain: {prompt.user: "{input}"}
+    asked: {prompt.user: "Capitalise: {input}", prompt.template: own.jinja}
+"""
 ALL_DONE = ("4 done", "6 done")
 Change = Callable[[], object]
 Reading = tuple[str, tuple[str, ...]]
@@ -32,6 +38,7 @@ def finished(baked_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Four runs and two controls, whose stages are done by what stands for their products."""
     with entered_copy(baked_once, tmp_path_factory.mktemp("staleness") / "mine") as folder:
         edit(paths.EXPERIMENT_YAML, "  lr: [0.0001, 0.001]\n", WORDING)
+        Path("own.jinja").write_text("{{ messages[0]['content'] }}\n", encoding="utf-8")
         answer_by_three_labels()
         finish_all()
         assert states() == ALL_DONE
@@ -111,7 +118,7 @@ def comment_and_docstring() -> None:
     path.write_text(text.replace('"""', '"""New: ', 1) + "# a comment\n", encoding="utf-8")
 
 
-NAMED = "wording: {plain"
+NAMED = "wording:\n"
 ASKED_ANEW = "6 stale (changed: eval.py of task test)"
 TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     ("nothing", lambda: None, ALL_DONE, ""),
@@ -157,12 +164,12 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
         "the old runs stay where they are",
     ),
     (
-        "a factor's name", spec(NAMED, "style: {plain"), ("4 ready", "2 ready, 4 waiting for their training"),
+        "a factor's name", spec(NAMED, "style:\n"), ("4 ready", "2 ready, 4 waiting for their training"),
         "the old runs stay where they are, and `make` says by which `naming` they count again: see the next row",
     ),
     (
         "a factor's name, its letters kept by `naming`",
-        lambda: (spec(NAMED, "style: {plain")(), append("experiment.yaml", "naming: {style: wording-}\n")()), ALL_DONE, "",
+        lambda: (spec(NAMED, "style:\n")(), append("experiment.yaml", "naming: {style: wording-}\n")()), ALL_DONE, "",
     ),
     (
         "`naming`", append("experiment.yaml", "naming: {lora_rank: rank}\n"),
@@ -210,6 +217,17 @@ TABLE: list[tuple[str, Change, tuple[str, str], str]] = [
     (
         "`config.json` of the base model, even by a blank", append("data/models/tiny-instruct/config.json", " "),
         ("4 stale (changed: the base model)", "2 stale (changed: the base model), 4 waiting for their training"), "",
+    ),
+    (
+        "the chat template that a level names", append("own.jinja", "{# more #}"),
+        (
+            "2 done, 2 stale (changed: the chat template)",
+            "3 done, 1 stale (changed: the chat template), 2 waiting for their training",
+        ),
+        "the model's own is one of its files",
+    ),
+    (
+        "the name of its file", lambda: (Path("own.jinja").rename("a.jinja"), spec("own.jinja", "a.jinja")()), ALL_DONE, "",
     ),
     ("`site.yaml`", append("site.yaml", "tries: 5\n"), ALL_DONE, ""),
     ("`job.slurm.template`", append("job.slurm.template", "# a word\n"), ALL_DONE, ""),
@@ -272,10 +290,17 @@ def test_what_becomes_stale_and_nothing_is_lost(what: str, change: Change, expec
     written_tables.tell("staleness", what, [what, *expected, remark])
 
 
+@pytest.mark.usefixtures("experiment")
+def test_the_record_of_a_number_has_the_chat_template_with_its_hash() -> None:
+    own, plain = (provenance_of_run(read_run(f"r4_wording-{wording}")) for wording in ("asked", "plain"))
+    assert own["chat_template"] == {"file": "own.jinja", "sha256": sha256_file(Path("own.jinja"))}
+    assert "chat_template" not in plain
+
+
 RENAMED = {
-    "a factor": (NAMED, "style: {plain", "", "{style: wording-}"),
+    "a factor": (NAMED, "style:\n", "", "{style: wording-}"),
     "another too, with letters of its own": (
-        NAMED, "style: {plain", "naming: {lora_rank: rank}\n", "{lora_rank: r, style: wording-}",
+        NAMED, "style:\n", "naming: {lora_rank: rank}\n", "{lora_rank: r, style: wording-}",
     ),
 }
 

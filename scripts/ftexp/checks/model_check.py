@@ -25,7 +25,7 @@ def check_model_folder(folder: Path, chat: Chat) -> tuple[list[str], list[str]]:
     """
     config = read_model_config(folder)
     errors = [*_check_vocabulary(config, chat), *_check_begin(config, chat), *_check_ends(folder, chat)]
-    return errors, [*_check_share(config, chat), *_check_marks(folder, chat)]
+    return errors, [*_check_share(config, chat), *_check_marks(chat), *_check_turn_end(chat)]
 
 
 def check_tested(run: Run) -> tuple[list[str], list[str]]:
@@ -84,7 +84,7 @@ def _check_ends(folder: Path, chat: Chat) -> list[str]:
     return errors
 
 
-def _check_marks(folder: Path, chat: Chat) -> list[str]:
+def _check_marks(chat: Chat) -> list[str]:
     """Every mark that the chat template writes is one token."""
     template = chat.tokenizer.chat_template
     marks = sorted(set(_MARK.findall(template))) if isinstance(template, str) else []
@@ -93,4 +93,13 @@ def _check_marks(folder: Path, chat: Chat) -> list[str]:
     if not absent:
         return []
     what = f"writes {', '.join(absent[:3])}, for which the tokenizer has no token of its own"
-    return [f"{folder}: chat_template: {what}. Make sure that template and tokenizer are this model's"]
+    return [f"{chat.template_place}: {what}. Make sure that template and tokenizer are this model's"]
+
+
+def _check_turn_end(chat: Chat) -> list[str]:
+    """What the template writes after an answer stops generation; where it does not, something else does."""
+    if not chat.unended.strip():
+        return []
+    end = chat.tokenizer.convert_ids_to_tokens(chat.end_id)
+    what = f"ends an answer with {chat.unended.strip()!r}, in which no token stops generation; {end} stands in its place"
+    return [f"{chat.template_place}: {what}, in training and in evaluation. Let it write {end} there, to say so"]

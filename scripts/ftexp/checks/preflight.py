@@ -133,21 +133,21 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         groups[_token_key(run)].append(run)
-    chats: dict[tuple[str, str], Chat | str] = {}
+    chats: dict[str, Chat | str] = {}
     folders: dict[str, tuple[list[str], list[str]]] = {}
     reports: dict[str, TokenReport] = {}
     for members in groups.values():
         largest = max(members, key=lambda run: run.steps.get("train_rows", 0))
-        model = largest.settings["model"]
-        chat = _chat(model, largest.prompt["date"], chats)
+        model, chat = largest.settings["model"], _chat(largest, chats)
         if isinstance(chat, str):
             report = TokenReport(errors=[chat])
         else:
-            if model not in folders:
-                folders[model] = check_model_folder(paths.model_dir(model), chat)
+            folder = repr((model, largest.template))
+            if folder not in folders:
+                folders[folder] = check_model_folder(paths.model_dir(model), chat)
             report = _tokens_or_why_not(largest, chat)
-            report.errors = [*folders[model][0], *report.errors]
-            report.warnings = [*folders[model][1], *report.warnings]
+            report.errors = [*folders[folder][0], *report.errors]
+            report.warnings = [*folders[folder][1], *report.warnings]
         for run in members:
             verdicts.add(run.id, errors=report.errors, warnings=report.warnings)
             reports[run.id] = report
@@ -160,14 +160,15 @@ def _token_key(run: Run) -> str:
     return repr((settings["model"], run.prompt, run.row_sets, run.tasks, limits, settings["loss"]))
 
 
-def _chat(model: str, date: str, known: dict[tuple[str, str], Chat | str]) -> Chat | str:
-    """A model's tokenizer, or why there is none."""
-    if (model, date) not in known:
+def _chat(run: Run, known: dict[str, Chat | str]) -> Chat | str:
+    """The tokenizer of a run's model with its template, or why there is none."""
+    key = repr((run.settings["model"], run.prompt["date"], run.template))
+    if key not in known:
         try:
-            known[model, date] = Chat(paths.model_dir(model), date)
+            known[key] = Chat(paths.model_dir(run.settings["model"]), run.prompt["date"], run.template)
         except UserError as error:
-            known[model, date] = str(error)
-    return known[model, date]
+            known[key] = str(error)
+    return known[key]
 
 
 def _tokens_or_why_not(run: Run, chat: Chat) -> TokenReport:

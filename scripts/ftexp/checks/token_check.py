@@ -177,7 +177,7 @@ def _check_date(run: Run, chat: Chat) -> list[str]:
     if not printed or run.prompt["date"] == today.isoformat():
         return []
     what = f"prints today's date ({printed[0]}), so that prompts change overnight"
-    return [f"{paths.model_dir(run.settings['model'])}: chat_template: {what}. Take the date from date_string or strftime_now"]
+    return [f"{chat.template_place}: {what}. Take the date from date_string or strftime_now"]
 
 
 def _check_begins(rows: Rows, chat: Chat) -> list[str]:

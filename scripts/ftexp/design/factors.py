@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftexp.data.splits import VALIDATION
+from ftexp.design.prompt_section import PROMPT_KEYS, as_text, check_prompt_value
 from ftexp.design.sections import (
     DATA_KEYS,
-    PROMPT_KEYS,
     as_list,
     check_data_value,
-    check_prompt_value,
     check_split,
     check_validation_rows,
     complete_split,
@@ -160,7 +159,7 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
         if tail not in PROMPT_KEYS:
             found.add(where, "unknown key", suggestion(name, [f"prompt.{k}" for k in PROMPT_KEYS]))
         else:
-            check_prompt_value(found, where, tail, value.isoformat() if isinstance(value, datetime.date) else value)
+            check_prompt_value(found, where, tail, as_text(value))
     elif is_torchtune_key(name):
         owner = owned_by(name)
         if name in REFUSED_KEYS:

@@ -110,7 +110,7 @@ class Run:
         settings: Short names with their values, derived ones included; those of `IF_SET` only where they are set.
         overrides: Keys of the trainer's that constants or levels set.
         data: The data section, with what the levels set.
-        prompt: system, user, date.
+        prompt: system, user, date, and the file of a chat template where it is not the model's own.
         tasks: What it is asked, by name: of each its kind, and what it has of its own.
         validation: How its training is looked at while it goes on; empty: not at all.
         labels: Those that a head chooses from; empty where text is generated.
@@ -186,6 +186,11 @@ class Run:
             return asked
         parts = ("train", VALIDATION) if self.validation else ("train",)
         return (*((self.training_set, part) for part in parts), *asked)
+
+    @property
+    def template(self) -> Path | None:
+        """The file of the chat template that it is trained and asked in; None where that is the model's own."""
+        return Path(self.prompt["template"]) if self.prompt.get("template") else None
 
     @property
     def data_files(self) -> list[Path]:

@@ -66,6 +66,7 @@ def _make_run(experiment: Experiment, kind: str, levels: dict[str, Level]) -> Ru
             validation = {**DEFAULTS, **validation, tail: value}
         elif is_torchtune_key(name):
             overrides[name] = value
+    prompt = {key: value for key, value in prompt.items() if key != "template" or value is not None}
     data = of_documents(data)
     if data.get("text"):
         settings["loss"] = LOSSES[-1]  # every token of a document is trained

@@ -1,12 +1,10 @@
-"""The sections of experiment.yaml but the factors, checked: data, split, prompt, controls, evaluation.
+"""The sections of experiment.yaml but the factors and the prompt, checked: data, split, controls, evaluation.
 
 Only the standard library and PyYAML are imported here, because the cookiecutter hook runs this code too.
 """
 
-import datetime
 import json
 import re
-import string
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +15,6 @@ DATA_KEYS = ("source", "train", "test", "split", "input", "output", "text")
 # Keys of data that name a column.
 _COLUMNS = ("input", "output", "text")
 SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
-PROMPT_KEYS = ("system", "user", "date")
 
 
 def read_section(found: Findings, document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -147,52 +144,6 @@ def complete_split(split: dict[str, Any]) -> dict[str, Any]:
     own = split.get(VALIDATION)
     complete = {name: split.get(name, DEFAULT_SPLIT[name]) for name in SPLIT_KEYS}
     return complete if own is None or (own == 0 and not isinstance(own, bool)) else {**complete, VALIDATION: own}
-
-
-def check_prompt(found: Findings, prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt section with its defaults."""
-    check_keys(found, "prompt.", prompt, PROMPT_KEYS)
-    date = as_text(prompt.get("date", "2026-01-01"))
-    complete = {"system": prompt.get("system"), "user": prompt.get("user", "{input}"), "date": date}
-    for key, value in complete.items():
-        check_prompt_value(found, f"prompt.{key}", key, value)
-    return complete
-
-
-def as_text(date: Any) -> Any:
-    """A date of YAML as text; anything else as it is."""
-    return date.isoformat() if isinstance(date, datetime.date) else date
-
-
-def check_prompt_value(found: Findings, where: str, key: str, value: Any) -> None:
-    """Check one of prompt's keys: system, user or date."""
-    if key == "user":
-        if not isinstance(value, str):
-            found.add(where, f"must be a text, got {value!r}", 'Put it in quotes: "{input}".')
-        else:
-            _check_placeholders(found, where, value)
-    elif key == "system" and value is not None and not isinstance(value, str):
-        found.add(where, f"must be a text, or null for no system turn, got {value!r}")
-    elif value == "???":
-        found.add(where, "cannot be '???', which torchtune's configs read as a missing value", "Write something else.")
-    elif key == "date" and not (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
-        found.add(where, f"must be a date such as 2026-01-01, got {value!r}")
-
-
-def _check_placeholders(found: Findings, where: str, template: str) -> None:
-    try:
-        fields = [field[1:] for field in string.Formatter().parse(template) if field[1] is not None]
-    except ValueError as error:
-        found.add(where, f"has braces that do not match ({error})", "Write {{ and }} for braces that are text.")
-        return
-    for name, form, conversion in fields:
-        if not name or form or conversion or re.search(r"[.\[\]]", name) or name.isdigit():
-            what = f"has braces around something that is no column's name, got {template!r}"
-            found.add(where, what, "Write {{ and }} for braces that are text.")
-            return
-    if not fields:
-        what = f"names no column, so every prompt would be the same, got {template!r}"
-        found.add(where, what, "Put {input} where the input goes.")
 
 
 def check_controls(found: Findings, controls: dict[str, Any]) -> bool:

@@ -100,6 +100,10 @@ _KEYS: dict[str, tuple[str, str]] = {
     "prompt.system": ("a text, or null", "default: null, no turn of ours; where a template puts its own, validate says so"),
     "prompt.user": ("a text with {column}", "default: {input}, the column that data.input names; {{ and }} stand for braces"),
     "prompt.date": ("a date", "default: 2026-01-01; what a template that prints today's date gets"),
+    "prompt.template": (
+        "a file that ends in .jinja, or null", "default: null, the model's own chat template. One of one's own is a file of the "
+        "experiment, written as transformers' are; training and evaluation take it alike",
+    ),
     "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
     "design": (
         "factorial, one_at_a_time or a list of mappings",

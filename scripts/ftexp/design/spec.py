@@ -12,13 +12,13 @@ from ftexp.design.combinations import Design, check_design
 from ftexp.design.documents import check_beside_text, has_documents_only
 from ftexp.design.evaluation_section import Evaluation, check_evaluation
 from ftexp.design.factors import Level, check_baseline, check_constants, check_factors, check_naming, check_overlap
+from ftexp.design.prompt_section import check_prompt
 from ftexp.design.question import question_of
 from ftexp.design.sections import (
     check_controls,
     check_data,
     check_keys,
     check_others,
-    check_prompt,
     read_section,
 )
 from ftexp.design.select_section import check_select
@@ -66,6 +66,19 @@ class Experiment:
     baseline: dict[str, Any] = field(default_factory=dict)
     naming: dict[str, str] = field(default_factory=dict)
     design: Design = field(default_factory=Design)
+
+
+    @property
+    def templates(self) -> list[str]:
+        """The files of the chat templates that it names."""
+        sets = [{f"prompt.{key}": value for key, value in self.prompt.items()}]
+        sets += [level.sets for levels in self.factors.values() for level in levels]
+        return list(dict.fromkeys(own["prompt.template"] for own in sets if own.get("prompt.template")))
+
+    @property
+    def own_files(self) -> list[str]:
+        """The files of the experiment that it names beside the data: scorers and tasks of one's own, chat templates."""
+        return [*self.evaluation.own_files, *self.templates]
 
 
 def read_experiment(path: Path) -> Experiment:

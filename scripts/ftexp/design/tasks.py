@@ -8,11 +8,10 @@ from collections.abc import Collection
 from typing import Any
 
 from ftexp.data.cuts import UNITS
+from ftexp.design.prompt_section import as_text, check_prompt_value
 from ftexp.design.sections import (
-    as_text,
     check_data_value,
     check_keys,
-    check_prompt_value,
     is_json,
     is_of_experiment,
     number_problem,

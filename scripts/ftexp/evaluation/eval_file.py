@@ -36,7 +36,7 @@ def model(date: str) -> Model:
         base={base!r},
         checkpoint={checkpoint!r},
         dtype={dtype!r},{quantized}{labels}
-        date=date,
+        date=date,{template}
     )
 {loads}{tasks}'''
 _TASK = '''
@@ -91,6 +91,7 @@ def eval_text(run: Run) -> str:
         checkpoint=None if checkpoint is None else str(checkpoint), dtype=run.settings["dtype"],
         quantized="\n        quantize_base=True," if is_quantized(run.settings) else "",
         labels=f"\n        labels={run.labels!r}," if run.labels else "",
+        template=f"\n        template={str(run.template)!r}," if run.template else "",
         from_inspect="Epochs, Task, task" if "Epochs" in names else "Task, task",
         from_model="GenerateConfig, Model" if "GenerateConfig" in names else "Model",
         import_generate="\nfrom inspect_ai.solver import generate" if "generate" in names else "",

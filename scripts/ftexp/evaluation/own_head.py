@@ -10,4 +10,4 @@ def classifier_of(run: Run) -> Classifier | None:
     """What a run with a head chooses from; None where it writes text."""
     if not run.labels:
         return None
-    return Classifier(tuple(run.labels), Chat(model_dir(run.settings["model"]), run.prompt["date"]).pad_id)
+    return Classifier(tuple(run.labels), Chat(model_dir(run.settings["model"]), run.prompt["date"], run.template).pad_id)

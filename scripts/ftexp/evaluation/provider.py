@@ -82,7 +82,7 @@ class TunedModelAPI(ModelAPI):
     def __init__(
         self, model_name: str, base_url: str | None = None, api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(), *, base: str, checkpoint: str | None = None, dtype: str, date: str,
-        quantize_base: bool = False, labels: Sequence[str] = (),
+        quantize_base: bool = False, labels: Sequence[str] = (), template: str | None = None,
     ) -> None:
         """Say where the model lies; it is loaded with the first request, once for all tasks of a process that ask it.
 
@@ -91,9 +91,11 @@ class TunedModelAPI(ModelAPI):
             checkpoint: The run's checkpoint, likewise; None for the control.
             quantize_base: Whether the base was quantised in training.
             labels: What it chooses from, where it writes no text.
+            template: File of the chat template, where it is not the model's own, relative to the experiment's root.
         """
         super().__init__(model_name, base_url, api_key, [], config)
-        self.chat, self.labels = Chat(from_root(base), date), tuple(labels)
+        self.chat = Chat(from_root(base), date, from_root(template) if template else None)
+        self.labels = tuple(labels)
         classifier = Classifier(self.labels, self.chat.pad_id) if labels else None
         trained = from_root(checkpoint) if checkpoint else None
         self._weights = Weights(from_root(base), trained, dtype, quantize_base, classifier)
@@ -238,7 +240,7 @@ def ftexp() -> type[ModelAPI]:
 
 def tuned_model(
     run: str, *, base: str, checkpoint: str | None, dtype: str, date: str, quantize_base: bool = False,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] = (), template: str | None = None,
 ) -> Model:
     """The model of a run, for its eval.py."""
     # Without a number of connections of its own inspect-ai 0.3.285 begins with 20 at a time, and never asks the provider.
@@ -248,4 +250,6 @@ def tuned_model(
         arguments["quantize_base"] = True
     if labels:
         arguments["labels"] = list(labels)
+    if template:
+        arguments["template"] = template
     return get_model(f"ftexp/{run}", config=config, memoize=False, **arguments)

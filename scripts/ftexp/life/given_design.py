@@ -43,7 +43,7 @@ def from_design(answers: dict[str, Any], template_dir: Path) -> tuple[str, list[
     before = text
     for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
         text = text[: node.start_mark.index] + yaml_line(value) + text[node.end_mark.index :]
-    files += _own_files(experiment.evaluation.own_files, path.parent)
+    files += _own_files(experiment.own_files, path.parent)
     moved = {node.value: value for node, value in edits[1:]}
     wanted = {**_moved(parse_yaml(before, path.name), moved), "experiment": answers["experiment_name"]}
     require_written(text, "experiment.yaml", {"design": ((), wanted)})
@@ -70,7 +70,7 @@ def _find_source(name: str, folder: Path, template_dir: Path) -> Path:
 
 
 def _own_files(names: Sequence[str], folder: Path) -> list[tuple[str, str]]:
-    """The files of scorers and tasks of one's own, under the same names, with what lies in their folders.
+    """The files of scorers and tasks of one's own, under the same names, with what lies in their folders; chat templates alone.
 
     Raises:
         UserError: If one is not there.
@@ -78,8 +78,10 @@ def _own_files(names: Sequence[str], folder: Path) -> list[tuple[str, str]]:
     files = []
     for name in names:
         if not (folder / name).is_file() or os.path.normpath(name).startswith(("..", "/")):
-            raise UserError(f"design: evaluation: there is no file '{one_line(name)}' beside {folder.name}/. Put it there.")
-        beside = [folder / name] if Path(name).parent == Path() else sorted((folder / name).parent.rglob("*"))
+            key = "evaluation" if name.endswith(".py") else "prompt.template"
+            raise UserError(f"design: {key}: there is no file '{one_line(name)}' beside {folder.name}/. Put it there.")
+        is_alone = Path(name).parent == Path() or not name.endswith(".py")
+        beside = [folder / name] if is_alone else sorted((folder / name).parent.rglob("*"))
         files += [(str(path.absolute()), str(path.relative_to(folder))) for path in beside if path.is_file()]
     return [pair for pair in files if "__pycache__" not in pair[1]]
 

@@ -31,14 +31,17 @@ class Chat:
         stop_ids: Tokens at which generation stops: the end tokens of generation_config.json, config.json and the
             tokenizer, and the special token by which the template ends an answer.
         pad_id: The token that fills up a batch; it is masked, so which one it is changes nothing.
+        unended: What the template writes after an answer where none of it stops generation. It is left out: the end token of
+            the tokenizer stands in its place, in training and in evaluation.
     """
 
-    def __init__(self, model_dir: str | Path, date: str) -> None:
+    def __init__(self, model_dir: str | Path, date: str, template: str | Path | None = None) -> None:
         """Load the tokenizer.
 
         Args:
             model_dir: Folder in Hugging Face layout.
             date: What a template that prints today's date gets, `YYYY-MM-DD`.
+            template: File of a chat template that is used in place of the model's own.
 
         Raises:
             UserError: If the folder has no usable tokenizer, no end token, or a template that cannot render an answer.
@@ -46,39 +49,53 @@ class Chat:
         self._dir = Path(model_dir)
         self.tokenizer: Any = load_tokenizer(self._dir)
         self._date = datetime.date.fromisoformat(date)
-        self._template = Template(self.tokenizer, self._dir, self._date)
-        self.stop_ids = self._find_stop_ids()
+        self._template = Template(self.tokenizer, self._dir, self._date, Path(template) if template else None)
+        after = self._after_an_answer()
+        self.stop_ids = self._find_stop_ids(after)
+        self.unended = "" if self.stop_ids & set(self._ids(after)) else after
         pad = self.tokenizer.pad_token_id
         self.pad_id: int = pad if pad is not None else min(self.stop_ids)
 
-    def _find_stop_ids(self) -> frozenset[int]:
-        ids: set[int] = set()
+    def _find_stop_ids(self, after: str) -> frozenset[int]:
+        """Those of the files; and the first special token after an answer: a base model's files may name only another end."""
+        special = {number for number, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        ids = set([number for number in self._ids(after) if number in special][:1])
         for name in ("generation_config.json", "config.json"):
             path = self._dir / name
             ids |= set(end_ids(path)) if path.is_file() else set()
-        if self.tokenizer.eos_token_id is not None:
-            ids.add(self.tokenizer.eos_token_id)
-        ids |= self._turn_ends()
+        ids |= {self.tokenizer.eos_token_id} - {None}
         if not ids:
             raise UserError(
                 f"{self._dir}: names no end token (eos_token), so generation would never stop. Set it in tokenizer_config.json."
             )
         return frozenset(ids)
 
-    def _turn_ends(self) -> set[int]:
-        """The first special token after an answer: a base model's files may have a template and name only another end."""
+    def _after_an_answer(self) -> str:
+        """What the template writes after an answer.
+
+        Raises:
+            UserError: If it leaves the answer out, or what is asked.
+        """
         if not self.has_template:
-            return set()
+            return ""
         question, answer, _ = _PROBES
         messages = [_user(question)]
-        tail = self._turn(messages, answer, self._prompt(messages)).partition(answer)[2]
-        special = {number for number, token in self.tokenizer.added_tokens_decoder.items() if token.special}
-        return set([number for number in self._ids(tail) if number in special][:1])
+        prompt = self._prompt(messages)
+        turn = self._turn(messages, answer, prompt)
+        for what, text, rendered in (("user's turn", question, prompt), ("answer", answer, turn)):
+            if text not in rendered.lower():
+                raise UserError(f"{self._template.place}: leaves the {what} out. {self._template.cure}")
+        return turn.partition(answer)[2]
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """What tokens depend on, texts aside: the model's folder and the date."""
-        return str(self._dir.resolve()), self._date.isoformat()
+    def identity(self) -> tuple[str, str, str]:
+        """What tokens depend on, texts aside: the model's folder, the date, the template."""
+        return str(self._dir.resolve()), self._date.isoformat(), str(self.tokenizer.chat_template)
+
+    @property
+    def template_place(self) -> str:
+        """Where the chat template stands, as a message begins."""
+        return self._template.place
 
     @property
     def has_template(self) -> bool:
@@ -124,7 +141,7 @@ class Chat:
         if not self.has_template:
             return self._cut_after_end(self._ids(answer))
         prompt = self._prompt(messages)
-        turn = self._turn(messages, answer, prompt)
+        turn = self._turn(messages, answer, prompt).removesuffix(self.unended)
         return self._ids_of_turn(self._ids(prompt), self._ids(prompt + turn), turn)
 
     def example_ids(self, examples: Sequence[tuple[list[Message], str]]) -> list[tuple[list[int], list[int]]]:
@@ -134,7 +151,7 @@ class Chat:
         prompts = self._template.render_many([messages for messages, _ in examples], is_prompt=True)
         fulls = self._template.render_many([_whole(*example) for example in examples], is_prompt=False)
         turns = [
-            self._turn_in(full, messages, answer, self._with_system(messages, prompt))
+            self._turn_in(full, messages, answer, self._with_system(messages, prompt)).removesuffix(self.unended)
             for full, (messages, answer), prompt in zip(fulls, examples, prompts, strict=True)
         ]
         wholes = self._many_ids([prompt + turn for prompt, turn in zip(prompts, turns, strict=True)])
@@ -218,7 +235,7 @@ class Chat:
     def _with_system(self, messages: list[Message], text: str) -> str:
         """A rendered prompt, if it holds the system turn."""
         if messages[0]["role"] == "system" and messages[0]["content"].strip() not in text:
-            raise no_place(f"the chat template of {self._dir} leaves the system turn out")
+            raise no_place(f"{self._template.called} leaves the system turn out")
         return text
 
     def _turn(self, messages: list[Message], answer: str, prompt: str) -> str:
@@ -234,7 +251,7 @@ class Chat:
             if full.endswith(turn):
                 return turn
         raise UserError(
-            f"{self._dir}: chat_template: renders another prompt before an answer than for generation, "
+            f"{self._template.place}: renders another prompt before an answer than for generation, "
             f"so training and evaluation would differ: {prompt[-60:]!r} is not in {full[:len(prompt) + 20][-80:]!r}. "
             "Use a template in which the generation prompt begins the assistant's turn."
         )

@@ -1,4 +1,4 @@
-"""A model's chat template: a program of its folder that makes a text of turns."""
+"""A chat template: a program of the model's folder, or a file of the experiment, that makes a text of turns."""
 
 import datetime
 from pathlib import Path
@@ -9,13 +9,27 @@ from ftexp.ground.errors import UserError, sentence
 
 
 class Template:
-    """The chat template of a tokenizer, with a date that does not change from one day to the next."""
+    """The chat template of a tokenizer, with a date that does not change from one day to the next.
 
-    def __init__(self, tokenizer: Any, folder: Path, date: datetime.date) -> None:
-        """Take the tokenizer of a model's folder."""
+    Attributes:
+        place: Where it stands, as a message begins.
+        called: What it is called in a sentence.
+        cure: What to do where it cannot be used.
+    """
+
+    def __init__(self, tokenizer: Any, folder: Path, date: datetime.date, file: Path | None = None) -> None:
+        """Take the tokenizer of a model's folder, and give it the template of a file where one is named.
+
+        Raises:
+            UserError: If the file is not there, or is no text.
+        """
         self._tokenizer = tokenizer
-        self._folder = folder
         self._date = date
+        self.place, self.called = f"{folder}: chat_template", f"the chat template of {folder}"
+        self.cure = "Use a model whose template can."
+        if file is not None:
+            tokenizer.chat_template = _text_of(file)
+            self.place, self.called, self.cure = str(file), f"the chat template {file}", "Correct it."
 
     def render_many(self, many: list[list[Turn]], *, is_prompt: bool) -> list[str]:
         """Of many conversations their texts, in less time than one by one."""
@@ -43,13 +57,23 @@ class Template:
         except Exception as error:  # a template is a program of the model's: it can raise anything
             if messages[0]["role"] == "system":
                 self.render(messages[1:], is_prompt=is_prompt)
-                raise no_place(f"the chat template of {self._folder} refuses a system turn ({error})") from error
+                raise no_place(f"{self.called} refuses a system turn ({error})") from error
             why = sentence(f"{type(error).__name__}: {error}")
-            raise UserError(
-                f"{self._folder}: chat_template: cannot render a user's turn and an answer: {why} "
-                "Use a model whose template can."
-            ) from error
+            raise UserError(f"{self.place}: cannot render a user's turn and an answer: {why} {self.cure}") from error
         return str(text)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        what = f"there is no file {file}" if isinstance(error, FileNotFoundError) else f"{file} cannot be read ({error.strerror})"
+        raise UserError(f"experiment.yaml: prompt.template: {what}. Put it there, or correct the name.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is no text in UTF-8. Save it as one.") from error
+    if not text.strip():
+        raise UserError(f"{file}: is empty, so that every prompt would be. Write the template, or leave prompt.template out.")
+    return text
 
 
 def no_place(what: str) -> UserError:

@@ -43,7 +43,8 @@ def loading_lines(run: Run) -> list[str]:
         rounded = "" if settings["dtype"] == "fp32" else ", autocast_adapter_dtype=False"
         lines.insert(2, "from peft import PeftModel")
         lines.append(f"model = PeftModel.from_pretrained(model, {str(checkpoint)!r}{rounded}).eval()")
-    return [*lines, f"tokenizer = AutoTokenizer.from_pretrained({str(folder)!r})"]
+    lines.append(f"tokenizer = AutoTokenizer.from_pretrained({str(folder)!r})")
+    return [*lines, *([f"tokenizer.chat_template = open({str(run.template)!r}).read()"] if run.template else [])]
 
 
 def _kind_of(run: Run) -> tuple[str, dict[str, Any]]:

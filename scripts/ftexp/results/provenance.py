@@ -30,6 +30,7 @@ def provenance_of_run(run: Run) -> dict[str, Any]:
     manifests = {stage: _manifest(name, stage) for stage, name in whose.items()}
     said: dict[str, Any] = {
         "data": _data(run), "model": {"name": run.settings["model"], "sha256": manifests["eval"]["inputs"]["model"]},
+        **_chat_template(run, manifests["eval"]),
         "seed": run.settings["seed"] if run.kind == "trained" else None,
         "code": {stage: manifest["inputs"]["code"] for stage, manifest in manifests.items()},
         "template": template(), "packages": {stage: manifest["versions"] for stage, manifest in manifests.items()},
@@ -81,6 +82,11 @@ def _data(run: Run) -> dict[str, Any]:
     }
 
 
+def _chat_template(run: Run, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The file of a chat template of one's own, with its hash; the model's own is one of the model's files."""
+    return {"chat_template": {"file": str(run.template), "sha256": manifest["inputs"]["template"]}} if run.template else {}
+
+
 def _job(run: str, stage: str) -> dict[str, Any] | str:
     """Where and when a stage ran; job records are not in git."""
     job = read_job(run, stage)
@@ -110,6 +116,9 @@ def provenance_of_report(runs: Sequence[Run]) -> list[tuple[str, str]]:
             what = "training" if stage == "train" else "evaluation"
             model = f"{run.settings['model']} ({sha256_json(manifest['inputs']['model'])[:DIGITS]})"
             found["base model, with a hash over its files"][model] += stage == "eval"
+            if run.template:
+                chat = f"{run.template} ({manifest['inputs']['template'][:DIGITS]})"
+                found["chat template, with the hash of its file"][chat] += stage == "eval"
             found[f"code of the {what}"][manifest["inputs"]["code"]] += 1
             found["packages"][", ".join(f"{name} {version}" for name, version in manifest["versions"].items())] += 1
     lines = [("data, with the hash of each file", _sources(runs))] if found else []

@@ -35,12 +35,12 @@ HEADER = "# Written by `make stamp`. `dvc repro` runs the same scripts as make d
 def run_pipeline(run: Run) -> str:
     """dvc.yaml of a run folder: stages train, where it has one, and eval, run from the experiment's root."""
     places = paths.RunPaths(run.id)
-    model = str(paths.model_dir(run.settings["model"]))
+    base = [str(paths.model_dir(run.settings["model"])), *([str(run.template)] if run.template else [])]
     stages = {}
     if run.trains:
         stages["train"] = {
             "wdir": "../..", "cmd": f"bash {places.script('train')}",
-            "deps": [str(places.finetune_yaml), *map(str, _rows_of_training(run)), model],
+            "deps": [str(places.finetune_yaml), *map(str, _rows_of_training(run)), *base],
             "params": [{str(paths.CODE_JSON): [part_of(run, "train")]}],
             "outs": [
                 str(places.checkpoint_dir), {str(places.train_csv): {"cache": False}},
@@ -54,7 +54,7 @@ def run_pipeline(run: Run) -> str:
     files = sorted({str(path if path.parent == Path() else path.parent) for path in own})  # with what lies beside them
     stages["eval"] = {
         "wdir": "../..", "cmd": f"bash {places.script('eval')}",
-        "deps": [str(places.eval_py), *rows, *files, model, *([] if trained is None else [str(trained)])],
+        "deps": [str(places.eval_py), *rows, *files, *base, *([] if trained is None else [str(trained)])],
         "params": [{str(paths.CODE_JSON): ["evaluation"]}],
         "outs": [{str(places.eval_dir): kept}, {str(places.manifest("eval")): {"cache": False, **kept}}],
     }
@@ -197,7 +197,7 @@ def _commit(targets: list[str]) -> None:
 def _is_recorded(lock: Path, stage: str, output: Path) -> bool:
     """Whether `lock` holds `output` of `stage`, and the small files it depends on, as they are now."""
     known = _locked(lock, stage)
-    small = {str(output), *(name for name in known if name.endswith((".yaml", ".py", ".csv")) and Path(name).is_file())}
+    small = {str(output), *(name for name in known if name.endswith((".yaml", ".py", ".csv", ".jinja")) and Path(name).is_file())}
     return all(known.get(name) == _md5(Path(name)) for name in small)
 
 

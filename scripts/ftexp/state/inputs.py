@@ -15,7 +15,7 @@ from ftexp.state.row_sets import Missing, RowSets, there
 _INPUT_WORDS = {
     "config": "finetune.yaml", "rows": "the rows", "validation": "the validation rows", "model": "the base model",
     "code": "the code", "judge": "the scorer that validates",
-    "task": "eval.py", "checkpoint": "the checkpoint", "file": "its file",
+    "task": "eval.py", "checkpoint": "the checkpoint", "file": "its file", "template": "the chat template",
 }
 
 
@@ -31,11 +31,12 @@ class Inputs:
         """The rows are what is in the file as far as it trains, wherever it lies and whatever it was made from."""
         rows = self.sets.trained(run)
         config = there(paths.RunPaths(run.id).finetune_yaml, "make stamp")
-        validated = {"validation": self.sets.validated(run)} if run.validation else {}
+        others = {"validation": self.sets.validated(run)} if run.validation else {}
+        others |= self._template(run)
         return {
-            "config": self.hashes.of_yaml(config, [str(path) for path in (rows, *validated.values())]),
+            "config": self.hashes.of_yaml(config, [str(path) for path in (rows, *others.values())]),
             "rows": self.hashes.of_lines(rows, run.steps["train_rows"]),
-            **{name: self.hashes.of(path) for name, path in validated.items()},
+            **{name: self.hashes.of(path) for name, path in others.items()},
             "model": self.model_files(run.settings["model"]),
             "code": code,
         }
@@ -47,7 +48,21 @@ class Inputs:
             Missing: If an input is not there yet.
         """
         asked = {name: self._asking(run, task, name) for task in run.asked for name in task.askings}
-        return {"tasks": asked, "model": self.model_files(run.settings["model"]), "code": code}
+        return {"tasks": asked, "model": self.model_files(run.settings["model"]), **self.of_template(run), "code": code}
+
+    def of_template(self, run: Run) -> dict[str, str]:
+        """The hash of the file of the chat template, where it is not the model's own."""
+        return {name: self.hashes.of(path) for name, path in self._template(run).items()}
+
+    def _template(self, run: Run) -> dict[str, Path]:
+        """The file itself; the model's own template is one of the model's files.
+
+        Raises:
+            Missing: If it is not there.
+        """
+        if run.template and not run.template.is_file():
+            raise Missing(f"prompt.template: there is no file {run.template}. Put it there, or correct the name")
+        return {"template": run.template} if run.template else {}
 
     def _asking(self, run: Run, task: Task, asking: str) -> dict[str, str]:
         """What the answers to one asking follow from, the model aside: its part of eval.py, and its rows."""
@@ -56,7 +71,7 @@ class Inputs:
         own = task_file(task.facts)
         file = None if own is None else there(Path(own), "the task's file belongs there")
         trained = run.adapter_or_weights
-        places = [str(place) for place in (rows, trained) if place is not None]
+        places = [str(place) for place in (rows, trained, run.template) if place is not None]
         try:
             own_part = self.hashes.of_part(path, asking, lambda text: text_of_asking(text, asking), places)
         except (ValueError, SyntaxError) as error:

@@ -197,6 +197,7 @@ class Work:
         facts |= {task.test_set: self.hashes.of(self.inputs_of.sets.asked(run, task)) for task in run.asked if task.data}
         facts["eval.py"] = self.hashes.of(there(paths.RunPaths(run.id).eval_py, "make stamp"))
         facts["base"] = self.inputs_of.model_files(run.settings["model"])
+        facts |= self.inputs_of.of_template(run)
         if not run.is_control:
             facts["train"] = self._train_inputs(self.training_of(run))
         return sha256_json(facts)

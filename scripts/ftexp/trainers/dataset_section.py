@@ -1,4 +1,4 @@
-"""The part of a config that says which rows train and how they become tokens: the arguments of `PromptedRows`, in any trainer."""
+"""The parts of a config that say which rows train and how they become tokens, in any trainer: for `PromptedRows`, for `Chat`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,3 +26,9 @@ def dataset_section(run: Run, escape: Callable[[Any], Any] = lambda text: text) 
         "seed": settings["seed"],
         "max_seq_len": settings["max_seq_len"],
     }
+
+
+def tokenizer_section(run: Run) -> dict[str, Any]:
+    """The model's folder and the date, and the file of the chat template where it is not the model's own."""
+    section = {"path": str(paths.model_dir(run.settings["model"])), "date": run.prompt["date"]}
+    return {**section, "template": str(run.template)} if run.template else section

@@ -1,8 +1,9 @@
 """The rows that a trainer trains on: tokens, labels, and an order that the seed decides; the same for every trainer."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -113,3 +114,8 @@ def _refuse_long_rows(lengths: Sequence[int], max_seq_len: int | None, file: str
             f"{file}: max_seq_len: {count} of {len(lengths)} rows are longer than {max_seq_len} tokens (longest {longest}); "
             "their answers would be cut, and the end never trained. Raise max_seq_len or remove the rows."
         )
+
+
+def chat_of(section: Mapping[str, Any]) -> Chat:
+    """The tokens by a config's section: folder, date, template."""
+    return Chat(section["path"], section["date"], section.get("template"))

@@ -18,7 +18,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config, require_tested
 from ftexp.models.folder import weight_files
-from ftexp.trainers.dataset_section import dataset_section
+from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
 from ftexp.trainers.torchtune.lacks import lack_of
@@ -65,7 +65,7 @@ def training_config(run: Run) -> dict[str, Any]:
     ours = {
         "model": _model_section(family, arguments, settings, config["model"]),
         "tokenizer": {
-            "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", "path": str(model_dir), "date": run.prompt["date"],
+            "_component_": f"{COMPONENTS}.tokenizer.ChatTokenizer", **tokenizer_section(run),
         },
         "checkpointer": _checkpointer_section(family, model_dir),
         "dataset": {"_component_": f"{COMPONENTS}.dataset.PromptedRows", **dataset_section(run, escape_interpolation)},

@@ -27,6 +27,7 @@ _TYPES: Mapping[str, tuple[type | None, ...]] = {
     "optimizer._component_": (str,), "optimizer.lr": _NUMBER, "lr_scheduler.schedule": (str,),
     "lr_scheduler.num_warmup_steps": (int,),
 }
+_OF_TEMPLATE: Mapping[str, tuple[type | None, ...]] = {"tokenizer.template": (str,)}
 _OF_LORA: Mapping[str, tuple[type | None, ...]] = {
     "model.lora_modules": (list,), "model.lora_rank": (int,), "model.lora_alpha": _NUMBER, "model.lora_dropout": _NUMBER,
     "model.use_dora": (bool,),
@@ -37,7 +38,7 @@ _OF_VALIDATION: Mapping[str, tuple[type | None, ...]] = {
 }
 _OF_HEAD: Mapping[str, tuple[type | None, ...]] = {"model.head": (str,), "model.labels": (list,)}
 _OF_SCORE: Mapping[str, tuple[type | None, ...]] = {"validation.scorer": (dict,), "validation.max_tokens": (int,)}
-_FILES = ("model.path", "tokenizer.path", "dataset.file", "validation.file")
+_FILES = ("model.path", "tokenizer.path", "tokenizer.template", "dataset.file", "validation.file")
 _DEVICES = (None, "cpu", "cuda")  # which of several GPUs it is says CUDA_VISIBLE_DEVICES
 _AT_LEAST_1 = ("epochs", "batch_size", "gradient_accumulation_steps", "model.lora_rank", "validation.every_steps")
 _ONE_OF = {"trainer": (TRANSFORMERS,), "dtype": tuple(DTYPES), "lr_scheduler.schedule": SCHEDULES}
@@ -61,6 +62,7 @@ def _check(config: Config) -> list[str]:
     types = {
         **_TYPES, **(_OF_LORA if "model.lora_rank" in given else {}), **(_OF_VALIDATION if "validation" in sections else {}),
         **(_OF_SCORE if "validation.scorer" in given else {}), **(_OF_HEAD if "model.head" in given else {}),
+        **(_OF_TEMPLATE if "tokenizer.template" in given else {}),
     }
     wrong_optimizer, of_optimizer = _check_optimizer(config.get("optimizer"))
     named = {"dataset": _names_of(PromptedRows.__init__), "optimizer": of_optimizer}

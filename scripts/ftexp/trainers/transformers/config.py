@@ -14,7 +14,7 @@ from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import ModelConfig, read_model_config, require_tested
-from ftexp.trainers.dataset_section import dataset_section
+from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.lora_names import roles_of
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.transformers.parts import parts_of
@@ -55,7 +55,7 @@ def training_config(run: Run) -> dict[str, Any]:
         "compile": False,
         "enable_activation_checkpointing": False,
         "model": _model_section(run, str(model_dir)),
-        "tokenizer": {"path": str(model_dir), "date": run.prompt["date"]},
+        "tokenizer": tokenizer_section(run),
         "dataset": dataset_section(run),
         "optimizer": {
             "_component_": MASTER_ADAM if settings.get(MASTER_WEIGHTS) else ADAM, "lr": settings["lr"], "betas": [0.9, 0.999],

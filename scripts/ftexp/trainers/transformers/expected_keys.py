@@ -41,9 +41,9 @@ def config_keys_of(run: Run, name: str, value: Any) -> dict[str, Any]:
     is_document = bool(run.data.get("text"))  # which has no prompt
     if name.startswith("prompt."):
         part = name.partition(".")[2]
-        if part != "date" and is_document:
-            return {}
-        return {"tokenizer.date" if part == "date" else f"dataset.{part}": value}
+        if part in ("date", "template"):
+            return {f"tokenizer.{part}": value}
+        return {} if is_document else {f"dataset.{part}": value}
     if name in (("data.text",) if is_document else ("data.input", "data.output")):
         return {f"dataset.{name.partition('.')[2]}_column": value, **data}
     if name.startswith("data."):

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
 from ftexp.models.loading import Classifier, load_classifier, load_transformers_model
 from ftexp.trainers.lora_start import initial_head
+from ftexp.trainers.prompted_rows import chat_of
 from ftexp.trainers.transformers.adapter import with_adapter
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -24,7 +24,7 @@ def build_model(config: Mapping[str, Any], dtype: torch.dtype) -> Any:
     section = config["model"]
     folder = Path(section["path"])
     if "labels" in section:
-        pad_id = Chat(folder, config["tokenizer"]["date"]).pad_id
+        pad_id = chat_of(config["tokenizer"]).pad_id
         model: Any = load_classifier(folder, folder, dtype, Classifier(tuple(section["labels"]), pad_id))
         shape, std = model.score.weight.shape, model.config.initializer_range
         model.score.weight.data.copy_(initial_head(config["seed"], shape[0], shape[1], std))

@@ -21,9 +21,9 @@ from ftexp.ground.cores import take_own_threads
 from ftexp.ground.own_code import import_own_code
 from ftexp.ground.torch_device import usable_device
 from ftexp.ground.yamlfile import load_yaml, parse_yaml
-from ftexp.models.chat import Chat
 from ftexp.trainers.child_process import die_with_launcher
 from ftexp.trainers.device_file import write_device
+from ftexp.trainers.prompted_rows import chat_of
 from ftexp.trainers.train_csv import Rows, TrainCsv
 from ftexp.trainers.transformers.effect import require_effect
 from ftexp.trainers.transformers.model import DTYPES, build_model
@@ -64,7 +64,7 @@ def train(config: Config) -> RowTrainer:
     output_dir.mkdir(parents=True, exist_ok=True)
     arguments = training_arguments(config)
     finished = finished_epochs(output_dir) if config["resume_from_checkpoint"] else 0
-    chat = Chat(config["tokenizer"]["path"], config["tokenizer"]["date"])
+    chat = chat_of(config["tokenizer"])
     rows = rows_of(chat, config, config["dataset"], is_strict=True)
     transformers.set_seed(config["seed"])
     model = build_model(config, DTYPES[config["dtype"]])

@@ -57,23 +57,18 @@ def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
 
 def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
     """The rows as the config's data set and tokenizer make them."""
-    from ftexp.models.chat import Chat
-    from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows
+    from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows, chat_of
 
     path = paths.RunPaths(run.training).finetune_yaml
     content = load_yaml(path, str(path))
     section = content["dataset"]
     if most is not None:
         section["rows"] = min(most, section["rows"])
-    rows = PromptedRows(Chat(**_tokenizer(content)), **section)
+    rows = PromptedRows(chat_of(content["tokenizer"]), **section)
     for position in range(len(rows)):
         row = rows[position]
         labels = [None if label == IGNORED_LABEL else label for label in row["labels"]]
         yield TrainingRow(rows.order[position], row["tokens"], labels)
-
-
-def _tokenizer(config: Config) -> dict[str, Any]:
-    return {"model_dir": config["tokenizer"]["path"], "date": config["tokenizer"]["date"]}
 
 
 def base_logits(config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":

@@ -6,6 +6,6 @@ from ftexp.models.chat import Chat
 class ChatTokenizer(Chat):
     """`Chat` under the arguments that a torchtune config gives; the recipe asks of it only `pad_id`."""
 
-    def __init__(self, path: str, date: str) -> None:
-        """Load from the model's folder `path`; `date` is what a template that prints today's date gets."""
-        super().__init__(path, date)
+    def __init__(self, path: str, date: str, template: str | None = None) -> None:
+        """Load from the model's folder `path`; `date` is what a template gets that prints today's, `template` one's own file."""
+        super().__init__(path, date, template)
