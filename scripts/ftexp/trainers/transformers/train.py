@@ -59,7 +59,6 @@ def main(words: Sequence[str]) -> None:
 
 def train(config: Config) -> RowTrainer:
     """Train by a config, from the last finished epoch where it says so."""
-    _forget_accelerate()
     output_dir = Path(config["output_dir"])
     output_dir.mkdir(parents=True, exist_ok=True)
     arguments = training_arguments(config)
@@ -94,13 +93,6 @@ def train(config: Config) -> RowTrainer:
     return trainer
 
 
-def _forget_accelerate() -> None:
-    """What the environment, or another training in this process, would have of precision and processes: the config alone says."""
-    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
-        del os.environ[name]
-    AcceleratorState._reset_state()
-
-
 def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:
     """The library's, nothing of which is left to an environment variable or a default that a release may change.
 
@@ -109,6 +101,7 @@ def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:
     """
     for name in [name for name in os.environ if name.startswith(_OF_LAUNCHER)]:
         del os.environ[name]
+    AcceleratorState._reset_state()  # that of another training in this process
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     share, rest = divmod(config["batch_size"], processes)
     assert rest == 0, f"{processes} processes cannot share out {config['batch_size']} rows"
