@@ -5,7 +5,7 @@ include scripts/command_line.mk
 
 EXP ?= demo/capitalization
 export EXP
-override stages := plan stamp split validate rehearse submit status eval wait cancel score report cite power repro all merge gc upgrade
+override stages := plan stamp split validate rehearse submit status eval wait cancel score report cite power repro all merge import gc upgrade
 .PHONY: help setup demo test test-slow test-slurm test-all lint lock bench $(stages)
 export PYTHONDONTWRITEBYTECODE := 1
 

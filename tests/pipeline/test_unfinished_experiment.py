@@ -76,7 +76,7 @@ def test_a_failed_run_does_not_stop_the_others_and_is_tried_again(fresh: Path, t
 
 def test_make_lists_the_targets_in_the_order_of_the_pipeline(fresh: Path) -> None:
     listed = [line.split()[1] for line in make(fresh).stdout.splitlines() if line.startswith("make ")]
-    after, last = ["cite", "power"], ["merge", "gc", "upgrade"]
+    after, last = ["cite", "power"], ["merge", "import", "gc", "upgrade"]
     before_training = ["help", "setup", "plan", "stamp", "split", "validate", "rehearse"]
     running = ["submit", "status", "eval", "wait", "cancel"]
     assert listed == [*before_training, *running, "score", "report", *after, "all", "repro", *last]

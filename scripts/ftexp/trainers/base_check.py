@@ -87,8 +87,9 @@ def check_base(trainer: Trainer, run: Run, config: Config) -> BaseCheck:
     """Compare both models of a run's base on its first training rows."""
     import torch
 
-    rows = [_cut(row) for row in trainer.training_rows(run, most=ROWS)]
-    joined = [token for row in rows for token in row.tokens][:LONG_ROW]
+    most = trainer.longest_row(config)
+    rows = [_cut(row, min(most, LONGEST_ROW)) for row in trainer.training_rows(run, most=ROWS)]
+    joined = [token for row in rows for token in row.tokens][: min(most, LONG_ROW)]
     tokens = [*(row.tokens for row in rows), joined]
     ours = trainer.base_logits(config, tokens)
     gc.collect()
@@ -116,11 +117,11 @@ def _move_by_last_digit(model: "PreTrainedModel") -> None:
             parameter.mul_(1 + _LAST_DIGIT * torch.randint(-1, 2, parameter.shape, generator=generator))
 
 
-def _cut(row: TrainingRow) -> TrainingRow:
-    """No longer than a forward pass on a CPU may take; where the answer would be lost, its last tokens."""
-    if len(row.tokens) <= LONGEST_ROW:
+def _cut(row: TrainingRow, longest: int) -> TrainingRow:
+    """No longer than the model takes, or a forward pass on a CPU may take; where the answer would be lost, its last tokens."""
+    if len(row.tokens) <= longest:
         return row
-    return TrainingRow(row.index, row.tokens[-LONGEST_ROW:], [None, *row.labels[-LONGEST_ROW + 1 :]])
+    return TrainingRow(row.index, row.tokens[-longest:], [None, *row.labels[-longest + 1 :]])
 
 
 def _loss(logits: "list[torch.Tensor]", rows: list[TrainingRow]) -> float:
