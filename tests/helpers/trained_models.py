@@ -14,6 +14,7 @@ from ftexp.ground.yamlfile import load_yaml
 from ftexp.state.publishing import publish_checkpoint
 from ftexp.trainers.choice import name_of_trainer, trainer_of
 from ftexp.trainers.transformers import train as transformers_training
+from torchtune.training import FullModelHFCheckpointer
 from transformers import PreTrainedModel
 
 from helpers.tiny_models import TinyExperiment, train
@@ -38,6 +39,13 @@ class Trained:
     logits: Logits
     evaluated: PreTrainedModel
     model: torch.nn.Module
+
+
+class StockCheckpointer(FullModelHFCheckpointer):
+    """torchtune's own, under the arguments of a config of ours."""
+
+    def __init__(self, *args: Any, initial_lora: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
 
 
 def train_and_publish(experiment: TinyExperiment, name: str | None = None, **changes: Any) -> Trained:

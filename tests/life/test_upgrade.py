@@ -153,7 +153,7 @@ def test_where_an_older_template_did_not_say_what_it_stamped_all_that_is_replace
 @pytest.mark.usefixtures("finished")
 def test_scripts_that_refuse_the_experiment_do_not_come_in(template: Path) -> None:
     spec = template / "scripts/ftexp/design/spec.py"
-    spec.write_text(spec.read_text(encoding="utf-8").replace('"evaluation", "naming"', '"naming"'), encoding="utf-8")
+    spec.write_text(spec.read_text(encoding="utf-8").replace('"evaluation", "validation"', '"validation"'), encoding="utf-8")
     before = contents()
     refused = upgrade(template)
     assert refused.returncode == 1 and contents() == before

@@ -93,7 +93,7 @@ def test_merged_weights_are_those_of_the_quantized_base_and_the_adapter(
     made: TinyExperiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(made.root)
-    merge_stage._merge(made.document(WITH).settings, paths.RunPaths(WITH), tmp_path / "merged")
+    merge_stage._merge(made.document(WITH), tmp_path / "merged")
     base, checkpoint = Path("models/tiny"), paths.RunPaths(WITH).checkpoint_dir
     with torch.no_grad():
         merged = load_model(tmp_path / "merged", None, "fp32", "cpu")(PROBE).logits

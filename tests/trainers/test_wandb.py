@@ -224,16 +224,16 @@ def test_a_rehearsal_logs_nowhere() -> None:
 
 
 def test_a_tracker_that_is_lost_in_mid_training_ends_nothing_and_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
-    import wandb
-
     class Dead:
-        def log_dict(self, payload: object, step: int) -> None:
+        Error = RuntimeError
+
+        def log(self, payload: object) -> None:
             raise ConnectionResetError("the service is gone")
 
-        close = log_dict
+        finish = teardown = log
 
     tracker = Tracker.__new__(Tracker)
-    tracker._wandb, tracker._logger, tracker._is_lost = wandb, Dead(), False
+    tracker._wandb, tracker._is_lost = Dead(), False
     for step in (1, 2):
         tracker.log_dict({"loss": 1.0}, step)
     tracker.close()

@@ -58,9 +58,9 @@ def changes_nothing(model: TransformerDecoder) -> bool:
     was_training = model.training
     model.eval()
     with torch.compiler.set_stance("force_eager"):
-        adapted = model(tokens)
+        adapted = model(tokens=tokens)
         with disable_adapter(model):
-            plain = model(tokens)
+            plain = model(tokens=tokens)
     model.train(was_training)
     pairs = zip(adapted, plain, strict=True) if isinstance(adapted, list) else [(adapted, plain)]
     return all(torch.equal(one, other) for one, other in pairs)
