@@ -4,12 +4,14 @@ Each start takes about 12 s (imports, in torchrun and in its processes): few tra
 """
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from ftexp.evaluation.tuned_model import load_model
+from ftexp.ground import paths
 from ftexp.state.publishing import publish_checkpoint
 from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, TRAINED_ADAPTER_FILE
 from ftexp.trainers.torchtune.components.resume import epoch_dirs, finished_epochs
@@ -119,7 +121,9 @@ def test_the_evaluated_model_is_the_trained_one(made: TinyExperiment, by_two: Pa
     model.load_state_dict(torchtune_config.instantiate(config.checkpointer).load_checkpoint()[training.MODEL_KEY], strict=False)
     trained = torch.load(last / TRAINED_ADAPTER_FILE, weights_only=True)
     assert not model.load_state_dict(trained, strict=False).unexpected_keys
-    publish_checkpoint(made.document(), last)
+    scratch = paths.RunPaths(made.run).scratch_dir("train")
+    shutil.copytree(by_two, scratch)
+    publish_checkpoint(made.document(), scratch / last.name)
     published = Path("runs") / made.run / "checkpoint"
     evaluated, base = (load_model(Path("models/tiny"), folder, "fp32", "cpu") for folder in (published, None))
     tokens = torch.randint(0, 250, (3, 17), generator=torch.Generator().manual_seed(0))
