@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 from ftexp.design.asking_words import asking_in_words
+from ftexp.design.evaluation_section import check_evaluation
 from ftexp.design.judging import Scorer
 from ftexp.design.planning import plan_runs
 from ftexp.design.runs import expand
 from ftexp.design.spec import Experiment, check_experiment
-from ftexp.ground.errors import UserError
+from ftexp.ground.errors import Findings, UserError
 
 BASE: dict[str, Any] = {
     "experiment": "papers", "data": {"source": "papers.jsonl", "text": "abstract"}, "factors": {"lr": [1e-4, 1e-3]},
@@ -159,3 +160,22 @@ def test_a_document_that_cannot_be_cut_is_named_before_anything_is_spent(
     Path("test.json").write_text(json.dumps([{"abstract": text} for text in (*texts[10:], "Only one here.")]), encoding="utf-8")
     with pytest.raises(UserError, match=f"test.json: row 11: column 'abstract': {wanted}"):
         plan_runs(experiment)
+
+
+@pytest.mark.parametrize(("evaluation", "where"), [
+    ({"scorers": ["exact"]}, "evaluation.scorers: is of answers, which documents have not, got exact."),
+    ({"tasks": {"r": {"metrics": ["brier"]}}}, "evaluation.tasks.r.metrics: is of answers, which documents have not, got brier."),
+    ({"tasks": {"r": {"scorers": [{"match": "[0-9]"}]}}}, "evaluation.tasks.r.scorers: is of answers, which documents have not"),
+])
+def test_what_judges_answers_is_asked_of_no_document(evaluation: dict[str, Any], where: str) -> None:
+    found = Findings("experiment.yaml")
+    check_evaluation(found, evaluation, {}, of_documents=True)
+    assert len(found.messages) == 1 and where in found.messages[0] and "Set complete, or leave it out." in found.messages[0]
+
+
+def test_what_all_tasks_share_is_of_those_that_are_answered() -> None:
+    found = Findings("experiment.yaml")
+    tasks = {"whole": {}, "rest": {"complete": {"after": {"words": 0.5}}}}
+    made = check_evaluation(found, {"scorers": ["rouge_l"], "tasks": tasks}, {}, of_documents=True)
+    assert not found.messages
+    assert [made.judging[name].names[0] for name in tasks] == ["perplexity", "rouge_l"]

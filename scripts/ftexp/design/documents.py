@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ftexp.design.factors import Level
+from ftexp.design.judging import NEEDS_REFERENCE
 from ftexp.design.run import Run
+from ftexp.design.sections import as_list
 from ftexp.ground.errors import Findings
 
 TEXT = "data.text"
@@ -80,3 +82,18 @@ def check_tasks_of_runs(found: Findings, runs: Iterable[Run]) -> None:
                 cure = "Give it data of its own, or document: COLUMN, or leave it out by evaluation.matrix."
                 found.add(where, what, cure)
     found.messages = list(dict.fromkeys(found.messages))
+
+
+def check_judged_documents(
+    found: Findings, documents: dict[str, dict[str, Any]], named: dict[str, dict[str, Any]], shared: dict[str, Any]
+) -> None:
+    """What judges answers is asked of no document; where only some tasks are of documents, what all share is of the others."""
+    for name, own in documents.items():
+        for key in ("scorers", "metrics"):
+            is_own = key in own
+            given = own[key] if is_own else shared.get(key) if len(documents) == len(named) else None
+            kinds = [next(iter(entry), "") if isinstance(entry, dict) else entry for entry in as_list(given, str, dict) or []]
+            unfit = [kind for kind in kinds if isinstance(kind, str) and kind not in NEEDS_REFERENCE]
+            if unfit:
+                where = f"evaluation.tasks.{name}.{key}" if is_own else f"evaluation.{key}"
+                found.add(where, f"is of answers, which documents have not, got {unfit[0]}", "Set complete, or leave it out.")

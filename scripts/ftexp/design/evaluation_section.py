@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.design.documents import check_judged_documents
 from ftexp.design.factors import Level
 from ftexp.design.judging import (
     DEFAULT_SCORER,
@@ -118,6 +119,7 @@ def check_evaluation(
         if tasks[name]["kind"] in ("answer", "options") and any(each in NEEDS_REFERENCE for each in wanted):
             tasks[name]["reference"] = True
     _check_one_meaning(found, judging)
+    check_judged_documents(found, {name: own for name, own in named.items() if tasks[name]["kind"] == "document"}, named, shared)
     matrix = _check_matrix(found, section.get("matrix"), tasks, factors)
     primary = _check_primary(found, section.get("primary"), tasks, judging)
     found.messages = list(dict.fromkeys(found.messages))  # a mistake of the section is one of every task
