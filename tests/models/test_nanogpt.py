@@ -189,6 +189,15 @@ MISTAKES: dict[str, tuple[Callable[[], Path], str]] = {
         lambda: (save_without_end(), checkpoint(tensors(bias=True)))[1],
         "TOKENIZER: tokenizer names no end token (eos_token), so that no answer would end. Set it in tokenizer_config.json.",
     ),
+    "an argument of a fork": (
+        lambda: checkpoint(tensors(bias=True), {"n_kv_head": 2}),
+        "ckpt.pt: model_args: has n_kv_head, which nanoGPT's model has not",
+    ),
+    "no numbers": (
+        changed(transformer__ln_f__weight=torch.full((32,), torch.nan)),
+        "ckpt.pt: model: transformer.ln_f.weight holds what is no number (nan or inf)",
+    ),
+    "a folder": (lambda: Path("tokenizer"), "CKPT: tokenizer is a folder. Give the ckpt.pt in it"),
 }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftexp.ground.errors import UserError
+from ftexp.ground.filesystem import follow_umask
 from ftexp.models.folder import WEIGHTS
 from ftexp.models.tokenizer_files import load_tokenizer
 
@@ -87,6 +88,7 @@ def import_checkpoint(checkpoint: Path, tokenizer_dir: Path, target: Path) -> Im
     aside.mkdir()
     try:
         tokens = _write(aside, arguments, tensors, tokenizer_dir)
+        follow_umask(aside)
         aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -101,6 +103,8 @@ def _read(checkpoint: Path) -> tuple[dict[str, int], Tensors]:
     Raises:
         UserError: If it is none.
     """
+    if checkpoint.is_dir():
+        raise UserError(f"CKPT: {checkpoint} is a folder. Give the ckpt.pt in it that nanoGPT wrote.")
     if not checkpoint.is_file():
         raise UserError(f"CKPT: there is no file {checkpoint}. Give the ckpt.pt that nanoGPT wrote.")
     content = _loaded(checkpoint)
@@ -112,6 +116,10 @@ def _read(checkpoint: Path) -> tuple[dict[str, int], Tensors]:
     if wrong:
         said = ", ".join(f"{key} is {arguments[key]!r}" for key in wrong)
         raise UserError(f"{checkpoint}: model_args: must have whole numbers above 0 ({said}). Give a checkpoint of nanoGPT's.")
+    strange = [key for key in content["model_args"] if key not in (*_SIZES, "bias", "dropout")]
+    if strange:
+        what = f"has {strange[0]}{_and_more(strange)}, which nanoGPT's model has not"
+        raise UserError(f"{checkpoint}: model_args: {what}, so that it may be another model. Give a checkpoint of nanoGPT's.")
     if arguments["n_embd"] % arguments["n_head"]:
         what = f"must be a multiple of n_head = {arguments['n_head']}, got {arguments['n_embd']}"
         raise UserError(f"{checkpoint}: model_args: n_embd: {what}. Give a checkpoint of nanoGPT's.")
@@ -173,6 +181,10 @@ def _renamed(checkpoint: Path, arguments: Mapping[str, int], held: Tensors) -> T
         name, found = wrong[0], list(held[wrong[0]].shape)
         what = f"must be {list(shapes[name])} by model_args, got {found}{_and_more(wrong)}"
         raise UserError(f"{checkpoint}: model: {name}: {what}. {cure}")
+    empty = [name for name in shapes if not torch.isfinite(held[name]).all()]
+    if empty:
+        what = f"{empty[0]}{_and_more(empty)} holds what is no number (nan or inf)"
+        raise UserError(f"{checkpoint}: model: {what}. Its training failed: give an earlier checkpoint.")
     if _HEAD in held and not torch.equal(held[_HEAD], held[_EMBEDDING]):
         raise UserError(f"{checkpoint}: model: {_HEAD} is not {_EMBEDDING}, which nanoGPT's model ties. {cure}")
     is_matrix = {name: len(shape) == 2 and ".h." in name for name, shape in shapes.items()}
