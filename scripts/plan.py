@@ -22,7 +22,8 @@ from ftexp.life.readme import renew_readme
 from ftexp.life.renaming import renaming_hints
 from ftexp.state.generated import write_generated
 from ftexp.state.run_lock import only_one_make
-from ftexp.trainers.choice import trainer_of, trainers_in_words
+from ftexp.trainers.choice import trainers_in_words
+from ftexp.trainers.sizes import checkpoint_megabytes
 
 
 def main(arguments: list[str]) -> int:
@@ -73,7 +74,7 @@ def _runs_as_table(experiment: Experiment, runs: list[Run]) -> str:
 
 
 def _describe_disk(trained: list[Run]) -> str:
-    sizes = [trainer_of(run).checkpoint_megabytes(run.settings) for run in trained]
+    sizes = [checkpoint_megabytes(run.settings) for run in trained]
     if not paths.MODELS_LINK.exists():
         return "disk: not known before `make setup` has linked models/"
     if any(size is None for size in sizes):

@@ -9,7 +9,7 @@ from ftexp.ground.errors import UserError
 from ftexp.ground.gpus import gpu_ids
 from ftexp.ground.torch_device import name_of, usable_device
 from ftexp.jobs.stages import require_device
-from ftexp.trainers.torchtune import trainer
+from ftexp.trainers.device_file import device_used
 from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
 from omegaconf import OmegaConf
 
@@ -79,8 +79,8 @@ def test_the_training_itself_says_what_it_computes_on_not_what_the_driver_lists(
     rows = {"file": "train.jsonl", "rows": 2, "seed": 0}
     config = {"device": "cpu", "batch_size": 2, "gradient_accumulation_steps": 1, "dataset": rows}
     logger.log_config(OmegaConf.create({**config, "resume_from_checkpoint": False}))
-    assert trainer.device_used(tmp_path) == "cpu"
+    assert device_used(tmp_path) == "cpu"
     (tmp_path / "device.txt").write_text("NVIDIA A100\n", encoding="utf-8")
     logger.log_config(OmegaConf.create({**config, "resume_from_checkpoint": True}))
     logger.close()
-    assert trainer.device_used(tmp_path) == "NVIDIA A100, then cpu"
+    assert device_used(tmp_path) == "NVIDIA A100, then cpu"

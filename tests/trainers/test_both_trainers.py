@@ -14,7 +14,8 @@ from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.trainers.choice import trainer_of, why_not_torchtune
+from ftexp.trainers.choice import why_not_torchtune
+from ftexp.trainers.sizes import adapter_size
 from ftexp.trainers.transformers import trainer as transformers_trainer
 from helpers.model_table import FAMILIES, NEWER, WAYS, checked_row, trainers_of, tried
 from helpers.tiny_models import TinyExperiment, make_experiment, read_train_csv
@@ -94,7 +95,7 @@ def assert_cost(cost: Any, run: Run, trained: Trained, *, has_blocks: bool) -> N
     assert (cost.steps, cost.rows, cost.rows_left_out) == (STEPS, 14, 0)
     assert cost.parameters == load_model(Path("models/tiny"), None, "fp32", "cpu").num_parameters()
     assert cost.trained_parameters == sum(matrix.numel() for matrix in trained.model.parameters() if matrix.requires_grad)
-    size = trainer_of(run).adapter_size(run.settings)
+    size = adapter_size(run.settings)
     assert size is None or size.parameters == cost.trained_parameters
     if not has_blocks or not run.settings["recipe"].startswith("lora"):
         files = paths.RunPaths(run.id).checkpoint_dir.glob("*.safetensors")

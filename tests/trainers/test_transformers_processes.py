@@ -16,6 +16,7 @@ import torch
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.state.publishing import publish_checkpoint
+from ftexp.trainers.device_file import device_used
 from ftexp.trainers.transformers import trainer
 from ftexp.trainers.transformers.process import MODULE, run_training
 from ftexp.trainers.transformers.resume import finished_epochs
@@ -79,7 +80,7 @@ def test_the_number_of_processes_changes_losses_rates_and_weights_by_float_error
     expected_weights, weights = (load_file(trainer.product_dir(folder, EPOCHS) / FILE) for folder in (by_one, by_two))
     assert weights.keys() == expected_weights.keys() and len(weights) == 2 * 2 * 7
     assert all(torch.allclose(matrix, expected_weights[name], atol=WEIGHT_TOLERANCE) for name, matrix in weights.items())
-    assert (trainer.device_used(by_one), trainer.device_used(by_two)) == ("cpu", "2 x cpu")
+    assert (device_used(by_one), device_used(by_two)) == ("cpu", "2 x cpu")
 
 
 def test_what_two_processes_trained_is_published_and_evaluated(

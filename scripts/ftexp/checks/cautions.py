@@ -12,7 +12,7 @@ from ftexp.design.run import Run
 from ftexp.design.select_section import tokens_differ
 from ftexp.design.spec import Experiment
 from ftexp.design.tasks import key_of
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.sizes import adapter_size
 
 
 def cautions(experiment: Experiment, runs: Sequence[Run], answers: AnswersOfTasks) -> list[str]:
@@ -35,7 +35,7 @@ def _ranks(runs: Iterable[Run]) -> list[str]:
     """Ranks above the smaller side of a matrix, and adapters that are larger than their base."""
     said: dict[str, None] = {}
     for run in runs:
-        adapter = trainer_of(run).adapter_size(run.settings) if run.kind == "trained" else None
+        adapter = adapter_size(run.settings) if run.kind == "trained" else None
         if adapter is None:
             continue
         rank, model = run.settings["lora_rank"], run.settings["model"]

@@ -13,8 +13,8 @@ from ftexp.design.runs import rows_of_size
 from ftexp.design.settings import DTYPES, is_quantized
 from ftexp.jobs.site import Site
 from ftexp.models.config_json import model_parameters
-from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.interface import Sizes
+from ftexp.trainers.recipes import is_lora
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def cost_of(run: Run, sizes: Sizes, lengths: Sequence[int]) -> Cost:
     size, trained = DTYPES[settings["dtype"]], sizes.trained(settings["lora_rank"])
     used = lengths[:rows]
     # An adapter is fp32 whatever the base is.
-    kept = trained * DTYPES["fp32"] if trainer_of(run).is_adapter(settings) else sizes.parameters * size
+    kept = trained * DTYPES["fp32"] if is_lora(settings["recipe"]) else sizes.parameters * size
     return Cost(
         parameters=sizes.parameters, trained_parameters=trained, rows=rows,
         rows_left_out=rows_of_size(settings["train_size"], len(lengths)) - rows, longest_row=max(used),

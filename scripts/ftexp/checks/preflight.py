@@ -25,8 +25,9 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
-from ftexp.trainers.choice import runs_by_trainer, trainer_of
+from ftexp.trainers.choice import runs_by_trainer
 from ftexp.trainers.interface import Sizes
+from ftexp.trainers.recipes import is_lora
 
 Config = dict[str, Any]
 
@@ -98,7 +99,7 @@ def _check_rate(run: Run) -> list[str]:
 def _check_precision(run: Run) -> list[str]:
     """In bf16 the weights themselves, where these are trained, lose small steps."""
     settings = run.settings
-    if settings["dtype"] == "fp32" or settings.get(MASTER_WEIGHTS) or trainer_of(run).is_adapter(settings):
+    if settings["dtype"] == "fp32" or settings.get(MASTER_WEIGHTS) or is_lora(settings["recipe"]):
         return []
     what = f"is {settings['dtype']}, in which a full fine-tune loses every step that is smaller than 1/256 of a weight"
     return [f"experiment.yaml: dtype: {what}. Set {MASTER_WEIGHTS}: true (8 more bytes a parameter), or dtype: fp32"]

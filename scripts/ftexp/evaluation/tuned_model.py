@@ -56,9 +56,9 @@ def load_model(
     else:
         model = load_transformers_model(weights_dir, DTYPES[dtype])
     if quantize_base:
-        from ftexp.trainers.choice import quantizing_trainer
+        from ftexp.trainers.choice import quantize_matrices
 
-        quantizing_trainer().quantize_matrices(model, base_dir, DTYPES[dtype], device)
+        quantize_matrices(model, base_dir, DTYPES[dtype], device)
     if is_adapter:
         from peft import PeftModel
 

@@ -23,7 +23,9 @@ from ftexp.state.publishing import publish_checkpoint, replace_dir
 from ftexp.state.work import Work
 from ftexp.trainers.base_check import fits_here, gigabytes_needed
 from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.device_file import device_used
 from ftexp.trainers.interface import Config
+from ftexp.trainers.recipes import is_distributed, is_lora
 from ftexp.trainers.tracking import missing_key, name_wandb_run
 from ftexp.trainers.train_csv import failure_of
 
@@ -98,9 +100,8 @@ def require_tracking() -> None:
 
 def resumable_epochs(run: Run, stage: str) -> int:
     """Epochs from which an interrupted training can go on; an evaluation and a full fine-tune begin anew."""
-    trainer = trainer_of(run)
-    is_resumable = stage == "train" and trainer.is_adapter(run.settings)
-    return trainer.finished_epochs(paths.RunPaths(run.id).scratch_dir("train")) if is_resumable else 0
+    is_resumable = stage == "train" and is_lora(run.settings["recipe"])
+    return trainer_of(run).finished_epochs(paths.RunPaths(run.id).scratch_dir("train")) if is_resumable else 0
 
 
 def train(run: Run, scratch: Path) -> str:
@@ -122,7 +123,7 @@ def train(run: Run, scratch: Path) -> str:
     name_wandb_run(run, scratch, is_resumed=bool(finished))
     log, kills = paths.RunPaths(run.id).log("train"), cgroup_kills()
     from_byte = log.stat().st_size if log.is_file() else 0
-    processes = job.processes if trainer.is_distributed(settings) else 1
+    processes = job.processes if is_distributed(settings["recipe"]) else 1
     code = trainer.train(run, is_resumed=bool(finished), processes=processes, device=require_device())
     if code != 0:
         own_word = failure_of(scratch)
@@ -130,7 +131,7 @@ def train(run: Run, scratch: Path) -> str:
             raise StageFailed(own_word)
         sign = sign_in_log(log, from_byte) or sign_on_disk(scratch)
         raise StageFailed(_describe_exit(code, is_out_of_memory=cgroup_kills() > kills, sign=sign))
-    device = trainer.device_used(scratch)
+    device = device_used(scratch)
     publish_checkpoint(run, trainer.product_dir(scratch, settings["epochs"]))
     return device
 

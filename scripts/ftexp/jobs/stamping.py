@@ -15,6 +15,8 @@ from ftexp.models.config_json import model_parameters
 from ftexp.state.code_version import code_versions
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
 from ftexp.trainers.choice import name_of_trainer, trainer_of
+from ftexp.trainers.recipes import is_distributed
+from ftexp.trainers.shares import share_of_batch
 
 CONFIG_HEADER = (
     "# Training config of run {run}, for {trainer}. Written by `make stamp` from experiment.yaml; edit that file, not this one.\n"
@@ -92,12 +94,11 @@ def _run_files(run: Run) -> dict[Path, str]:
 def _scripts(run: Run, site: Site, template: str) -> dict[Path, str]:
     """A run's job scripts, which belong to the site."""
     files = {}
-    trainer = trainer_of(run)
     for stage in run.stages:
         path = paths.RunPaths(run.id).script(stage)
         asked = site.resources(stage, model_parameters(run.settings["model"]))
-        processes = max(1, asked.gpus) if stage == "train" and trainer.is_distributed(run.settings) else 1
-        trainer.rows_per_process(run.settings, processes)
+        processes = max(1, asked.gpus) if stage == "train" and is_distributed(run.settings["recipe"]) else 1
+        share_of_batch(run.settings, processes)
         facts = ScriptFacts(Path.cwd(), stage, run.id, path, asked, processes)
         files[path] = job_script(template, site, facts)
     return files

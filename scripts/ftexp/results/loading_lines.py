@@ -9,7 +9,7 @@ from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import read_model_json
 from ftexp.models.library_keys import for_transformers
 from ftexp.models.loading import attention_of
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.recipes import is_lora
 
 _DTYPES = {"fp32": "torch.float32", "bf16": "torch.bfloat16"}
 # Keys of config.json that shape no model, or are in every file; the lines say the others where a file does not, as transformers
@@ -22,7 +22,7 @@ def loading_lines(run: Run) -> list[str]:
     settings = run.settings
     is_trained = run.kind == "trained"
     folder, checkpoint = paths.model_dir(settings["model"]), paths.RunPaths(run.training if is_trained else run.id).checkpoint_dir
-    is_adapter = is_trained and trainer_of(run).is_adapter(settings)
+    is_adapter = is_trained and is_lora(settings["recipe"])
     weights, comment = folder if is_adapter or not is_trained else checkpoint, []
     if is_quantized(settings):
         weights, is_adapter = paths.RunPaths(run.id).dir / "merged", False

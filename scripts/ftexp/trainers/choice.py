@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftexp.design.run import Run
 from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
@@ -15,6 +16,9 @@ from ftexp.trainers.torchtune import trainer as torchtune
 from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
 from ftexp.trainers.torchtune.lacks import lack_of
 from ftexp.trainers.transformers import trainer as transformers
+
+if TYPE_CHECKING:
+    import torch
 
 _TRAINERS: Mapping[str, Trainer] = {TORCHTUNE: torchtune, TRANSFORMERS: transformers}
 
@@ -61,9 +65,9 @@ def trainers_in_words(runs: Iterable[Run]) -> list[str]:
     return sorted(found)
 
 
-def quantizing_trainer() -> Trainer:
-    """The one whose runs may have a quantised base."""
-    return torchtune
+def quantize_matrices(model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
+    """Put into a loaded base the numbers that a training on a quantised base computes with; torchtune alone has any."""
+    torchtune.quantize_matrices(model, base_dir, dtype, device)
 
 
 def runs_by_trainer(runs: Iterable[Run]) -> list[tuple[Trainer, list[Run]]]:

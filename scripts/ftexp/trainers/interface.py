@@ -106,14 +106,8 @@ class Trainer(Protocol):
     def longest_text(self, model_dir: Path) -> int:
         """Most tokens that a base model takes."""
 
-    def rows_per_process(self, settings: dict[str, Any], processes: int) -> int:
-        """Rows of a batch that each process takes."""
-
     def train(self, run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
         """Train by the run's finetune.yaml; the exit status, negative for a signal."""
-
-    def device_used(self, scratch: Path) -> str:
-        """What a training that has ended computed on, by its own word: `cpu`, or the name of its GPUs."""
 
     def finished_epochs(self, scratch: Path) -> int:
         """Epochs from which an interrupted training can go on."""
@@ -121,20 +115,5 @@ class Trainer(Protocol):
     def product_dir(self, scratch: Path, epochs: int) -> Path:
         """What a training of so many epochs that has ended keeps, in Hugging Face layout."""
 
-    def is_adapter(self, settings: dict[str, Any]) -> bool:
-        """Whether a run's checkpoint is an adapter."""
-
-    def is_distributed(self, settings: dict[str, Any]) -> bool:
-        """Whether a training runs in several processes."""
-
     def objection_to_cpu(self, settings: dict[str, Any]) -> str | None:
         """Why a run cannot be trained without a GPU, and what to do; None where it can."""
-
-    def checkpoint_megabytes(self, settings: dict[str, Any]) -> float | None:
-        """Size of a run's checkpoint in MB (1e6 bytes); None where it is not known."""
-
-    def adapter_size(self, settings: dict[str, Any]) -> AdapterSize | None:
-        """A run's adapter beside its model; None where it has none, or config.json is not there or not usable."""
-
-    def quantize_matrices(self, model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
-        """Put into a loaded base the numbers that a training on a quantised base computes with."""

@@ -1,7 +1,7 @@
 """The rows that a trainer trains on: tokens, labels, and an order that the seed decides; the same for every trainer."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ftexp.ground.counting import counted
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat
 from ftexp.models.token_table import TokenTable, document_table, example_tables
+from ftexp.trainers.interface import TrainingRow
 
 IGNORED_LABEL = -100
 
@@ -71,6 +72,13 @@ class PromptedRows(Dataset[dict[str, list[int]]]):
     def __getitem__(self, index: int) -> dict[str, list[int]]:
         row = self.order[index]
         return _example(self._prompts[row], self._answers[row], self._loss)
+
+
+def training_rows_of(rows: PromptedRows) -> Iterator[TrainingRow]:
+    """The rows as they are trained, in the data set's order."""
+    for position, index in enumerate(rows.order):
+        row = rows[position]
+        yield TrainingRow(index, row["tokens"], [None if label == IGNORED_LABEL else label for label in row["labels"]])
 
 
 def row_order(rows: int, seed: int) -> list[int]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.config_json import read_model_config
-from ftexp.trainers import device_file, recipes, sizes
-from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
+from ftexp.trainers import recipes
+from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
 from ftexp.trainers.shares import share_of_batch
 from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
@@ -16,7 +16,6 @@ from ftexp.trainers.torchtune.families import family_of, longest_text_of
 
 if TYPE_CHECKING:
     import torch
-
 
 
 def config(run: Run) -> Config:
@@ -27,25 +26,6 @@ def config(run: Run) -> Config:
 def expected_keys(run: Run, name: str, value: Any) -> Config:
     """The config's keys that a setting decides: see `config_keys_of`."""
     return config_keys_of(run, name, value)
-
-
-def rows_per_process(settings: dict[str, Any], processes: int) -> int:
-    """Rows of a batch that each process takes.
-
-    Raises:
-        UserError: If they cannot be shared out evenly.
-    """
-    return share_of_batch(settings, processes)
-
-
-def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
-    """Size of a run's checkpoint in MB, by config.json of its model."""
-    return sizes.checkpoint_megabytes(settings)
-
-
-def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
-    """A run's LoRA matrices beside its model, by config.json."""
-    return sizes.adapter_size(settings)
 
 
 def command(run: Run) -> str:
@@ -88,16 +68,12 @@ def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
     from omegaconf import OmegaConf
     from torchtune.config import instantiate
 
-    from ftexp.trainers.prompted_rows import IGNORED_LABEL
+    from ftexp.trainers.prompted_rows import training_rows_of
 
     content: Any = OmegaConf.load(paths.RunPaths(run.training).finetune_yaml)
     if most is not None:
         content.dataset.rows = min(most, content.dataset.rows)
-    dataset = instantiate(content.dataset, instantiate(content.tokenizer))
-    for position in range(len(dataset)):
-        row = dataset[position]
-        labels = [None if label == IGNORED_LABEL else label for label in row["labels"]]
-        yield TrainingRow(dataset.order[position], row["tokens"], labels)
+    return training_rows_of(instantiate(content.dataset, instantiate(content.tokenizer)))
 
 
 def longest_row(config: Config) -> int:
@@ -117,13 +93,8 @@ def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
 
     settings = run.settings
     overrides = [f"resume_from_checkpoint={is_resumed}", *([] if device == "auto" else [f"device={device}"])]
-    overrides += [f"batch_size={rows_per_process(settings, processes)}"] if processes > 1 else []
+    overrides += [f"batch_size={share_of_batch(settings, processes)}"] if processes > 1 else []
     return run_recipe(settings["recipe"], paths.RunPaths(run.id).finetune_yaml, overrides, processes=processes)
-
-
-def device_used(scratch: Path) -> str:
-    """What the metric logger wrote when the recipe had chosen."""
-    return device_file.device_used(scratch)
 
 
 def finished_epochs(scratch: Path) -> int:
@@ -138,16 +109,6 @@ def product_dir(scratch: Path, epochs: int) -> Path:
     from ftexp.trainers.torchtune.components.resume import epoch_dirs
 
     return epoch_dirs(scratch)[epochs - 1]
-
-
-def is_adapter(settings: dict[str, Any]) -> bool:
-    """Whether the recipe trains LoRA matrices."""
-    return recipes.is_lora(settings["recipe"])
-
-
-def is_distributed(settings: dict[str, Any]) -> bool:
-    """Whether the recipe runs in several processes."""
-    return recipes.is_distributed(settings["recipe"])
 
 
 def objection_to_cpu(settings: dict[str, Any]) -> str | None:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ftexp.design.run import Run
 from ftexp.ground import paths
-from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.config_json import read_model_config
-from ftexp.trainers import device_file, recipes, sizes
-from ftexp.trainers.interface import AdapterSize, Config, ModelCheck, TrainingRow
+from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
+from ftexp.trainers.recipes import is_distributed
 from ftexp.trainers.shares import share_of_batch
 from ftexp.trainers.transformers.config import training_config
 from ftexp.trainers.transformers.expected_keys import config_keys_of
@@ -27,7 +26,7 @@ def config(run: Run) -> Config:
 def command(run: Run) -> str:
     """Python, or torchrun, on the run's config."""
     module = "-m ftexp.trainers.transformers.train"
-    program = f"torchrun --nproc_per_node 1 {module}" if is_distributed(run.settings) else f"python {module}"
+    program = f"torchrun --nproc_per_node 1 {module}" if is_distributed(run.settings["recipe"]) else f"python {module}"
     return f"{program} {paths.RunPaths(run.id).finetune_yaml}"
 
 
@@ -57,18 +56,14 @@ def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
 
 def training_rows(run: Run, most: int | None = None) -> Iterator[TrainingRow]:
     """The rows as the config's data set and tokenizer make them."""
-    from ftexp.trainers.prompted_rows import IGNORED_LABEL, PromptedRows, chat_of
+    from ftexp.trainers.prompted_rows import PromptedRows, chat_of, training_rows_of
 
     path = paths.RunPaths(run.training).finetune_yaml
     content = load_yaml(path, str(path))
     section = content["dataset"]
     if most is not None:
         section["rows"] = min(most, section["rows"])
-    rows = PromptedRows(chat_of(content["tokenizer"]), **section)
-    for position in range(len(rows)):
-        row = rows[position]
-        labels = [None if label == IGNORED_LABEL else label for label in row["labels"]]
-        yield TrainingRow(rows.order[position], row["tokens"], labels)
+    return training_rows_of(PromptedRows(chat_of(content["tokenizer"]), **section))
 
 
 def base_logits(config: Config, rows: Sequence[Sequence[int]]) -> "list[torch.Tensor]":
@@ -88,28 +83,14 @@ def longest_text(model_dir: Path) -> int:
     return read_model_config(model_dir).longest
 
 
-def rows_per_process(settings: dict[str, Any], processes: int) -> int:
-    """Rows of a batch that each process takes.
-
-    Raises:
-        UserError: If they cannot be shared out evenly.
-    """
-    return share_of_batch(settings, processes)
-
-
 def train(run: Run, *, is_resumed: bool, processes: int, device: str) -> int:
     """Train by finetune.yaml, with what depends on the machine as overrides."""
     from ftexp.trainers.transformers.process import run_training
 
     overrides = [f"resume_from_checkpoint={str(is_resumed).lower()}", *([] if device == "auto" else [f"device={device}"])]
-    rows_per_process(run.settings, processes)
-    count = processes if is_distributed(run.settings) else None
+    share_of_batch(run.settings, processes)
+    count = processes if is_distributed(run.settings["recipe"]) else None
     return run_training(paths.RunPaths(run.id).finetune_yaml, overrides, processes=count)
-
-
-def device_used(scratch: Path) -> str:
-    """What the training wrote when it had chosen."""
-    return device_file.device_used(scratch)
 
 
 def finished_epochs(scratch: Path) -> int:
@@ -126,35 +107,6 @@ def product_dir(scratch: Path, epochs: int) -> Path:
     return kept_product(scratch, epochs)
 
 
-def is_adapter(settings: dict[str, Any]) -> bool:
-    """Whether LoRA matrices are trained."""
-    return recipes.is_lora(settings["recipe"])
-
-
-def is_distributed(settings: dict[str, Any]) -> bool:
-    """Whether a training runs in several processes."""
-    return recipes.is_distributed(settings["recipe"])
-
-
 def objection_to_cpu(settings: dict[str, Any]) -> str | None:
     """Every training runs on a CPU too."""
     return None
-
-
-def checkpoint_megabytes(settings: dict[str, Any]) -> float | None:
-    """Size of a run's checkpoint in MB, by config.json of its model."""
-    return sizes.checkpoint_megabytes(settings)
-
-
-def adapter_size(settings: dict[str, Any]) -> AdapterSize | None:
-    """A run's LoRA matrices beside its model, by config.json."""
-    return sizes.adapter_size(settings)
-
-
-def quantize_matrices(model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:
-    """There is no quantised base here.
-
-    Raises:
-        UserError: Always.
-    """
-    raise UserError("experiment.yaml: quantize_base: is torchtune's. Set trainer: torchtune, or leave quantize_base out.")
