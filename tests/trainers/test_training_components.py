@@ -13,6 +13,7 @@ from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import dump_yaml
 from ftexp.trainers.prompted_rows import IGNORED_LABEL
+from ftexp.trainers.torchtune.components import checkpointer
 from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE, ResumableCheckpointer, unpermute
 from ftexp.trainers.torchtune.components.dataset import PromptedRows
 from ftexp.trainers.torchtune.components.metric_logger import CsvLogger
@@ -123,7 +124,7 @@ class Killed(Exception):
     """Stands for kill -9: nothing of ours handles it."""
 
 
-def kill_before(method: str, call: int, monkeypatch: pytest.MonkeyPatch, owner: type = ResumableCheckpointer) -> None:
+def kill_before(method: str, call: int, monkeypatch: pytest.MonkeyPatch, owner: Any = ResumableCheckpointer) -> None:
     """Die where `method` of `owner` is called for the `call`th time (from 1)."""
     original, calls = getattr(owner, method), []
 
@@ -152,7 +153,7 @@ KILLS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
     "between the first adapter and its optimizer": (lambda patch: kill_before("_save_state", 1, patch), 0),
     "between the second adapter and its optimizer": (lambda patch: kill_before("_save_state", 2, patch), 1),
     "before the second adapter is exported right": (lambda patch: kill_before("_undo_rope_permutation", 2, patch), 1),
-    "before the first epoch is removed": (lambda patch: kill_before("_remove_epochs_before", 2, patch), 2),
+    "before the first epoch is removed": (lambda patch: kill_before("remove_before", 2, patch, checkpointer), 2),
     "in the middle of the second epoch": (lambda patch: kill_before("log_dict", STEPS_PER_EPOCH + 2, patch, CsvLogger), 1),
     "after the last epoch": (lambda patch: kill_before("close", 1, patch, CsvLogger), EPOCHS - 1),
 }

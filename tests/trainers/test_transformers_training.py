@@ -113,7 +113,7 @@ KILLS: dict[str, tuple[Any, str, int, int]] = {
     "before the first epoch is written": (RowTrainer, "_write_state", 1, 0),
     "in the midst of writing the second epoch": (RowTrainer, "_save_optimizer_and_scheduler", 2, 1),
     "before the second epoch is in place": (steps, "put_in_place", 2, 1),
-    "before the epoch before it is removed": (steps, "remove_epochs_before", 2, 2),
+    "before the epoch before it is removed": (steps, "remove_before", 2, 2),
     "in the middle of the second epoch": (StepLog, "on_step_end", STEPS_PER_EPOCH + 2, 1),
     "while the product is written": (RowTrainer, "_write_product", 1, EPOCHS - 1),
     "after the last epoch": (training, "require_effect", 1, EPOCHS),

@@ -1,9 +1,7 @@
 """The adapter of a training: LoRA or DoRA by PEFT, on the roles that the config names, and its files.
 
 Written as PEFT writes them, by PEFT's names and for the model as everybody loads it. Where q, k and v are one matrix there, their
-pairs are one pair: A stacks theirs, B holds theirs as blocks, so that B A adds to the rows of each what its own matrices add. The
-pair's rank is theirs together; alpha grows alike, so that the scale alpha / rank stays. DoRA's magnitude is one number a row, and
-so theirs are simply behind each other.
+pairs are joined to one. DoRA's magnitude is one number a row, and so theirs are simply behind each other.
 """
 
 import json
@@ -18,6 +16,7 @@ from safetensors.torch import save_file
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig
+from ftexp.trainers.joined_lora import Pair, patterns, side_by_side
 from ftexp.trainers.lora_names import OUTPUT, roles_of
 from ftexp.trainers.lora_start import initial_a
 from ftexp.trainers.transformers.parts import Parts, parts_of, rows_of
@@ -102,7 +101,8 @@ def save_adapter(model: PeftModel, config: ModelConfig, folder: Path) -> None:
         for name, value in model.named_parameters() if value.requires_grad
     }
     weights = _joined(trained, config)
-    said |= _ranks(weights, said) if weights.keys() != trained.keys() else {}
+    if weights.keys() != trained.keys():
+        said |= patterns(_ranks(weights), rank=said["r"], alpha=said["lora_alpha"])
     said |= {"inference_mode": True, "base_model_name_or_path": None, "fan_in_fan_out": config.model_type == "gpt2"}
     said["modules_to_save"] = [HEAD] if f"{_PREFIX}{HEAD}.weight" in weights else None  # PEFT names each twice
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,16 +117,10 @@ def _name_of(parameter: str) -> str:
     return parameter.replace(".default", "").replace(f"{_MAGNITUDE}.weight", _MAGNITUDE).replace(".modules_to_save", "")
 
 
-def _ranks(weights: Weights, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of adapter_config.json that name matrices and their ranks, once some are joined."""
-    rank, alpha = said["r"], said["lora_alpha"]
+def _ranks(weights: Weights) -> dict[str, int]:
+    """Per adapted matrix within a layer the rank of its pair."""
     names = {name.removesuffix(f".{_A}").removeprefix(_PREFIX): len(a) for name, a in weights.items() if name.endswith(_A)}
-    inner = {re.sub(r"^.*\.\d+\.", "", name): count for name, count in names.items()}
-    other = {name: count for name, count in inner.items() if count != rank}
-    return {
-        "target_modules": sorted(inner), "rank_pattern": other,
-        "alpha_pattern": {name: alpha * count / rank for name, count in other.items()},
-    }
+    return {re.sub(r"^.*\.\d+\.", "", name): rank for name, rank in names.items()}
 
 
 def _joined(trained: Weights, config: ModelConfig) -> Weights:
@@ -136,25 +130,17 @@ def _joined(trained: Weights, config: ModelConfig) -> Weights:
     for layer in range(config.layers):
         for name, roles in parts.fused.items():
             place = f"{_PREFIX}{parts.layers}.{layer}.{name}"
-            own = {role: weights.pop(f"{place}.{role}.{_A}", None) for role in roles}
-            if any(a is not None for a in own.values()):
-                b = {role: weights.pop(f"{place}.{role}.{_B}") for role, a in own.items() if a is not None}
-                weights[f"{place}.{_A}"] = torch.cat([a for a in own.values() if a is not None])
-                weights[f"{place}.{_B}"] = _blocks(b, {role: rows[role] for role in roles})
-                weights |= _magnitude(weights, place, roles)
+            pairs = [_taken(weights, f"{place}.{role}") for role in roles]
+            if any(pairs):
+                a, b = side_by_side(pairs, [rows[role] for role in roles])
+                weights |= {f"{place}.{_A}": a, f"{place}.{_B}": b, **_magnitude(weights, place, roles)}
     return weights
 
 
-def _blocks(own: Weights, rows: Mapping[str, int]) -> torch.Tensor:
-    """B [sum of rows, sum of ranks]; a role without matrices has rows of zeros."""
-    joined = torch.zeros(sum(rows.values()), sum(b.shape[1] for b in own.values()))
-    row = column = 0
-    for role, count in rows.items():
-        if role in own:
-            joined[row : row + count, column : column + own[role].shape[1]] = own[role]
-            column += own[role].shape[1]
-        row += count
-    return joined
+def _taken(weights: Weights, place: str) -> Pair | None:
+    """The pair of a role, taken out of `weights`; None where it has none."""
+    a = weights.pop(f"{place}.{_A}", None)
+    return None if a is None else (a, weights.pop(f"{place}.{_B}"))
 
 
 def _magnitude(weights: Weights, place: str, roles: tuple[str, ...]) -> Weights:

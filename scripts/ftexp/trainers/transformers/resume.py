@@ -1,10 +1,10 @@
 """What a training leaves of each epoch: what it goes on from, and what is published. A folder is there whole or not at all."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
+from ftexp.trainers.numbered_dirs import numbered_dirs
 from ftexp.trainers.validation_csv import VALIDATION_CSV, read_looks
 
 # In an epoch's folder: what is published, in Hugging Face layout; the numbers that are trained, to go on from.
@@ -15,21 +15,12 @@ UNFINISHED = "unfinished"
 
 def epoch_dirs(output_dir: Path) -> dict[int, Path]:
     """The folders `epoch_<n>`, by epoch, from 1."""
-    return _numbered(output_dir, "epoch")
+    return numbered_dirs(output_dir, "epoch")
 
 
 def best_dirs(output_dir: Path) -> dict[int, Path]:
     """The folders `step_<n>` of steps that validation found worth keeping, by step, from 1."""
-    return _numbered(output_dir, "step")
-
-
-def _numbered(output_dir: Path, word: str) -> dict[int, Path]:
-    found = {}
-    for path in output_dir.glob(f"{word}_*"):
-        match = re.fullmatch(rf"{word}_(\d+)", path.name)
-        if match:
-            found[int(match[1])] = path
-    return found
+    return numbered_dirs(output_dir, "step")
 
 
 def kept_product(output_dir: Path, epochs: int) -> Path:
@@ -57,10 +48,3 @@ def put_in_place(folder: Path, name: str) -> None:
     target = folder.with_name(name)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(folder, target)
-
-
-def remove_epochs_before(output_dir: Path, epoch: int) -> None:
-    """What training does not go on from any more."""
-    for number, folder in epoch_dirs(output_dir).items():
-        if number < epoch:
-            shutil.rmtree(folder)

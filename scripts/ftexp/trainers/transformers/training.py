@@ -14,12 +14,13 @@ from ftexp.ground.filesystem import follow_umask
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import small_files
 from ftexp.trainers.labelled_rows import LabelledRows
+from ftexp.trainers.numbered_dirs import remove_before
 from ftexp.trainers.prompted_rows import PromptedRows
 from ftexp.trainers.train_csv import TrainCsv
 from ftexp.trainers.transformers.adapter import save_adapter
 from ftexp.trainers.transformers.batches import Batches, EpochOrder, mean_loss
 from ftexp.trainers.transformers.progress import StepLog
-from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, UNFINISHED, aside, put_in_place, remove_epochs_before
+from ftexp.trainers.transformers.resume import PRODUCT, TRAINED, UNFINISHED, aside, put_in_place
 from ftexp.trainers.transformers.validation import Validation
 
 
@@ -70,7 +71,7 @@ class RowTrainer(transformers.Trainer):
         if is_adapter or (is_end and self.validation is None):
             self._keep(f"epoch_{epoch}", has_product=is_end and self.validation is None, has_state=is_adapter)
         if self.args.should_save:
-            remove_epochs_before(Path(str(self.args.output_dir)), epoch)
+            remove_before(Path(str(self.args.output_dir)), "epoch", epoch)
             if self.validation and is_adapter:
                 self.validation.forget_others()
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ from ftexp.models.weights import HEAD, check_tied
 from ftexp.trainers.child_process import die_with_launcher
 from ftexp.trainers.lora_names import OUTPUT
 from ftexp.trainers.lora_start import initial_a
+from ftexp.trainers.numbered_dirs import remove_before
 from ftexp.trainers.torchtune.components.phi3_adapter import peft_config, peft_weights
-from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, epoch_dirs, finished_epochs
+from ftexp.trainers.torchtune.components.resume import RECIPE_STATE, finished_epochs
 
 # Names that torchtune gives: in PEFT form for others to load, and as trained, to resume from.
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -109,7 +109,7 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
         follow_umask(folder)
         if intermediate_checkpoint:
             self._save_state(state)
-            self._remove_epochs_before(epoch)
+            remove_before(self._output_dir, "epoch", epoch)
 
     def _save_phi3_adapter(self, state_dict: dict[str, Any], folder: Path) -> None:
         """In PEFT form, which the stock checkpointer leaves out."""
@@ -132,11 +132,6 @@ class ResumableCheckpointer(FullModelHFCheckpointer):
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-
-    def _remove_epochs_before(self, epoch: int) -> None:
-        for number, folder in epoch_dirs(self._output_dir).items():
-            if number < epoch:
-                shutil.rmtree(folder)
 
     def _undo_rope_permutation(self, path: Path) -> None:
         """Reorder the rows of q's and k's lora_B from the stock export's order back to the trained one."""

@@ -1,14 +1,15 @@
 """The adapter of a Phi-3 model in PEFT form, which torchtune 0.6.1 does not write.
 
 Hugging Face's Phi-3 has q, k and v in one matrix, and gate and up in another; torchtune trains them apart, each with LoRA
-matrices of its own. Side by side they are one pair: A stacks theirs, B holds theirs as blocks, so that B A adds to each layer's
-rows what its own matrices add. The pair's rank is theirs together; alpha grows alike, so that the scale alpha / rank stays.
+matrices of its own, which are joined here.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+from ftexp.trainers.joined_lora import Pair, patterns, side_by_side
 
 Weights = dict[str, torch.Tensor]
 # Per fused matrix of Hugging Face's, the trained layers whose rows it stacks, and the rest one to one.
@@ -28,10 +29,10 @@ def peft_weights(trained: Weights, rows: Mapping[str, int]) -> Weights:
     weights: Weights = {}
     for layer in sorted({name.split(".")[1] for name in trained if name.startswith("layers.")}, key=int):
         for fused, parts in _FUSED.items():
-            prefixes = [f"layers.{layer}.{part}" for part in parts]
-            if any(f"{prefix}.lora_a.weight" in trained for prefix in prefixes):
+            pairs = [_pair(trained, f"layers.{layer}.{part}") for part in parts]
+            if any(pairs):
                 name = f"base_model.model.model.layers.{layer}.{fused}"
-                pair = _side_by_side(trained, prefixes, [rows[part] for part in parts])
+                pair = side_by_side(pairs, [rows[part] for part in parts])
                 weights[f"{name}.lora_A.weight"], weights[f"{name}.lora_B.weight"] = pair
     if "output.lora_a.weight" in trained:
         for side in ("a", "b"):
@@ -39,27 +40,16 @@ def peft_weights(trained: Weights, rows: Mapping[str, int]) -> Weights:
     return weights
 
 
-def _side_by_side(trained: Weights, prefixes: list[str], rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A [sum of ranks, in] and B [sum of rows, sum of ranks]; a layer without matrices has rows of zeros in B."""
-    present = [prefix for prefix in prefixes if f"{prefix}.lora_a.weight" in trained]
-    a = torch.cat([trained[f"{prefix}.lora_a.weight"] for prefix in present])
-    b = torch.zeros(sum(rows), len(a), dtype=a.dtype)
-    row = column = 0
-    for prefix, count in zip(prefixes, rows, strict=True):
-        if prefix in present:
-            block = trained[f"{prefix}.lora_b.weight"]
-            b[row : row + count, column : column + block.shape[1]] = block
-            column += block.shape[1]
-        row += count
-    return a.contiguous(), b
+def _pair(trained: Weights, prefix: str) -> Pair | None:
+    """The matrices of a layer; None where it has none."""
+    a = trained.get(f"{prefix}.lora_a.weight")
+    return None if a is None else (a, trained[f"{prefix}.lora_b.weight"])
 
 
 def peft_config(weights: Weights, *, rank: int, alpha: float) -> dict[str, Any]:
     """adapter_config.json for what `peft_weights` gave."""
     ranks = {name.removesuffix(".lora_A.weight").rpartition(".")[2]: len(a) for name, a in weights.items() if "lora_A" in name}
-    other = {name: count for name, count in ranks.items() if count != rank}
     return {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha, "target_modules": sorted(ranks),
-        "rank_pattern": other, "alpha_pattern": {name: alpha * count / rank for name, count in other.items()},
-        "base_model_name_or_path": None, "bias": "none",
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha,
+        **patterns(ranks, rank=rank, alpha=alpha), "base_model_name_or_path": None, "bias": "none",
     }

@@ -1,19 +1,15 @@
 """What an interrupted training resumes from: one file that names the epochs that are finished."""
 
-import re
 from pathlib import Path
+
+from ftexp.trainers.numbered_dirs import numbered_dirs
 
 RECIPE_STATE = Path("recipe_state/recipe_state.pt")
 
 
 def epoch_dirs(output_dir: Path) -> dict[int, Path]:
     """The checkpoint folders `epoch_<n>`, by epoch, counted from 0."""
-    found = {}
-    for path in output_dir.glob("epoch_*"):
-        match = re.fullmatch(r"epoch_(\d+)", path.name)
-        if match:
-            found[int(match[1])] = path
-    return found
+    return numbered_dirs(output_dir, "epoch")
 
 
 def finished_epochs(output_dir: Path) -> int:
