@@ -8,7 +8,7 @@ from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
 from ftexp.models.token_table import TokenTable
 from ftexp.trainers.choice import trainer_of
-from ftexp.trainers.interface import TrainingRow
+from ftexp.trainers.training_row import TrainingRow
 
 
 def check_training_rows(

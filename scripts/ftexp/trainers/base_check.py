@@ -20,7 +20,8 @@ from ftexp.ground import paths
 from ftexp.ground.machine_memory import free_gigabytes
 from ftexp.models.config_json import model_parameters
 from ftexp.models.loading import load_transformers_model
-from ftexp.trainers.interface import Config, Trainer, TrainingRow
+from ftexp.trainers.interface import Config, Trainer
+from ftexp.trainers.training_row import TrainingRow
 
 if TYPE_CHECKING:
     import torch

@@ -32,3 +32,11 @@ def tokenizer_section(run: Run) -> dict[str, Any]:
     """The model's folder and the date, and the file of the chat template where it is not the model's own."""
     section = {"path": str(paths.model_dir(run.settings["model"])), "date": run.prompt["date"]}
     return {**section, "template": str(run.template)} if run.template else section
+
+
+def check_row_length(run: Run, most: int | None) -> list[str]:
+    """No longer rows are allowed than the tokens that the model takes, where it says how many."""
+    asked = run.settings["max_seq_len"]
+    if asked is None or most is None or asked <= most:
+        return []
+    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run.settings['model']} takes {most}. Lower it"]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ftexp.design.run import Run
+from ftexp.trainers.training_row import TrainingRow
 
 if TYPE_CHECKING:
     import torch
 
 Config = dict[str, Any]
-
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,6 @@ class ModelCheck:
     of_model: list[str]
     of_files: list[str]
     sizes: Sizes | None
-
-
-@dataclass(frozen=True)
-class TrainingRow:
-    """A row as it is trained.
-
-    Attributes:
-        index: Its place in the split's training part.
-        labels: Per token the token that is learned there; None where none is.
-    """
-
-    index: int
-    tokens: list[int]
-    labels: list[int | None]
 
 
 class Trainer(Protocol):

@@ -16,7 +16,7 @@ from ftexp.ground.counting import counted
 from ftexp.ground.errors import UserError
 from ftexp.models.chat import Chat
 from ftexp.models.token_table import TokenTable, document_table, example_tables
-from ftexp.trainers.interface import TrainingRow
+from ftexp.trainers.training_row import TrainingRow
 
 IGNORED_LABEL = -100
 

@@ -1,11 +1,12 @@
 """How the rows of a batch are shared out to processes: a step sees the same rows whatever their number."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ftexp.ground.errors import UserError
 
 
-def share_of_batch(settings: dict[str, Any], processes: int) -> int:
+def share_of_batch(settings: Mapping[str, Any], processes: int) -> int:
     """Rows of a batch that each process of a distributed recipe takes, so that a step sees the same rows whatever their number.
 
     Raises:

@@ -6,7 +6,6 @@ comes from its folder (config.json, index, tokenizer files), never from a table 
 
 import copy
 import functools
-import importlib
 import inspect
 import re
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from ftexp.design.run import Run
 from ftexp.design.settings import SETTINGS, is_quantized
 from ftexp.ground import paths
+from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import read_model_config, require_tested
 from ftexp.models.folder import weight_files
@@ -211,11 +211,9 @@ def _parameters(section: dict[str, Any]) -> list[str]:
 def _component_parameters(dotpath: str) -> list[str]:
     import torchtune.config
 
-    module, _, name = dotpath.rpartition(".")
-    component = getattr(importlib.import_module(module), name)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     assert torchtune.config is not None
-    return [n for n, p in inspect.signature(component).parameters.items() if p.kind in kinds]
+    return [n for n, p in inspect.signature(component_at(dotpath)).parameters.items() if p.kind in kinds]
 
 
 def escape_interpolation(value: Any) -> Any:

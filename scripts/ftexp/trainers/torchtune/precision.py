@@ -4,7 +4,7 @@ from typing import Any
 
 from ftexp.design.settings import MASTER_WEIGHTS
 from ftexp.ground.errors import UserError
-from ftexp.trainers.recipes import is_lora
+from ftexp.trainers.recipes import check_master_weights, is_lora
 
 # Where the components are that our configs name.
 COMPONENTS = "ftexp.trainers.torchtune.components"
@@ -22,12 +22,9 @@ def optimizer_section(settings: dict[str, Any], shipped: dict[str, Any]) -> dict
         UserError: If these are wanted where they would change nothing, or cannot be had.
     """
     section = dict(shipped)
-    if not settings.get(MASTER_WEIGHTS):
+    if not check_master_weights(settings):
         return section
-    recipe, key = settings["recipe"], f"experiment.yaml: {MASTER_WEIGHTS}"
-    if is_lora(recipe) or settings["dtype"] == "fp32":
-        why = "LoRA matrices are fp32 already" if is_lora(recipe) else "with dtype: fp32 all weights are"
-        raise UserError(f"{key}: is for full fine-tunes in bf16; {why}. Leave {MASTER_WEIGHTS} out.")
     if section["_component_"] != "torch.optim.AdamW":
-        raise UserError(f"{key}: is for AdamW, and torchtune ships {section['_component_']} for this model. Leave it out.")
+        what = f"is for AdamW, and torchtune ships {section['_component_']} for this model"
+        raise UserError(f"experiment.yaml: {MASTER_WEIGHTS}: {what}. Leave it out.")
     return {**section, "_component_": f"{COMPONENTS}.master_weights.AdamW"}

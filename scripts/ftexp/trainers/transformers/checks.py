@@ -1,6 +1,6 @@
 """What is wrong with a config of this trainer's, whoever wrote it, and with its model beside the files of its base."""
 
-import importlib
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +8,15 @@ from typing import Any
 
 from ftexp.design.run import Run
 from ftexp.design.settings import DTYPES, SCHEDULES, TRANSFORMERS
+from ftexp.ground import paths
+from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, one_line, suggestion
 from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
 from ftexp.models.loading import attention_of, transformers_config
 from ftexp.models.weights import HEAD, check_tied
 from ftexp.trainers.checkpoint_tensors import compare, read_headers
+from ftexp.trainers.dataset_section import check_row_length
 from ftexp.trainers.interface import Config, ModelCheck, Sizes
 from ftexp.trainers.prompted_rows import PromptedRows
 
@@ -50,7 +53,12 @@ _WORDS: Mapping[type | None, str] = {
 
 def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[str, list[str]]:
     """Per run what is wrong with its config."""
-    return {run.id: [*_check(configs[run.id]), *_check_length(run)] for run in runs}
+    return {run.id: [*_check(configs[run.id]), *check_row_length(run, _longest(run.settings["model"]))] for run in runs}
+
+
+@functools.cache
+def _longest(model: str) -> int:
+    return read_model_config(paths.model_dir(model)).longest
 
 
 def _check(config: Config) -> list[str]:
@@ -108,29 +116,19 @@ def _check_optimizer(section: Any) -> tuple[list[str], list[str]]:
     import torch
 
     given = dict(section) if isinstance(section, dict) else {}
-    module, _, name = str(given.pop("_component_", "")).rpartition(".")
-    if not module:
+    dotpath = str(given.pop("_component_", ""))
+    if "." not in dotpath:
         return [], []
     try:
-        component = getattr(importlib.import_module(module), name)
+        component = component_at(dotpath)
     except (ImportError, AttributeError):
-        return [f"optimizer._component_: there is no {module}.{name}. Name a class of torch.optim"], []
+        return [f"optimizer._component_: there is no {dotpath}. Name a class of torch.optim"], []
     known = _names_of(component.__init__)
     try:
         component([torch.nn.Parameter(torch.zeros(1))], **{key: value for key, value in given.items() if key in known})
     except (TypeError, ValueError) as error:
         return [f"optimizer: cannot be built: {one_line(str(error))}. Correct its values"], known
     return [], known
-
-
-def _check_length(run: Run) -> list[str]:
-    """No longer rows are allowed than the model takes."""
-    from ftexp.ground import paths
-
-    asked, most = run.settings["max_seq_len"], read_model_config(paths.model_dir(run.settings["model"])).longest
-    if asked is None or asked <= most:
-        return []
-    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run.settings['model']} takes {most}. Lower it"]
 
 
 def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:

@@ -3,7 +3,6 @@
 Reads config.json of the model's folder, never a table of names.
 """
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +11,12 @@ from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run
 from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
 from ftexp.ground import paths
+from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import ModelConfig, read_model_config, require_tested
 from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.lora_names import roles_of
-from ftexp.trainers.recipes import is_lora
+from ftexp.trainers.recipes import check_master_weights, is_lora
 from ftexp.trainers.transformers.parts import parts_of
 
 ADAM, MASTER_ADAM = "torch.optim.AdamW", "ftexp.trainers.master_weights.AdamW"
@@ -79,9 +79,7 @@ def _check_asked(settings: Mapping[str, Any], config: ModelConfig) -> None:
     if is_quantized(settings):
         what = "is torchtune's: transformers quantises by other packages, into other numbers"
         raise UserError(f"experiment.yaml: quantize_base: {what}. Set trainer: torchtune, or leave quantize_base out.")
-    if settings.get(MASTER_WEIGHTS) and (is_lora(recipe) or settings["dtype"] == "fp32"):
-        why = "LoRA matrices are fp32 already" if is_lora(recipe) else "with dtype: fp32 all weights are"
-        raise UserError(f"experiment.yaml: {MASTER_WEIGHTS}: is for full fine-tunes in bf16; {why}. Leave {MASTER_WEIGHTS} out.")
+    check_master_weights(settings)
     if settings.get("use_dora") and not is_lora(recipe):
         raise UserError(f"experiment.yaml: use_dora: is a kind of LoRA, got recipe {recipe}. Leave use_dora out.")
     if not is_lora(recipe):
@@ -144,6 +142,4 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
 
 def _parameters(dotpath: str) -> list[str]:
     """The keyword parameters of an optimizer."""
-    module, _, name = dotpath.rpartition(".")
-    component = getattr(importlib.import_module(module), name)
-    return [name for name in inspect.signature(component).parameters if name not in ("self", "params", "lr")]
+    return [name for name in inspect.signature(component_at(dotpath)).parameters if name not in ("self", "params", "lr")]

@@ -1,10 +1,9 @@
 """Train by one finetune.yaml: `python -m ftexp.trainers.transformers.train runs/<id>/finetune.yaml [key=value ...]`.
 
-The keys that may be given are those of the machine: output_dir, device, batch_size (a process's share, which torchrun's processes
-find out for themselves) and resume_from_checkpoint. Several processes: torchrun --nproc_per_node N -m, and the same words.
+The keys that may be given are those of the machine: output_dir, device and resume_from_checkpoint. Several processes, each
+of which takes its share of every batch: torchrun --nproc_per_node N -m, and the same words.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from accelerate.state import AcceleratorState
 from peft import PeftModel
 from transformers import TrainingArguments, get_scheduler
 
+from ftexp.ground.components import component_at
 from ftexp.ground.cores import take_own_threads
 from ftexp.ground.own_code import import_own_code
 from ftexp.ground.torch_device import usable_device
@@ -24,6 +24,7 @@ from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.trainers.child_process import die_with_launcher
 from ftexp.trainers.device_file import write_device
 from ftexp.trainers.prompted_rows import chat_of
+from ftexp.trainers.shares import share_of_batch
 from ftexp.trainers.train_csv import Rows, TrainCsv
 from ftexp.trainers.transformers.effect import require_effect
 from ftexp.trainers.transformers.model import DTYPES, build_model
@@ -97,17 +98,17 @@ def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:
     """The library's, nothing of which is left to an environment variable or a default that a release may change.
 
     Raises:
-        UserError: If torch cannot use the device that the config names, or a GPU that was given where it names none.
+        UserError: If torch cannot use the device that the config names, or a GPU that was given where it names none, or
+            the processes cannot share out a batch.
     """
     for name in [name for name in os.environ if name.startswith(_OF_LAUNCHER)]:
         del os.environ[name]
     AcceleratorState._reset_state()  # that of another training in this process
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    share, rest = divmod(config["batch_size"], processes)
-    assert rest == 0, f"{processes} processes cannot share out {config['batch_size']} rows"
     is_on_cpu = usable_device(config["device"] or "auto") == "cpu"
     arguments = TrainingArguments(
-        output_dir=config["output_dir"], num_train_epochs=config["epochs"], per_device_train_batch_size=share,
+        output_dir=config["output_dir"], num_train_epochs=config["epochs"],
+        per_device_train_batch_size=share_of_batch(config, processes),
         gradient_accumulation_steps=config["gradient_accumulation_steps"], learning_rate=config["optimizer"]["lr"],
         max_grad_norm=config["clip_grad_norm"] or 0.0, seed=config["seed"], bf16=config["dtype"] == "bf16", tf32=False,
         use_cpu=is_on_cpu, gradient_checkpointing=config["enable_activation_checkpointing"],
@@ -122,9 +123,9 @@ def training_arguments(config: Mapping[str, Any]) -> TrainingArguments:
 
 def _optimizer_and_schedule(config: Mapping[str, Any], model: torch.nn.Module, rows: int) -> tuple[Any, Any]:
     section = dict(config["optimizer"])
-    module, _, name = section.pop("_component_").rpartition(".")
+    component = component_at(section.pop("_component_"))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = getattr(importlib.import_module(module), name)(trained, **section)
+    optimizer = component(trained, **section)
     steps = rows // (config["batch_size"] * config["gradient_accumulation_steps"]) * config["epochs"]
     schedule = config["lr_scheduler"]
     return optimizer, get_scheduler(_SCHEDULES[schedule["schedule"]], optimizer, schedule["num_warmup_steps"], steps)

@@ -8,9 +8,10 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.config_json import read_model_config
-from ftexp.trainers.interface import Config, ModelCheck, TrainingRow
+from ftexp.trainers.interface import Config, ModelCheck
 from ftexp.trainers.recipes import is_distributed
 from ftexp.trainers.shares import share_of_batch
+from ftexp.trainers.training_row import TrainingRow
 from ftexp.trainers.transformers.config import training_config
 from ftexp.trainers.transformers.expected_keys import config_keys_of
 

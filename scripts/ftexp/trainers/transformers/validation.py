@@ -4,7 +4,6 @@ Nothing of the training changes by being looked at: no random number is drawn, a
 stopped training is, byte for byte, the unstopped one at that step.
 """
 
-import importlib
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ import transformers
 from ftexp.data.conversations import answer_text
 from ftexp.data.prompts import prompt_turns
 from ftexp.data.rows import read_items
+from ftexp.ground.components import component_at
 from ftexp.models.chat import Chat
 from ftexp.models.generation import generate
 from ftexp.trainers.labelled_rows import LabelledRows
@@ -49,7 +49,7 @@ class Validation(transformers.TrainerCallback):
         self._labels = config["model"].get("labels")
         rows = rows_of(chat, config, {**config["dataset"], "file": section["file"], "rows": len(items), "seed": 0})
         self._pad_id = rows.pad_id
-        self._rows = sorted((rows[index] for index in range(len(rows))), key=lambda row: len(row["tokens"]))
+        self._batches = self._own_batches(sorted((rows[index] for index in range(len(rows))), key=lambda row: len(row["tokens"])))
         self._rule = Rule.of(section)
         self._folder = Path(config["output_dir"])
         self._looks = [look for look in read_looks(self._folder / VALIDATION_CSV) if look.step <= finished_steps]
@@ -58,7 +58,8 @@ class Validation(transformers.TrainerCallback):
         if "scorer" in section:
             self._max_tokens = section["max_tokens"]
             self._scores = _scorer(section["scorer"])
-            self._asked = [_asked(chat, config["dataset"], item["row"]) for item in items]
+            asked = sorted((_asked(chat, config["dataset"], item["row"]) for item in items), key=lambda pair: len(pair[0]))
+            self._asked = asked[trainer.args.process_index :: trainer.args.world_size]
 
     @property
     def is_over(self) -> bool:
@@ -103,14 +104,18 @@ class Validation(transformers.TrainerCallback):
             model.train()
         return values
 
+    def _own_batches(self, rows: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
+        """Those that this process takes of all, on the CPU."""
+        args = self._trainer.args
+        starts = range(0, len(rows), args.per_device_train_batch_size)[args.process_index :: args.world_size]
+        return [self._trainer.data_collator(rows[start : start + args.per_device_train_batch_size]) for start in starts]
+
     def _loss(self) -> float:
         """Mean over the trained tokens of all rows, each process taking its share of them."""
         trainer, args = self._trainer, self._trainer.args
         total = torch.zeros(2, dtype=torch.float64, device=args.device)
-        size = args.per_device_train_batch_size
-        batches = [self._rows[start : start + size] for start in range(0, len(self._rows), size)]
-        for batch in batches[args.process_index :: args.world_size]:
-            inputs = trainer._prepare_inputs(trainer.data_collator(batch))
+        for batch in self._batches:
+            inputs = trainer._prepare_inputs(dict(batch))
             labels = inputs.pop("labels")
             with torch.no_grad(), trainer.compute_loss_context_manager():
                 summed, count = summed_loss(self._model(**inputs).logits, labels)
@@ -134,12 +139,11 @@ class Validation(transformers.TrainerCallback):
     def _score(self, scores: Callable[[Sequence[str], Sequence[str]], list[float | None]]) -> float:
         """Mean over the answers that could be scored; not a number where none could."""
         trainer, args = self._trainer, self._trainer.args
-        own = sorted(self._asked, key=lambda pair: len(pair[0]))[args.process_index :: args.world_size]
         found: list[float] = []
         config = self._model.config
         config.use_cache = True
-        for start in range(0, len(own), _ANSWERS):
-            prompts, targets = zip(*own[start : start + _ANSWERS], strict=True)
+        for start in range(0, len(self._asked), _ANSWERS):
+            prompts, targets = zip(*self._asked[start : start + _ANSWERS], strict=True)
             with trainer.compute_loss_context_manager():
                 answers = self._answers(list(prompts))
             found += [value for value in scores(answers, targets) if value is not None]
@@ -157,8 +161,7 @@ def rows_of(chat: Chat, config: Mapping[str, Any], section: Mapping[str, Any], *
 
 def _scorer(section: Mapping[str, Any]) -> Callable[[Sequence[str], Sequence[str]], list[float | None]]:
     """The component that a config names, with its options."""
-    module, _, name = section["_component_"].rpartition(".")
-    function = getattr(importlib.import_module(module), name)
+    function = component_at(section["_component_"])
     return lambda answers, targets: function(answers, targets, kind=section["kind"], options=section["options"])
 
 

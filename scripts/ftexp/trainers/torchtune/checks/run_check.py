@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from ftexp.design.run import Run
+from ftexp.trainers.dataset_section import check_row_length
 from ftexp.trainers.interface import Config, ModelCheck, Sizes
 from ftexp.trainers.torchtune.checks.checkpoint_check import check_checkpoint
 from ftexp.trainers.torchtune.checks.config_check import check_config, check_paths
@@ -21,16 +22,9 @@ def check_configs(runs: Sequence[Run], configs: Mapping[str, Config]) -> dict[st
         if not messages and parts not in tried:
             tried[parts] = check_parts(config)
         messages += tried.get(parts, [])
-        found[run.id] = [*(f"finetune.yaml: {message}" for message in messages), *_check_length(run, config)]
+        too_long = check_row_length(run, config["model"].get("max_seq_len"))
+        found[run.id] = [*(f"finetune.yaml: {message}" for message in messages), *too_long]
     return found
-
-
-def _check_length(run: Run, config: Config) -> list[str]:
-    """No longer rows are allowed than the model takes."""
-    asked, most = run.settings["max_seq_len"], config["model"].get("max_seq_len")
-    if asked is None or most is None or asked <= most:
-        return []
-    return [f"experiment.yaml: max_seq_len: is {asked}, but the model {run.settings['model']} takes {most}. Lower it"]
 
 
 def check_models(configs: Mapping[str, Config]) -> dict[str, ModelCheck]:
