@@ -54,9 +54,9 @@ def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tenso
         logits: [rows, length, vocabulary], each position's for the token after it; or of a classifier [rows, labels].
     """
     if labels.dim() == 2:
-        logits, labels = logits[:, :-1], labels[:, 1:]
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
     flat = labels.reshape(-1)
-    summed = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(), flat, ignore_index=IGNORED_LABEL, reduction="sum"
-    )
-    return summed, (flat != IGNORED_LABEL).sum()
+    at = (flat != IGNORED_LABEL).nonzero().squeeze(1)  # float32 copies of the logits at these positions only: few are trained
+    chosen = logits.reshape(-1, logits.shape[-1]).index_select(0, at)
+    summed = torch.nn.functional.cross_entropy(chosen.float(), flat.index_select(0, at), reduction="sum")
+    return summed, flat.new_tensor(len(at))
