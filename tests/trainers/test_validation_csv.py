@@ -40,6 +40,7 @@ def test_of_a_scorer_more_is_better_and_between_equal_scores_the_loss_decides() 
     assert rule.kept(_scored((0.9, 3), (0.9, 2), (0.9, 2))).step == 2
     assert rule.kept(_scored((NAN, 0), (0.1, 2))).step == 2
     assert rule.kept(_scored((0.5, 2), (0.5, NAN))).step == 1
+    assert rule.kept(_scored((0.5, NAN), (0.5, 2))).step == 2
 
 
 def test_keep_last_keeps_the_last_whatever_is_best() -> None:
@@ -82,6 +83,19 @@ def test_why_a_step_was_kept_is_said(section: dict[str, object], losses: tuple[f
     kept = Rule.of(section).kept(looks)
     assert why_kept(section, [kept if look.step == kept.step else look for look in looks], 112).startswith(text)
     assert "stopped" not in why_kept(section, [kept], kept.step)
+
+
+@pytest.mark.parametrize(("pairs", "text"), [
+    (((0.5, 3), (0.9, 2), (0.1, 1)), "best validation f1 0.9 of 3 looks"),
+    (((0.9, 3), (0.9, 2)), "best validation f1 0.9 of 2 looks, 1 other as good: the lower validation loss decided"),
+    (((0.9, 2), (0.9, 2), (0.9, 2)), "best validation f1 0.9 of 3 looks, 2 others as good: the first was kept"),
+    (((0.9, 3), (0.9, 2), (0.9, 2)), "best validation f1 0.9 of 3 looks, 2 others as good: the lower validation loss decided, "
+     "then the order"),
+])
+def test_between_equal_scores_it_is_said_what_decided(pairs: tuple[tuple[float, float], ...], text: str) -> None:
+    looks, section = _scored(*pairs), {**LOSS, "metric": "f1"}
+    kept = Rule.of(section).kept(looks)
+    assert why_kept(section, [kept if look.step == kept.step else look for look in looks], len(pairs)) == text
 
 
 @pytest.mark.parametrize(("losses", "text"), [

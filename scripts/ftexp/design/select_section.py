@@ -3,10 +3,11 @@
 Only the standard library is imported here, because the cookiecutter hook runs this code too.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ftexp.data.splits import VALIDATION, half_of
+from ftexp.design.factors import Level
 from ftexp.design.run import Run
 from ftexp.design.sections import check_keys
 from ftexp.design.settings import SEED
@@ -29,6 +30,9 @@ def check_select(found: Findings, section: Any, factors: Collection[str]) -> tup
     if by != VALIDATION:
         found.add("select.by", f"must be validation, got {by!r}", "A level chosen by its test score is best partly by luck.")
     known = [name for name in factors if name != SEED]
+    if "over" not in section:
+        found.add("select.over", "is missing", "Name the factors that are chosen, as in over: [lr, epochs], or write all.")
+        return ()
     names = known if over == _ALL else [over] if isinstance(over, str) else over
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         found.add("select.over", f"must be a list of factors, or all, got {over!r}", "Write [lr, epochs].")
@@ -38,6 +42,8 @@ def check_select(found: Findings, section: Any, factors: Collection[str]) -> tup
             found.add("select.over", "a seed is not chosen: runs that differ in their seed alone are replicates", "Remove it.")
         elif name not in known:
             found.unknown(f"select.over: {name}", known, "factor")
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        found.add("select.over", f"names {name} twice", "Remove one.")
     return tuple(name for name in known if name in names)
 
 
@@ -76,6 +82,13 @@ def _differ(over: Collection[str], runs: Iterable[Run], what: Callable[[Run], st
         others = {name: level for name, level in run.levels.items() if name not in (*over, SEED)}
         found.setdefault(repr(others), set()).add(what(run))
     return any(len(values) > 1 for values in found.values())
+
+
+def without_choice(over: Sequence[str], factors: Mapping[str, Sequence[Level]]) -> list[str]:
+    """A caution for each chosen factor that has one level."""
+    alone = [name for name in over if len(factors[name]) == 1]
+    return [f"experiment.yaml: select.over: {name} has one level, so that nothing is chosen. Give it more, or take it out"
+            for name in alone]
 
 
 def tokens_differ(over: Sequence[str], runs: Sequence[Run]) -> list[str]:

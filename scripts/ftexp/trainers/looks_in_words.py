@@ -34,13 +34,24 @@ def why_kept(section: Mapping[str, Any], looks: Sequence[Look], steps: int) -> s
     """
     kept, metric, of_all = kept_look(looks), section["metric"], f"of {len(looks)} look{'' if len(looks) == 1 else 's'}"
     if kept.kept == BEST:
-        why = f"best validation {metric} {_value(section, kept)} {of_all}"
+        why = f"best validation {metric} {_value(section, kept)} {of_all}{_between_equals(metric, kept, looks)}"
     elif section["keep"] == LAST:
         why = f"the last {of_all}, as keep: last asks; validation {metric} {_value(section, kept)}"
     else:
         why = f"the last {of_all}, because no validation {metric} is a number"
     last = looks[-1].step
     return why + (f"; stopped early at step {last} of {steps}" if last < steps else "")
+
+
+def _between_equals(metric: str, kept: Look, looks: Sequence[Look]) -> str:
+    """What decided where other looks were as good; empty where none was."""
+    equal = [look for look in looks if look.step != kept.step and look.values[metric] == kept.values[metric]]
+    if not equal:
+        return ""
+    loss_decided, is_first = (any((look.loss == kept.loss) is same for look in equal) for same in (False, True))
+    how = "the lower validation loss decided" if loss_decided else "the first was kept"
+    then = ", then the order" if loss_decided and is_first else ""
+    return f", {len(equal)} other{'s' if len(equal) > 1 else ''} as good: {how}{then}"
 
 
 def kept_look(looks: Sequence[Look]) -> Look:

@@ -32,6 +32,12 @@ class Look:
     values: Mapping[str, float]
     kept: str = ""
 
+    @property
+    def loss(self) -> float:
+        """What decides between equal scores; infinite where the loss is no number."""
+        loss = self.values[_LOSS]
+        return loss if math.isfinite(loss) else math.inf
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -59,7 +65,7 @@ class Rule:
         best: Look | None = None
         for look in looks:
             is_number = math.isfinite(look.values[self.metric])
-            if is_number and (best is None or (self._gain(look, best), -look.values[_LOSS]) > (0, -best.values[_LOSS])):
+            if is_number and (best is None or (self._gain(look, best), -look.loss) > (0, -best.loss)):
                 best = look
         return best
 

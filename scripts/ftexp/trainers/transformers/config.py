@@ -10,6 +10,7 @@ from typing import Any
 from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run
 from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
+from ftexp.design.validation_section import steps_between_looks
 from ftexp.ground import paths
 from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
@@ -113,9 +114,8 @@ def _model_section(run: Run, folder: str) -> dict[str, Any]:
 def _validation_section(run: Run) -> dict[str, Any]:
     """How often, by which rows, by what; the rest of what makes rows tokens is the data set's."""
     asked = run.validation
-    per_epoch = run.steps["steps_per_epoch"]
     return {
-        "file": str(paths.split_part(run.training_set, VALIDATION)), "every_steps": max(1, round(asked["every"] * per_epoch)),
+        "file": str(paths.split_part(run.training_set, VALIDATION)), "every_steps": steps_between_looks(run),
         "metric": asked["metric"], "patience": asked["patience"], "threshold": asked["threshold"], "keep": asked["keep"],
         **({"scorer": {"_component_": JUDGE, **asked["scorer"]}, "max_tokens": asked["max_tokens"]} if "scorer" in asked else {}),
     }
