@@ -11,6 +11,7 @@ import os
 from ftexp.checks.cautions import cautions
 from ftexp.design.asking_words import asked_in_words
 from ftexp.design.confounds import derived_along
+from ftexp.design.heads import labels_in_words
 from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import folders_not_in_design, plan_files, plan_with_answers, runs_table, some_of
 from ftexp.design.run import Run
@@ -51,6 +52,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         _runs_as_table(experiment, runs),
         *derived_along(runs, experiment.factors),
         "",
+        *labels_in_words(runs),
         *trainers_in_words([run for run in runs if run.trains]),
         _describe_disk([run for run in runs if run.trains]),
     ]

@@ -99,12 +99,18 @@ def test_documents_beside_questions_are_asked_by_tasks_with_data_of_their_own() 
     assert [(run.data.get("text"), run.data["input"], run.settings["loss"]) for run in trained] == [
         ("abstract", None, "full"), (None, "title", "completion"),
     ]
-    message = "evaluation.tasks.test: asks questions, and by-read has documents. Give it data of its own"
+    message = "evaluation.tasks.test: asks questions, and the data of by-read are documents. Give it data of its own"
     assert mistakes(data=PROMPTED, factors={"by": by})[0].startswith(message)
-    message = "evaluation.tasks.rest: asks for documents, and by-asked has prompts and answers. Name the column: document: "
-    assert f"{message}COLUMN." in mistakes(
+    message = "evaluation.tasks.rest: asks for documents, and the data of by-asked are questions with answers. Name the "
+    assert f"{message}column: document: COLUMN." in mistakes(
         data=PROMPTED, factors={"by": by}, evaluation={"tasks": {"rest": {"complete": {"after": {"words": 2}}}}}
     )
+
+
+def test_what_is_wrong_with_many_runs_is_one_line() -> None:
+    rest = {"rest": {"complete": {"after": {"words": 2}}}}
+    what = "evaluation.tasks.rest: asks for documents, and the data of lr1e-4 and 1 more are questions with answers."
+    assert mistakes(data=PROMPTED, evaluation={"tasks": rest}) == [f"{what} Name the column: document: COLUMN."]
 
 
 @pytest.mark.parametrize(("changes", "wanted"), [

@@ -81,7 +81,9 @@ WRONG_VALUES = [
     ("[2, 16]", "2.5", "factors.lora_rank: must be a whole number above 0, below 2^31, got 2.5"),
     ("lora_rank: [2, 16]", "lora_modules: [q, v]", "factors.lora_modules: must be a list out of q, k, v, o, mlp, output, one of"),
     ("lora_rank: [2, 16]", "lora_modules: q", "factors.lora_modules: must be a list out of q, k, v, o, mlp, output, one"),
-    ("lora_rank: [2, 16]", "loss: all", "factors.loss: must be completion or full, got 'all'"),
+    ("lora_rank: [2, 16]", "loss: every", "factors.loss: must be completion or full, got 'every'"),
+    ("lora_rank: [2, 16]", "lr: all", "factors.lr: must be a list of levels, got 'all'. Write [first, second]; 'all' stands for"),
+    ("epochs: 3", "schedule: all", "constants.schedule: must be one of cosine, linear, constant, got 'all'. For a run of each w"),
     ("[2, 16]", "[2, 2]", "factors.lora_rank: has the level 2 twice"),
     ("lora_rank: [2, 16]", "lr: [1e-4, 0.0001]", "factors.lr: has the level 0.0001 twice"),
     ("[2, 16]", "[2, 16.0]", "factors.lora_rank: must be a whole number above 0"),
@@ -202,6 +204,8 @@ SMALL = "experiment: e\nconstants: {model: tiny}\ndata: {source: a.json}\n"
 
 @pytest.mark.parametrize(("alone", "listed"), [
     ("factors: {lora_rank: 2, lr: 1e-4, loss: full}", "factors: {lora_rank: [2], lr: [1e-4], loss: [full]}"),
+    ("factors: {schedule: all, dtype: all, head: all, use_dora: all}",
+     "factors: {schedule: [cosine, linear, constant], dtype: [fp32, bf16], head: [null, classification], use_dora: [false, true]}"),
     ("factors: {compile: true, optimizer.eps: 1e-7}", "factors: {compile: [true], optimizer.eps: [1e-7]}"),
     ("factors: {lora_rank: 2}\ndesign: {lora_rank: 2}", "factors: {lora_rank: [2]}\ndesign: [{lora_rank: 2}]"),
     ("factors: {lora_rank: [2, 4], lr: [1, 2]}\nexclude: {lora_rank: 2, lr: 1}",

@@ -142,10 +142,10 @@ def test_labels_are_those_of_all_training_rows_whatever_train_size(tmp_path: Pat
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"constants": {"head": "regression"}}, "constants.head: must be classification or null, got 'regression'"),
-    ({"evaluation": {"scorers": ["exact", "perplexity"]}}, "a run with a head writes and rates no text, which task test asks"),
+    ({"evaluation": {"scorers": ["exact", "perplexity"]}}, "evaluation.scorers: rates the tokens of a text, got perplexity"),
     ({"constants": {"trainer": "torchtune"}}, "trainer: torchtune 0.6.1 trains no classifier. Set trainer: transformers"),
     ({"constants": {"lora_modules": ["q", "output"]}}, "lora_modules: a classifier has a last layer of its own"),
-    ({"rows": [{**row, "output": "one"} for row in ROWS]}, "head: chooses from the answers of the training rows, of which 1 are"),
+    ({"rows": [{**row, "output": "one"} for row in ROWS]}, "column 'output': has 1 different answers in 12 training rows, and head"),
 ], ids=["value", "perplexity", "torchtune", "output", "one-label"])
 def test_what_a_head_cannot_do_is_said_before_anything_is_trained(
     change: dict[str, Any], message: str, made: tuple[TinyExperiment, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

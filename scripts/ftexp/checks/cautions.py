@@ -1,17 +1,19 @@
 """What a careful reviewer would say of the comparison, in the same sentences by plan and validate, before anything is spent.
 
 Of a design: its confounds. Of a rank: what it is beside its model. Of validation: what can never act. Of the answers: whether
-scorer and metrics fit them. Reads config.json of the base models. Writes nothing.
+scorer and metrics fit them, and whether a head can give them. Reads config.json of the base models. Writes nothing.
 """
 
 from collections.abc import Iterable, Sequence
 
 from ftexp.design.confounds import confounds
 from ftexp.design.fit_of_scores import AnswersOfTasks, free_texts, rare_classes
+from ftexp.design.heads import untrained_answers
 from ftexp.design.run import Run
 from ftexp.design.select_section import tokens_differ, without_choice
 from ftexp.design.spec import Experiment
 from ftexp.design.tasks import key_of
+from ftexp.design.unused import of_controls_alone
 from ftexp.design.validation_section import never_act
 from ftexp.trainers.sizes import adapter_size
 
@@ -27,6 +29,7 @@ def cautions(experiment: Experiment, runs: Sequence[Run], answers: AnswersOfTask
     compared = {name: levels for name, levels in experiment.factors.items() if name not in experiment.select}
     said = [*confounds(runs, compared), *_ranks(runs), *never_act(runs)]
     said += [*without_choice(experiment.select, experiment.factors), *tokens_differ(experiment.select, runs)]
+    said += [*of_controls_alone(experiment, runs), *untrained_answers(runs, answers)]
     for (_, task), test in answers.items():
         judging, tasks = experiment.evaluation.judging[task], experiment.evaluation.tasks
         said += free_texts(test, judging.scorers, key_of(tasks, task, "scorers"))

@@ -11,17 +11,30 @@ def asked_in_words(evaluation: Evaluation, runs: Sequence[Run]) -> list[str]:
     """A line per task: of which rows it is, how it is asked, by what it is judged, and of whom, where that is not everybody."""
     lines = []
     for name, task in evaluation.tasks.items():
-        asked = sum(name in run.tasks for run in runs)
-        whom = "" if asked == len(runs) else f"; asked of {asked} of {len(runs)} runs and controls"
+        asked = [run for run in runs if name in run.tasks]
+        whom = "" if len(asked) == len(runs) else f"; asked of {len(asked)} of {len(runs)} runs and controls"
         rows = task["data"]["data"] if "data" in task else task.get("inspect") or "the test rows"
         judged = ", ".join(evaluation.judging[name].names) or "its own scorers"
-        lines.append(f"asks: {name}: {rows}; {asking_in_words(task)}; judged by {judged}{whom}")
+        lines.append(f"asks: {name}: {rows}; {asking_of_runs(task, asked)}; judged by {judged}{whom}")
     return lines
+
+
+def asking_of_runs(task: Mapping[str, Any], asked: Sequence[Run]) -> str:
+    """How runs are asked a task: those with a head, of which a label is the most probable, and the others."""
+    heads = sum(run.has_head for run in asked)
+    if not heads:
+        return asking_in_words(task)
+    by = f"the most probable {'of its options' if task['kind'] == 'options' else 'label'} by a head"
+    if heads == len(asked):
+        return f"{by}{_prompt(task)}"
+    others = "controls" if all(run.is_control for run in asked if not run.has_head) else "runs and controls"
+    others = others if len(asked) - heads > 1 else others.partition(" ")[0].removesuffix("s")
+    return f"of {heads} runs {by}, of {len(asked) - heads} {others} {asking_in_words(task)}".replace("of 1 runs", "of 1 run")
 
 
 def asking_in_words(task: Mapping[str, Any]) -> str:
     """How a task is asked: greedy, sampled and how, or by likelihoods."""
-    prompt = "".join(f", {key} {text!r}" for key, text in task.get("prompt", {}).items())
+    prompt = _prompt(task)
     if task["kind"] == "options":
         return f"log-likelihoods of its options, nothing generated{prompt}"
     if task["kind"] == "document":
@@ -40,3 +53,8 @@ def asking_in_words(task: Mapping[str, Any]) -> str:
     share = "" if task["top_p"] == 1 else f", top_p {task['top_p']:g}"
     often = "one answer" if task["epochs"] == 1 else f"{task['epochs']} answers"
     return f"sampled at temperature {task['temperature']:g}{share} (seed {task['seed']}), {often} an item, {limit}"
+
+
+def _prompt(task: Mapping[str, Any]) -> str:
+    """What a task says of its own prompt."""
+    return "".join(f", {key} {text!r}" for key, text in task.get("prompt", {}).items())

@@ -8,7 +8,7 @@ from typing import Any
 
 from ftexp.design.factors import Level
 from ftexp.design.judging import NEEDS_REFERENCE
-from ftexp.design.run import Run
+from ftexp.design.run import Run, first_run
 from ftexp.design.sections import as_list
 from ftexp.ground.errors import Findings
 
@@ -71,17 +71,20 @@ def _refuse(found: Findings, where: str, key: str) -> None:
 
 def check_tasks_of_runs(found: Findings, runs: Iterable[Run]) -> None:
     """No run on documents is asked a question of its data, and none on questions is asked documents without a column."""
+    questions: dict[str, list[Run]] = {}
+    documents: dict[str, list[Run]] = {}
     for run in runs:
         for task in (task for task in run.asked if task.kind != "inspect"):
-            where = f"evaluation.tasks.{task.name}"
             if task.is_of_documents and not task.column:
-                what = f"asks for documents, and {run.id} has prompts and answers"
-                found.add(where, what, "Name the column: document: COLUMN.")
+                questions.setdefault(task.name, []).append(run)
             elif not task.is_of_documents and run.data.get("text") and not task.has_own_data:
-                what = f"asks questions, and {run.id} has documents"
-                cure = "Give it data of its own, or document: COLUMN, or leave it out by evaluation.matrix."
-                found.add(where, what, cure)
-    found.messages = list(dict.fromkeys(found.messages))
+                documents.setdefault(task.name, []).append(run)
+    for name, those in questions.items():
+        what = f"asks for documents, and the data of {first_run(those)} are questions with answers"
+        found.add(f"evaluation.tasks.{name}", what, "Name the column: document: COLUMN.")
+    for name, those in documents.items():
+        cure = "Give it data of its own, or document: COLUMN, or leave it out by evaluation.matrix."
+        found.add(f"evaluation.tasks.{name}", f"asks questions, and the data of {first_run(those)} are documents", cure)
 
 
 def check_judged_documents(

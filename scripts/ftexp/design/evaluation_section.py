@@ -5,7 +5,7 @@ Only the standard library is imported here, because the cookiecutter hook runs t
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ftexp.design.documents import check_judged_documents
@@ -23,14 +23,12 @@ from ftexp.design.judging import (
     check_scorers,
 )
 from ftexp.design.levels import label_text
-from ftexp.design.sections import as_list, check_keys, check_names
-from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, check_answering, check_task, kind_of, task_file
+from ftexp.design.sections import ALL, as_list, check_keys, check_names
+from ftexp.design.tasks import ANSWERING_KEYS, JUDGING_KEYS, check_answering, check_task, kind_of, places_of, task_file
 from ftexp.ground.errors import Findings, suggestion
 
 EVALUATION_KEYS = ("scorer", "tasks", "matrix", "primary", *ANSWERING_KEYS, *JUDGING_KEYS)
 DEFAULT_TASK = "test"
-# In place of a list of names: all that there are.
-ALL = "all"
 # Per factor the texts of levels; and the tasks that runs of these levels are asked.
 MatrixEntry = tuple[dict[str, list[str]], list[str]]
 _TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
@@ -73,12 +71,14 @@ class Evaluation:
         judging: Per task how its answers are judged.
         matrix: Pairs of levels (factor -> labels) and the tasks that runs of these levels are asked.
         primary: Task and metric whose effects are confirmatory.
+        said: Per task the keys of its own or of the section around it that say something, each with its place in the file.
     """
 
     tasks: dict[str, dict[str, Any]]
     judging: dict[str, Judging]
     matrix: tuple[MatrixEntry, ...]
     primary: tuple[str, str]
+    said: dict[str, dict[str, str]] = field(default_factory=dict, compare=False)
 
     @property
     def metrics(self) -> list[str]:
@@ -123,7 +123,8 @@ def check_evaluation(
     matrix = _check_matrix(found, section.get("matrix"), tasks, factors)
     primary = _check_primary(found, section.get("primary"), tasks, judging)
     found.messages = list(dict.fromkeys(found.messages))  # a mistake of the section is one of every task
-    return Evaluation(tasks, judging, matrix, primary)
+    said = {name: places_of(f"evaluation.tasks.{name}", own, shared) for name, own in named.items()}
+    return Evaluation(tasks, judging, matrix, primary, said)
 
 
 def _check_one_meaning(found: Findings, judging: dict[str, Judging]) -> None:

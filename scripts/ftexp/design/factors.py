@@ -11,6 +11,7 @@ from typing import Any
 from ftexp.data.splits import VALIDATION
 from ftexp.design.prompt_section import PROMPT_KEYS, as_text, check_prompt_value
 from ftexp.design.sections import (
+    ALL,
     DATA_KEYS,
     as_list,
     check_data_value,
@@ -19,7 +20,7 @@ from ftexp.design.sections import (
     complete_split,
     read_section,
 )
-from ftexp.design.settings import SETTINGS, check_setting, suggest_setting
+from ftexp.design.settings import SETTINGS, check_setting, levels_meant, suggest_setting, where_all
 from ftexp.design.torchtune_keys import REFUSED_KEYS, SAME_THING, TORCHTUNE_TOP_LEVEL, is_torchtune_key, owned_by
 from ftexp.design.validation_values import check_validation_value
 from ftexp.ground.errors import Findings, suggestion
@@ -31,8 +32,6 @@ RESERVED_FACTORS = (
     "reason", "task", "metric", "n", "score", "score_se", "majority", "chance", "diff_control", "diff_control_se",
     "train_loss", "validation", "kept_step", "kept_why",
 )
-
-
 # What may be a level and stand alone, without a list around it.
 _OF_A_LEVEL = (str, int, float, datetime.date)
 
@@ -49,11 +48,14 @@ def check_factors(found: Findings, factors: dict[str, Any]) -> dict[str, list[Le
     """The factors with their levels, those left out that are wrong."""
     checked: dict[str, list[Level]] = {}
     for name, levels in factors.items():
-        key, levels = f"factors.{name}", as_list(levels, *_OF_A_LEVEL)
+        key, levels = f"factors.{name}", levels_meant(name, levels)
+        is_all, levels = levels == ALL, as_list(levels, *_OF_A_LEVEL)
         if isinstance(levels, dict):
             checked[name] = _check_named_levels(found, key, levels)
         elif name not in SETTINGS and not is_torchtune_key(name):
             _refuse_factor(found, name, levels)
+        elif is_all:
+            found.add(key, f"must be a list of levels, got {ALL!r}", f"Write [first, second]; {where_all()}.")
         elif not isinstance(levels, list) or not levels:
             found.add(key, f"must be a list of at least one level, got {levels!r}", "Write [first, second].")
         else:
@@ -84,7 +86,6 @@ def _check_sizes(found: Findings, key: str, levels: list[Level]) -> None:
     if shares and counts:
         what = f"mixes numbers of rows with shares of them, got {counts[0]} and {shares[0]} for train_size"
         found.add(key, what, "Write all as numbers of rows, or all as shares (1.0 is all rows).")
-
 
 
 def _check_repeats(found: Findings, key: str, levels: list[Any]) -> None:
@@ -143,7 +144,8 @@ def _check_assignment(found: Findings, where: str, name: str, value: Any) -> Non
     if name in SETTINGS:
         problem = check_setting(name, value)
         if problem:
-            found.add(where, problem)
+            is_constant = value == ALL and SETTINGS[name].values and where.startswith("constants.")
+            found.add(where, problem, f"For a run of each write factors: {{{name}: {ALL}}}." if is_constant else "")
     elif head == "data":
         if tail == VALIDATION:
             check_validation_rows(found, where, value)
@@ -216,7 +218,7 @@ def check_overlap(found: Findings, factors: dict[str, list[Level]], constants: d
                 found.add(f"factors.{factor}", f"sets '{name}', {what}", f"Keep one{joint}.")
             own[thing] = (name, f"factor {factor}")
         owner |= own
-    if "model" not in owner:
+    if "model" not in owner and not any("factors.model: " in message for message in found.messages):
         found.add("constants.model", "is missing", "Name a folder in models/, here or as a factor.")
 
 

@@ -16,7 +16,7 @@ from ftexp.data.held_out import TrainingSet, training_items
 from ftexp.data.prompts import placeholders, prompt_turns
 from ftexp.data.splits import Half, Sources
 from ftexp.design.fit_of_scores import AnswersOfTasks, answers_of_runs
-from ftexp.design.heads import take_labels
+from ftexp.design.heads import check_options_of_heads, check_untrained_answers, take_labels
 from ftexp.design.levels import table_text
 from ftexp.design.run import Run, Task
 from ftexp.design.runs import derive_steps, expand, reject_all_failed
@@ -112,11 +112,29 @@ def plan_with_answers(experiment: Experiment) -> tuple[list[Run], AnswersOfTasks
         items = None if run.is_control else rows.left[run.training_set]
         if items is not None:
             derive_steps(run, len(items))
-            if run.settings.get("head") and not run.data.get("text"):
-                take_labels(run, (answer_text(row, run.data["input"], run.data["output"]) for row in items))
+    _take_labels(runs, rows, answers)
     share_trainings(runs)
     reject_all_failed(runs)
     return runs, answers
+
+
+def _take_labels(runs: list[Run], rows: _RowsOfRuns, answers: AnswersOfTasks) -> None:
+    """Give runs with a head their labels, by which their tasks are checked.
+
+    Raises:
+        UserError: If a column holds no labels, or an option, or most answers of a test, are none of them; a line for each cause.
+    """
+    found = Findings("experiment.yaml")
+    for run in (run for run in runs if run.has_head):
+        items, data = rows.left[run.training_set], run.data
+        if items is not None:
+            take_labels(found, run, (answer_text(row, data["input"], data["output"]) for row in items))
+    found.messages = list(dict.fromkeys(found.messages))
+    found.raise_if_any()
+    check_options_of_heads(found, runs, rows.tests)
+    if not found.messages:
+        check_untrained_answers(found, runs, answers)
+    found.raise_if_any()
 
 
 def _answers(runs: list[Run], rows_of: _RowsOfRuns, experiment: Experiment) -> AnswersOfTasks:

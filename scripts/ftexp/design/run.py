@@ -1,6 +1,6 @@
 """A run: what run.yaml says, and all that its numbers follow from."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,11 @@ class Run:
         return self.kind == "control"
 
     @property
+    def has_head(self) -> bool:
+        """Whether it chooses a label, and writes no text."""
+        return bool(self.settings.get("head")) and not self.is_control
+
+    @property
     def trains(self) -> bool:
         """Whether it has a training of its own."""
         return self.training == self.id
@@ -233,3 +238,8 @@ def row_sets_of(runs: Iterable[Run]) -> list[tuple[str, str]]:
     """Name and part of every set of rows of some runs, once; those that train come first."""
     found = dict.fromkeys(pair for run in runs for pair in run.row_sets)
     return sorted(found, key=lambda pair: pair[1] == "test")
+
+
+def first_run(runs: Sequence[Run]) -> str:
+    """The first of some runs, and how many more there are: one message is of all of them."""
+    return f"{runs[0].id} and {len(runs) - 1} more" if len(runs) > 1 else runs[0].id

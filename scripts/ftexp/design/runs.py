@@ -16,6 +16,7 @@ from ftexp.design.select_section import check_choice
 from ftexp.design.settings import IF_SET, LOSSES, SETTINGS
 from ftexp.design.spec import Experiment
 from ftexp.design.torchtune_keys import is_torchtune_key
+from ftexp.design.unused import check_unused
 from ftexp.design.validation_section import check_validations
 from ftexp.design.validation_values import DEFAULTS
 from ftexp.ground.errors import Findings, UserError
@@ -37,7 +38,8 @@ def expand(experiment: Experiment) -> list[Run]:
     found = Findings("experiment.yaml")
     check_asked(found, experiment, cells)
     check_validations(found, trained, experiment.evaluation)
-    check_heads(found, trained)
+    check_heads(found, experiment.evaluation, trained)
+    check_unused(found, experiment, runs)
     check_choice(found, experiment.select, trained)
     for run in trained:
         if not found.messages:

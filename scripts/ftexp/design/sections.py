@@ -14,6 +14,8 @@ from ftexp.ground.errors import Findings, suggestion
 DATA_KEYS = ("source", "train", "test", "split", "input", "output", "text")
 # Keys of data that name a column.
 _COLUMNS = ("input", "output", "text")
+# In place of a list: all that there are.
+ALL = "all"
 SPLIT_KEYS = ("train", "test", "seed", "stratify", "group")
 
 

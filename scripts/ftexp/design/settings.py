@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ftexp.design.sections import ALL
 from ftexp.ground.errors import suggestion
 from ftexp.models.reading import ALLOW_UNTESTED
 
@@ -44,6 +45,7 @@ class Setting:
         default: The value where nobody sets it; None means derived or absent.
         meaning: One line for the documentation.
         key: The key of torchtune's config that it sets, where that is all it does (one of LoRA's where there is LoRA).
+        values: All that it may be, where these are few: `all` stands for them where its levels are wanted.
     """
 
     abbreviation: str
@@ -52,6 +54,7 @@ class Setting:
     default: Any
     meaning: str
     key: str = ""
+    values: tuple[Any, ...] = ()
 
 
 def _is_whole(value: Any) -> bool:
@@ -64,10 +67,6 @@ def _positive_whole(value: Any) -> bool:
 
 def _not_negative_whole(value: Any) -> bool:
     return _is_whole(value) and value >= 0
-
-
-def _switch(value: Any) -> bool:
-    return isinstance(value, bool)
 
 
 def _positive_number(value: Any) -> bool:
@@ -108,21 +107,29 @@ def _lora_modules(value: Any) -> bool:
     )
 
 
-def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in words
+def _one_of(abbreviation: str, words: tuple[str, ...], default: str | None, meaning: str) -> Setting:
+    """A setting of a few words."""
+    wants = f"one of {', '.join(words)}" if len(words) > 2 else " or ".join(words)
+    return Setting(abbreviation, wants, lambda value: isinstance(value, str) and value in words, default, meaning, values=words)
+
+
+def _switch(abbreviation: str, meaning: str) -> Setting:
+    """A setting that is off where nobody sets it."""
+    values = (False, True)
+    return Setting(abbreviation, "true or false", lambda value: isinstance(value, bool), False, meaning, values=values)
 
 
 _WHOLE = "a whole number above 0, below 2^31"
 SETTINGS: dict[str, Setting] = {
     "model": Setting("", "the name of a folder in models/", _folder_name, None, "base model: its folder in models/"),
-    "trainer": Setting(
-        "", f"one of {', '.join(TRAINERS)}", _one_of(TRAINERS), None,
-        "who trains: derived: torchtune where it has the model and what is asked, else transformers",
+    "trainer": _one_of(
+        "", TRAINERS, None, "who trains: derived: torchtune where it has the model and what is asked, else transformers",
     ),
-    "recipe": Setting("", f"one of {', '.join(RECIPES)}", _one_of(RECIPES), RECIPES[0], "what is trained, on how many devices"),
+    "recipe": _one_of("", RECIPES, RECIPES[0], "what is trained, on how many devices"),
     "head": Setting(
-        "head-", f"{CLASSIFICATION} or null", _nullable(_one_of((CLASSIFICATION,))), None,
+        "head-", f"{CLASSIFICATION} or null", lambda value: value in (None, CLASSIFICATION), None,
         "classification: a classifier over the labels of the training rows, in place of generated text; by transformers",
+        values=(None, CLASSIFICATION),
     ),
     "lora_rank": Setting("r", _WHOLE, _positive_whole, 8, "rank of the LoRA matrices", key="model.lora_rank"),
     "lora_alpha": Setting(
@@ -136,10 +143,10 @@ SETTINGS: dict[str, Setting] = {
         "", f"a list out of {', '.join(LORA_MODULES)}, one of q, k, v, o among them", _lora_modules,
         ["q", "k", "v", "o", "mlp"], "layers that get LoRA matrices",
     ),
-    "use_dora": Setting("dora-", "true or false", _switch, False, "DoRA, which learns a size for each row; transformers trains"),
+    "use_dora": _switch("dora-", "DoRA, which learns a size for each row; transformers trains"),
     "lr": Setting("lr", "a number above 0", _positive_number, 3e-4, "peak learning rate", key="optimizer.lr"),
-    "schedule": Setting(
-        "", f"one of {', '.join(SCHEDULES)}", _one_of(SCHEDULES), SCHEDULES[0],
+    "schedule": _one_of(
+        "", SCHEDULES, SCHEDULES[0],
         "of the learning rate after the warm-up: half a cosine to 0, a line to 0, or lr as it is",
     ),
     "epochs": Setting("e", _WHOLE, _positive_whole, 1, "passes over the training rows"),
@@ -172,20 +179,20 @@ SETTINGS: dict[str, Setting] = {
         "the first n training rows of the split's order, or a share of them, rounded to the nearest row (a half to the even "
         "number); null: all",
     ),
-    "loss": Setting("", "completion or full", _one_of(LOSSES), "completion", "tokens that are trained: the answer's, or all"),
-    "dtype": Setting(
-        "", "fp32 or bf16", _one_of(tuple(DTYPES)), "bf16",
+    "loss": _one_of("", LOSSES, LOSSES[0], "tokens that are trained: the answer's, or all"),
+    "dtype": _one_of(
+        "", tuple(DTYPES), "bf16",
         "precision of training and evaluation; LoRA matrices and the optimizer's state of them are fp32 in either",
     ),
-    MASTER_WEIGHTS: Setting(
-        "master-", "true or false", _switch, False,
+    MASTER_WEIGHTS: _switch(
+        "master-",
         "of a full fine-tune in bf16: AdamW keeps the weights in fp32 beside the model's, and its state, 12 bytes a parameter",
     ),
-    "quantize_base": Setting(
-        "nf4-", "true or false", _switch, False, "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
+    "quantize_base": _switch(
+        "nf4-", "QLoRA: the base's matrices hold 4 bits a number, in training and in evaluation",
     ),
-    ALLOW_UNTESTED: Setting(
-        "untested-", "true or false", _switch, False,
+    ALLOW_UNTESTED: _switch(
+        "untested-",
         "a model that is not among those that are tested, or whose config.json says something that is not: the results say so",
     ),
 }
@@ -210,6 +217,16 @@ _OTHER_NAMES = {
     "grad_clip": "max_grad_norm", "max_norm": "max_grad_norm", "gradient_clipping": "max_grad_norm",
     "warmup_proportion": "warmup_ratio",
 }
+
+
+def levels_meant(name: str, levels: Any) -> Any:
+    """The levels of a factor as they are written, or all values of a setting where that is what `all` says."""
+    return list(SETTINGS[name].values) if levels == ALL and name in SETTINGS and SETTINGS[name].values else levels
+
+
+def where_all() -> str:
+    """Where `all` may stand, as the cure of a message."""
+    return f"'{ALL}' stands for the levels of {', '.join(name for name, setting in SETTINGS.items() if setting.values)}"
 
 
 def suggest_setting(name: str, known: Iterable[str]) -> str:

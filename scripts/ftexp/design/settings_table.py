@@ -104,7 +104,8 @@ _KEYS: dict[str, tuple[str, str]] = {
         "a file that ends in .jinja, or null", "default: null, the model's own chat template. One of one's own is a file of the "
         "experiment, written as transformers' are; training and evaluation take it alike",
     ),
-    "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels"),
+    "factors": ("a mapping", "per factor a list of levels, or for a factor with a name of its own a mapping of named levels; "
+                "`all` is every value of a setting that has few: `schedule: all`"),
     "design": (
         "factorial, one_at_a_time or a list of mappings",
         "default: factorial, every combination of levels. one_at_a_time: the baseline cell, and each other level of each factor "

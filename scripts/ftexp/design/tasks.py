@@ -37,6 +37,14 @@ def key_of(tasks: Collection[str], task: str, key: str) -> str:
     return f"evaluation.{key}" if len(tasks) == 1 else f"evaluation.tasks.{task}.{key}"
 
 
+def places_of(where: str, own: dict[str, Any], shared: dict[str, Any]) -> dict[str, str]:
+    """Of the keys that a task may have of its own or share, the place of each that says something else than the default does."""
+    defaults = {**SAMPLING, "normalization": "none"}
+    given = {key: (f"{where}.{key}", own[key]) if key in own else (f"evaluation.{key}", shared.get(key))
+             for key in (*ANSWERING_KEYS, *JUDGING_KEYS)}
+    return {key: place for key, (place, value) in given.items() if value not in (None, defaults.get(key))}
+
+
 def task_file(task: dict[str, Any]) -> str | None:
     """The file of the experiment that an inspect task is in; None of an installed package's, and of others."""
     file = str(task.get("inspect") or "").partition("@")[0]

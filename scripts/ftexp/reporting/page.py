@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftexp.design.asking_words import asking_in_words
+from ftexp.design.asking_words import asking_of_runs
 from ftexp.design.controls import controls_of
 from ftexp.design.in_words import excluded_in_words, kind_in_words, reference_in_words, runs_in_words
 from ftexp.design.judging import METRICS
@@ -83,7 +83,8 @@ def render_page(experiment: Experiment, all_facts: Sequence[RunFacts], findings:
         items=_changed(all_facts, findings, columns), is_evaluated=len(recorded.frame) > 0, item_task=task,
         item_score=_score_of_items(findings),
         missing=missing(header, report.results), logs=findings.logs, extra_folders=findings.extra_folders,
-        tasks=_task_rows(experiment, recorded), cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
+        tasks=_task_rows(experiment, runs, recorded),
+        cluster=any(each.cluster for each in experiment.evaluation.judging.values()),
         epochs=max((asked.get("epochs", 1) for asked in experiment.evaluation.tasks.values()), default=1),
         is_sampled=any("temperature" in asked for asked in experiment.evaluation.tasks.values()),
         has_seeds=len(experiment.factors.get(SEED, [])) > 1, tables=tables_of(header, has_choice=report.selected is not None),
@@ -105,7 +106,7 @@ def _score_of_items(findings: Findings) -> str:
     return next((str(name) for name in (analysis.primary, *dict.fromkeys(names)) if name in rows and name not in METRICS), "")
 
 
-def _task_rows(experiment: Experiment, recorded: Recorded) -> list[dict[str, str]]:
+def _task_rows(experiment: Experiment, runs: Sequence[Run], recorded: Recorded) -> list[dict[str, str]]:
     """What is asked and by what it is judged, a row per task."""
     rows = []
     for name, asked in experiment.evaluation.tasks.items():
@@ -113,7 +114,7 @@ def _task_rows(experiment: Experiment, recorded: Recorded) -> list[dict[str, str
         version = f", version {recorded.versions[name]}" if name in recorded.versions else ""
         rows.append({
             "name": name, "rows": asked["data"]["data"] if "data" in asked else asked.get("inspect", "the test rows of the data"),
-            "asked": asking_in_words(asked) + version,
+            "asked": asking_of_runs(asked, [run for run in runs if name in run.tasks]) + version,
             "judged": ", ".join(judging.names) or "its own scorers",
         })
     return rows

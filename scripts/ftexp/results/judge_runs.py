@@ -64,7 +64,8 @@ class Judge:
         """
         vouched = outputs_of(run.id, "eval")
         wanted = [each for each in self.wanted(task) if not (is_quick and each.is_slow)]
-        asked = Asked(task, (), self._evaluation.judging[task.name].normalization, wanted, self._grader)
+        normalization = "none" if run.has_head else self._evaluation.judging[task.name].normalization  # labels have no length
+        asked = Asked(task, (), normalization, wanted, self._grader)
         if is_current(run, asked, vouched):
             return None
         try:
