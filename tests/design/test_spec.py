@@ -205,7 +205,8 @@ SMALL = "experiment: e\nconstants: {model: tiny}\ndata: {source: a.json}\n"
 @pytest.mark.parametrize(("alone", "listed"), [
     ("factors: {lora_rank: 2, lr: 1e-4, loss: full}", "factors: {lora_rank: [2], lr: [1e-4], loss: [full]}"),
     ("factors: {schedule: all, dtype: all, head: all, use_dora: all}",
-     "factors: {schedule: [cosine, linear, constant], dtype: [fp32, bf16], head: [null, classification], use_dora: [false, true]}"),
+     "factors: {schedule: [cosine, linear, constant], dtype: [fp32, bf16], head: [null, classification], "
+     "use_dora: [false, true]}"),
     ("factors: {compile: true, optimizer.eps: 1e-7}", "factors: {compile: [true], optimizer.eps: [1e-7]}"),
     ("factors: {lora_rank: 2}\ndesign: {lora_rank: 2}", "factors: {lora_rank: [2]}\ndesign: [{lora_rank: 2}]"),
     ("factors: {lora_rank: [2, 4], lr: [1, 2]}\nexclude: {lora_rank: 2, lr: 1}",

@@ -145,7 +145,7 @@ def test_labels_are_those_of_all_training_rows_whatever_train_size(tmp_path: Pat
     ({"evaluation": {"scorers": ["exact", "perplexity"]}}, "evaluation.scorers: rates the tokens of a text, got perplexity"),
     ({"constants": {"trainer": "torchtune"}}, "trainer: torchtune 0.6.1 trains no classifier. Set trainer: transformers"),
     ({"constants": {"lora_modules": ["q", "output"]}}, "lora_modules: a classifier has a last layer of its own"),
-    ({"rows": [{**row, "output": "one"} for row in ROWS]}, "column 'output': has 1 different answers in 12 training rows, and head"),
+    ({"rows": [{**row, "output": "one"} for row in ROWS]}, "column 'output': has 1 different answers in 12 training rows"),
 ], ids=["value", "perplexity", "torchtune", "output", "one-label"])
 def test_what_a_head_cannot_do_is_said_before_anything_is_trained(
     change: dict[str, Any], message: str, made: tuple[TinyExperiment, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
