@@ -156,6 +156,21 @@ def test_levels_of_a_chosen_factor_have_an_estimate_and_no_interval() -> None:
     assert table.loc[~involved, "p"].notna().all()
     said = {conclusion.subject: conclusion for conclusion in conclusions(table, analysis)}
     assert said["b"].text.startswith("b: chosen by its score") and not said["b"].is_claim
+    assert said["interactions"].text == "Interactions: nothing is claimed of those with b, which was chosen on validation."
+    assert "All levels of b count here, not only the chosen" in said["all"].text
+    over_all = table["flags"].str.contains("all levels")
+    assert (over_all == (table["kind"].eq("average") | table["kind"].eq("main") & table["factor"].eq("a"))).all()
+
+
+def test_of_several_chosen_factors_one_sentence_says_that_no_interaction_is_claimed() -> None:
+    factors = {**TWO, "c": ["1", "2"]}
+    runs = planned(factors, 1)
+    analysis = Analysis(factors, "match", chosen=["b", "c"])
+    table = effects(simulated(runs, 100), runs, analysis)
+    both = table["factor"] == "b x c"
+    assert table.loc[both, "reason"].str.contains("b, c were chosen by their score: the best of several is best partly").all()
+    text = {conclusion.subject: conclusion.text for conclusion in conclusions(table, analysis)}["interactions"]
+    assert text == "Interactions: nothing is claimed of those with b or c, which were chosen on validation."
 
 
 def test_of_a_metric_of_which_less_is_better_the_words_say_which_is_better() -> None:

@@ -114,6 +114,12 @@ def test_the_page_says_what_was_chosen_and_claims_no_effect_of_it() -> None:
     assert said in page and "<h2>Chosen on validation</h2>" in page and "Validation: loss" in page
     assert "lr: chosen by its score, so nothing is claimed of it" in page
     assert page.count("The intervals are over new items and new seeds") == 1, "what all sentences that claim share is said once"
+    assert "on average over the 6 cells (of all levels of lr, not only the chosen)" in page
+    assert page.count("All levels of lr count here, not only the chosen, which selected.csv has alone.") == 2
+    assert "whose exact in the test is 0.200" in page
+    assert "Interactions: nothing is claimed of those with lr, which was chosen on validation" in page
+    is_average = table["kind"].eq("average") | table["kind"].eq("main") & table["factor"].eq("corpus")
+    assert (table["flags"].fillna("").str.contains("all levels") == is_average).all()
     own = table["factor"].str.contains("lr")
     assert own.any() and table.loc[own, ["low", "high", "p"]].isna().all().all()
     assert table.loc[table["factor"] == "corpus", "low"].notna().any()

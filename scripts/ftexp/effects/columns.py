@@ -63,7 +63,8 @@ COLUMN_MEANINGS = (
         "words joined by `; `: `ceiling` (a value in the outer 5 % of the range), `scale-dependent` (an interaction so flagged), "
         "`unpaired`, `incomplete`, `missing scores` (of more than 5 % of the items), `curved` (a bootstrap's standard error from "
         "items differs by a third), `biased` (resamples shift the estimate by over a third of its standard error), "
-        "`chosen` (a factor whose level was chosen by its score: no interval)", "text",
+        "`chosen` (a factor whose level was chosen by its score: no interval), `all levels` (averaged over every level of such a "
+        "factor, not over the chosen one alone)", "text",
         "nothing to beware",
     ),
     (

@@ -25,7 +25,9 @@ NAMED_RUNS = 3
 OVER = "averaged over {} only: the design excludes cells"
 # What may be wrong with leaving out items that some run has no score of.
 HARD_ONES = "those that cannot be scored may be the hard ones"
-CHOSEN = "{} was chosen by its score: the best of several is best partly by luck, so nothing is claimed of it"
+CHOSEN = "chosen by its score: the best of several is best partly by luck, so nothing is claimed of it"
+# The flag of what is averaged over every level of a factor of which one was chosen.
+ALL_LEVELS = "all levels"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ class Facts:
         """(M,) contrasts that resamples shift by much of a standard error."""
         return np.asarray(np.abs(self.linearity.shift) > MUCH_SHIFTED)
 
+    def is_over_chosen(self, contrast: Contrast) -> bool:
+        """Whether it is averaged over several levels of a factor of which one was chosen, the others among them."""
+        keys = [self.cells.keys[cell] for cell in np.flatnonzero(contrast.concerned)]
+        axes = [axis for axis, name in enumerate(self.cells.factors) if name in self.analysis.chosen]
+        return any(len({key[axis] for key in keys}) > 1 for axis in axes if self.cells.factors[axis] not in contrast.factors)
+
     @cached_property
     def missing_share(self) -> FloatArray:
         """(M,) share of the items asked that some run of the contrast has no score of."""
@@ -172,10 +180,17 @@ def flags(facts: Facts) -> list[str]:
             "unpaired": is_unpaired[row],
             "incomplete": contrast.n_strata < contrast.n_strata_planned or bool(facts.missing[row]),
             "missing scores": is_missing[row], "curved": is_curved[row], "biased": is_biased[row],
-            "chosen": facts.is_chosen[row],
+            "chosen": facts.is_chosen[row], ALL_LEVELS: facts.is_over_chosen(contrast),
         }
         texts.append("; ".join(name for name, is_found in found.items() if is_found))
     return texts
+
+
+def chosen_in_words(names: Sequence[str]) -> str:
+    """Why nothing is claimed of factors whose level was chosen."""
+    if len(names) == 1:
+        return f"{names[0]} was {CHOSEN}"
+    return f"{', '.join(names)} were {CHOSEN.replace('its score', 'their score').replace('of it', 'of them')}"
 
 
 def reasons(facts: Facts, scope: Scoped) -> list[str]:
@@ -188,7 +203,7 @@ def reasons(facts: Facts, scope: Scoped) -> list[str]:
         if scope.is_flat[row]:
             found.append("no interval: the scores do not vary, and nothing bounds what other items would show")
         if facts.is_chosen[row]:
-            found.append(CHOSEN.format(", ".join(name for name in contrast.factors if name in facts.analysis.chosen)))
+            found.append(chosen_in_words([name for name in contrast.factors if name in facts.analysis.chosen]))
         if facts.linearity.left_out:
             left_out = f"{facts.linearity.left_out} of {facts.analysis.resamples} resamples"
             found.append(f"{left_out} left out: the metric is not defined in them")

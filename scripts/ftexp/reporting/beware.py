@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from ftexp.effects.remarks import HARD_ONES
+from ftexp.effects import Analysis
+from ftexp.effects.remarks import ALL_LEVELS, HARD_ONES
+from ftexp.ground.wording import listed
 from ftexp.reporting.claim_words import averaged_over, missing_runs
 
 _MOST_NAMED = 4
@@ -56,6 +58,29 @@ def more_seeds_notes(known: pd.DataFrame) -> list[str]:
     if len(known) > 1 and row["level"]:
         more = more.replace("the interval", f"the interval for {row['level']}", 1)
     return [why, more[:1].upper() + more[1:]]
+
+
+def all_levels_note(known: pd.DataFrame, analysis: Analysis) -> str:
+    """A note where rows are averages over every level of a factor of which one was chosen; empty where none is."""
+    if not known["flags"].fillna("").str.contains(ALL_LEVELS).any():
+        return ""
+    names = listed(_chosen(analysis))
+    return f"All levels of {names} count here, not only the chosen, which selected.csv has alone"
+
+
+def without_chosen(rows: pd.DataFrame, analysis: Analysis) -> tuple[pd.DataFrame, str]:
+    """Rows on pairs of factors of which none was chosen, and what is to be said of the others; empty where there are none."""
+    chosen = _chosen(analysis)
+    is_chosen = rows["factor"].map(lambda pair: any(name in chosen for name in pair.split(" x "))).astype(bool)
+    if not is_chosen.any():
+        return rows, ""
+    were = "was" if len(chosen) == 1 else "were"
+    return rows[~is_chosen], f"nothing is claimed of those with {' or '.join(chosen)}, which {were} chosen on validation"
+
+
+def _chosen(analysis: Analysis) -> list[str]:
+    """The factors of several levels of which one was chosen, in declared order."""
+    return [name for name, levels in analysis.factors.items() if name in analysis.chosen and len(levels) > 1]
 
 
 def notes_on(known: pd.DataFrame, averaged_over: str) -> list[str]:

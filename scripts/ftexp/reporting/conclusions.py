@@ -14,7 +14,7 @@ from ftexp.data.answers import Answers
 from ftexp.design.fit_of_scores import rare_in_words
 from ftexp.effects import Analysis, Measure, detectable, leading_rows
 from ftexp.ground.wording import listed
-from ftexp.reporting.beware import more_seeds_notes, notes_on, scope_note
+from ftexp.reporting.beware import all_levels_note, more_seeds_notes, notes_on, scope_note, without_chosen
 from ftexp.reporting.claim_words import (
     ALPHA,
     averaged_over,
@@ -66,7 +66,7 @@ def conclusions(table: pd.DataFrame, analysis: Analysis, first: Sequence[Conclus
         said.append(_of_factor(name, rows, trends[trends["factor"] == name], sizes, analysis))
     said.append(_of_nothing(primary, analysis))
     said.append(_of_interactions(best_scope(primary[primary["kind"] == "interaction"]), analysis))
-    said += [_of_difference(best_scope(table[(table["task"] == name.task) & (table["metric"] == name.metric)]), name)
+    said += [_of_difference(best_scope(table[(table["task"] == name.task) & (table["metric"] == name.metric)]), name, analysis)
              for name in (difference.name for difference in analysis.differences)]
     return _with_notes([conclusion for conclusion in said if conclusion], has_choice=bool(analysis.chosen))
 
@@ -120,7 +120,7 @@ def _of_average(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
         text = f"Nothing can be said of fine-tuning{_in_task(analysis)} against the untuned model: {row['reason']}"
         return Conclusion("fine-tuning", text, False)
     how = f"({interval_in_words(row)})"
-    notes = (scope_note(rows), *more_seeds_notes(rows), *notes_on(rows, "cells"))
+    notes = (scope_note(rows), *more_seeds_notes(rows), *notes_on(rows, "cells"), all_levels_note(rows, analysis))
     if claims(rows).empty:
         text = f"nothing to claim; the cells average {signed(row['estimate'])} against the untuned model {how}, which covers 0"
         return Conclusion("fine-tuning", f"Fine-tuning{_in_task(analysis)}: {text}", False, notes)
@@ -150,7 +150,7 @@ def _of_factor(name: str, rows: pd.DataFrame, trend: pd.DataFrame, sizes: pd.Dat
     parts += [_nothing_to_claim(open_)] if len(open_) else []
     parts += [f"nothing known of {row['level']} ({row['reason'] or 'no interval'})" for _, row in unknown.iterrows()]
     notes = [scope_note(known), *more_seeds_notes(known), *notes_on(known, "combinations of the other factors' levels")]
-    notes += [_power_note(name, known, sizes)] if len(open_) else []
+    notes += [all_levels_note(known, analysis), _power_note(name, known, sizes) if len(open_) else ""]
     where = _in_task(analysis) if claimed.empty else ""
     text = f"{_setting(name, rows, analysis)}{where}: {'; '.join(parts)}"
     return Conclusion(name, text, bool((claimed["p_holm"] < ALPHA).any()), tuple(notes))
@@ -208,7 +208,7 @@ def _power_note(name: str, known: pd.DataFrame, sizes: pd.DataFrame) -> str:
     return f"With 80 % power this many items and seeds show a difference of {shown(own.iloc[0]['detectable'])}"
 
 
-def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
+def _of_difference(rows: pd.DataFrame, name: Measure, analysis: Analysis) -> Conclusion | None:
     """One sentence on a difference between two measures: its size over the cells, and on which factors it depends."""
     own = rows[rows["kind"] == "cells"]
     if own.empty or pd.isna(own.iloc[0]["low"]):
@@ -225,23 +225,27 @@ def _of_difference(rows: pd.DataFrame, name: Measure) -> Conclusion | None:
         f"({interval_in_words(row)})" for _, row in depends.iterrows()
     ]
     text = f"{subject}: {'; '.join([verdict, *parts])}"
-    notes = (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells"))
+    notes = (scope_note(own), *more_seeds_notes(own), *notes_on(own, "cells"), all_levels_note(own, analysis))
     return Conclusion(subject, text, is_claim or len(depends) > 0, notes)
 
 
 def _of_interactions(rows: pd.DataFrame, analysis: Analysis) -> Conclusion | None:
-    """One sentence on all pairs of factors, of each the largest difference of differences."""
+    """One sentence on all pairs of factors, of each the largest difference of differences; none of it is of chosen factors."""
+    rows, of_chosen = without_chosen(rows, analysis)
+    if rows.empty:
+        return Conclusion("interactions", f"Interactions: {of_chosen}", False) if of_chosen else None
     known = rows[rows["low"].notna()]
     if known.empty:
         reasons = dict.fromkeys(filter(None, rows["reason"].fillna("")))
-        return Conclusion("interactions", f"Interactions: nothing known ({'; '.join(reasons)})", False) if len(rows) else None
+        text = "; ".join(filter(None, [f"nothing known ({'; '.join(reasons)})", of_chosen]))
+        return Conclusion("interactions", f"Interactions: {text}", False)
     claimed = claims(known)
     claimed = claimed[claimed["p_holm"] < ALPHA]
     unknown = len(rows) - len(known)
     lacking = f"Of {unknown} of {len(rows)} differences of differences nothing is known; the table of effects says why"
     notes = (
         scope_note(known), *more_seeds_notes(known), *notes_on(known, "combinations of the other factors' levels"),
-        *([lacking] if unknown else []),
+        all_levels_note(known, analysis), *([lacking] if unknown else []), of_chosen[:1].upper() + of_chosen[1:],
     )
     if claimed.empty:
         text = "no factor's effect is shown to depend on another's level (after Holm's correction)"

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from ftexp.ground.wording import listed
 from ftexp.reporting.cells_view import ordered_measures
 from ftexp.reporting.measure_words import NO_KINDS, MeasureWords, words_of
 from ftexp.results.cells import Cell
 
 
 def first_sentences(
-    table: pd.DataFrame, cells: Sequence[Cell], primary: tuple[str, str], kinds: Mapping[str, str] = NO_KINDS
+    table: pd.DataFrame, cells: Sequence[Cell], primary: tuple[str, str], kinds: Mapping[str, str] = NO_KINDS,
+    chosen: Sequence[str] = (),
 ) -> list[str]:
     """A sentence per task, the primary one first: from the untuned model to the average of the cells, and the best of them.
 
@@ -22,6 +24,7 @@ def first_sentences(
         cells: The cells that it is of.
         primary: Task and metric.
         kinds: As `words_of` takes them.
+        chosen: Factors of which a level was chosen on validation, so that an average over the cells is of the others too.
     """
     measures = ordered_measures(table, primary)
     metrics: dict[str, str] = {}
@@ -32,12 +35,12 @@ def first_sentences(
     for task, metric in metrics.items():
         rows = table[(table["task"] == task) & (table["metric"] == metric)]
         words = words_of(metric, kinds)
-        said = _said(rows, cells, words)
+        said = _said(rows, cells, words, chosen)
         found += [f"Task {task}, {words.phrase}: {said}."] if said else []
     return found
 
 
-def _said(rows: pd.DataFrame, cells: Sequence[Cell], words: MeasureWords) -> str:
+def _said(rows: pd.DataFrame, cells: Sequence[Cell], words: MeasureWords, chosen: Sequence[str]) -> str:
     """What the numbers of one measure say; empty where no tuned cell has one."""
     means = dict(zip(rows["cell"], rows["mean"], strict=True))
     asked = [cell for cell in cells if cell.kind != "control" and cell.name in means]
@@ -48,7 +51,9 @@ def _said(rows: pd.DataFrame, cells: Sequence[Cell], words: MeasureWords) -> str
     of_controls = [by_control.get(cell.control) for cell in tuned]
     known = [value for value in of_controls if not pd.isna(value)]
     now = _mean([means[cell.name] for cell in tuned])
-    where = _where(len(tuned), len(asked), tuned[0])
+    several_levels = [name for name in chosen if len({cell.levels[name] for cell in tuned}) > 1]
+    of_all = f" (of all levels of {listed(several_levels)}, not only the chosen)" if several_levels else ""
+    where = _where(len(tuned), len(asked), tuned[0]) + of_all
     if len(known) < len(tuned):
         text = f"{words.number(now)}{where}"
     else:

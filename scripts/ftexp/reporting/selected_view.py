@@ -120,7 +120,7 @@ def _told(choice: Choice, chosen: _Chosen) -> str:
     count = len(choice.candidates)
     beside = f"; of {count} candidates the next has {following}" if following else f"; of {count} candidate{'s' * (count > 1)}"
     score = chosen.scores.get(choice.cell.name, math.nan)
-    words = "is not known yet" if math.isnan(score) else words_of(chosen.primary).number(score)
+    words = "is not known yet" if math.isnan(score) else f"is {words_of(chosen.primary).number(score)}"
     return f"{where}{levels_in_words(choice.cell, chosen.over)} ({value}{beside}), whose {chosen.primary} in the test {words}"
 
 

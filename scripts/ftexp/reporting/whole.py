@@ -108,7 +108,7 @@ def whole_report(experiment: Experiment, all_facts: Sequence[RunFacts], recorded
         plots[after:after] = [train_by_test(trained_on, analysis.primary, means, kinds)] if means["task"].nunique() > 1 else []
     return Report(
         results=results, cells=of_cells, effects=table, analysis=analysis, conclusions=said, plots=plots,
-        first=first_sentences(of_cells, cells, primary, kinds),
+        first=first_sentences(of_cells, cells, primary, kinds, experiment.select),
         table_of_cells=cells_view(of_cells, factors, primary, kinds),
         tasks=_views(experiment, recorded, measures, cells, values),
         contrasts=task_contrasts(table, of_cells, cells, analysis.differences, kinds), selected=selected,
