@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import Linear
 from safetensors.torch import save_file
+from transformers.pytorch_utils import Conv1D
 
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import ModelConfig
@@ -27,6 +29,18 @@ _PREFIX = "base_model.model."
 # The last layer of the library's classifiers.
 HEAD = "score"
 _A, _B, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"
+
+
+class _OnConv1D(Linear):
+    """LoRA on a matrix of GPT-2's that lies the other way round.
+
+    PEFT 0.18.1 takes one `fan_in_fan_out` for all matrices. Where they lie both ways, as here once some are taken apart, it makes
+    the same of each as this does, and warns of it.
+    """
+
+    def __init__(self, base_layer: torch.nn.Module, adapter_name: str, *, parameter_name: None = None, **options: Any) -> None:
+        """As PEFT's; it says the name of a bare parameter too, which this is not."""
+        super().__init__(base_layer, adapter_name, **options | {"fan_in_fan_out": True, "is_target_conv_1d_layer": True})
 
 
 def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[str, Any], seed: int) -> PeftModel:
@@ -46,6 +60,7 @@ def with_adapter(model: torch.nn.Module, config: ModelConfig, section: Mapping[s
         use_dora=section["use_dora"], target_modules=_targets(parts, roles), bias="none",
         **({"task_type": "SEQ_CLS", "modules_to_save": [HEAD]} if "labels" in section else {"task_type": "CAUSAL_LM"}),
     )
+    lora._register_custom_module({Conv1D: _OnConv1D})
     wrapped: Any = model  # PEFT asks for a PreTrainedModel, and takes any module
     made: Any = get_peft_model(wrapped, lora)
     for name, parameter in made.named_parameters():
