@@ -9,6 +9,7 @@ import io
 import os
 
 from ftexp.checks.cautions import cautions
+from ftexp.checks.verdicts import grouped
 from ftexp.design.asking_words import asked_in_words
 from ftexp.design.confounds import derived_along
 from ftexp.design.heads import labels_in_words
@@ -23,7 +24,7 @@ from ftexp.life.readme import renew_readme
 from ftexp.life.renaming import renaming_hints
 from ftexp.state.generated import write_generated
 from ftexp.state.run_lock import only_one_make
-from ftexp.trainers.choice import trainers_in_words
+from ftexp.trainers.choice import note_refusals, trainers_in_words
 from ftexp.trainers.sizes import checkpoint_megabytes
 
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     paths.require_experiment()
     experiment = read_experiment(paths.EXPERIMENT_YAML)
     runs, answers = plan_with_answers(experiment)
+    note_refusals(runs)
     with only_one_make("stamp"):
         write_generated(plan_files(experiment, runs))
         renew_readme(experiment, runs)
@@ -53,8 +55,8 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
         *derived_along(runs, experiment.factors),
         "",
         *labels_in_words(runs),
-        *trainers_in_words([run for run in runs if run.trains]),
-        _describe_disk([run for run in runs if run.trains]),
+        *trainers_in_words([run for run in runs if run.trains], experiment.factors),
+        _describe_disk([run for run in runs if run.trains and not run.problems]),
     ]
     lines += [
         f"outside of the experiment: {path}: neither git nor DVC keeps it, and a clone needs it there. Better copy it to data/raw"
@@ -64,7 +66,7 @@ def describe(experiment: Experiment, runs: list[Run]) -> str:
     extra = folders_not_in_design([run.id for run in runs])
     if extra:
         lines += [f"not in the design (kept, not reported): {some_of(extra)}", *renaming_hints(experiment, runs, extra)]
-    lines += [f"problem: {run.id}: {problem}" for run in runs for problem in run.problems]
+    lines += [f"problem: {line}" for line in grouped({run.id: run.problems for run in runs}, "runs.csv")]
     return "\n".join(lines)
 
 
@@ -76,6 +78,8 @@ def _runs_as_table(experiment: Experiment, runs: list[Run]) -> str:
 
 
 def _describe_disk(trained: list[Run]) -> str:
+    if not trained:
+        return "disk: not known: no run can be trained"
     sizes = [checkpoint_megabytes(run.settings) for run in trained]
     if not paths.MODELS_LINK.exists():
         return "disk: not known before `make setup` has linked models/"

@@ -58,7 +58,8 @@ def _stamp(*, is_partial: bool) -> int:
         print(f"stamp: {hint}", file=sys.stderr)
     if stamped.refused:
         return 0 if is_partial and len(stamped.refused) < len(runs) else 1
-    sources = sorted({str(path) for run in runs for path in run.data_files})
+    templates = {str(run.template) for run in runs if run.template}
+    sources = sorted({str(path) for run in runs for path in run.data_files} | templates)
     configs = {str(paths.model_dir(str(run.settings["model"])) / "config.json") for run in runs}
     models = sorted(configs | {str(Path(run.checkpoint) / "adapter_config.json") for run in runs if run.checkpoint})
     key = _freshness(sources, models) if _written_by_hand() == begun else None  # edited meanwhile: the next call stamps again
@@ -95,7 +96,7 @@ def _report(changed: list[Path], refused: dict[str, str], runs: list[str]) -> No
     extra = folders_not_in_design(runs)
     if extra:
         print(f"stamp: not in the design (kept, not reported): {some_of(extra)}", file=sys.stderr)
-    for line in grouped({run: [f"not stamped: {reason}"] for run, reason in refused.items()}):
+    for line in grouped({run: [f"not stamped: {reason}"] for run, reason in refused.items()}, "runs.csv"):
         print(line, file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ import yaml
 from ftexp.checks.token_check import TokenReport, check_tokens
 from ftexp.design.planning import read_run
 from ftexp.models.chat import Chat
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import config_of, trainer_of
 from helpers.tiny_models import TinyExperiment, make_experiment
 
 
@@ -68,5 +68,5 @@ def test_torchtune_has_no_validation(tiny: TinyExperiment, monkeypatch: pytest.M
     assert trainer_of(run).command(run).startswith("python -m ftexp.trainers.transformers.train")
     run.settings["trainer"] = "torchtune"
     with pytest.raises(Exception, match="validation") as refused:
-        trainer_of(run).config(run)
+        config_of(run)
     assert type(refused.value).__name__ == "UserError" and "Set trainer: transformers" in str(refused.value)

@@ -14,9 +14,9 @@ from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
 from ftexp.evaluation.tuned_model import load_model
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.trainers.choice import why_not_torchtune
+from ftexp.trainers.choice import config_of
 from ftexp.trainers.sizes import adapter_size
-from ftexp.trainers.transformers import trainer as transformers_trainer
+from ftexp.trainers.torchtune import trainer as torchtune_trainer
 from helpers.model_table import FAMILIES, NEWER, WAYS, checked_row, trainers_of, tried
 from helpers.tiny_models import TinyExperiment, make_experiment, read_train_csv
 from helpers.trained_models import (
@@ -120,9 +120,10 @@ def assert_alike(runs: dict[str, Run], trained: dict[str, Trained], tokens: torc
 def why_not_both(kind: str, runs: dict[str, Run]) -> str:
     """What one of the trainers says of it."""
     if TORCHTUNE not in runs:
-        return f"torchtune 0.6.1 {why_not_torchtune(runs[TRANSFORMERS])}"
+        return str(torchtune_trainer.lack_of(runs[TRANSFORMERS]))
     if TRANSFORMERS in runs:
         return ""
+    runs[TORCHTUNE].settings["trainer"] = TRANSFORMERS
     with pytest.raises(UserError) as refused:
-        transformers_trainer.config(runs[TORCHTUNE])
+        config_of(runs[TORCHTUNE])
     return str(refused.value).removeprefix("experiment.yaml: ")

@@ -18,7 +18,7 @@ from ftexp.ground.filesystem import sha256_file
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.chat import Chat
 from ftexp.state.publishing import publish_checkpoint
-from ftexp.trainers.choice import trainer_of
+from ftexp.trainers.choice import config_of, trainer_of
 from ftexp.trainers.transformers import train as training
 from ftexp.trainers.transformers.resume import kept_product
 from helpers.tiny_models import TinyExperiment, enter, make_experiment
@@ -162,5 +162,5 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_trained(
         Path("data/raw/rows.json").write_text(json.dumps(change["rows"]))
     with pytest.raises(UserError) as caught:
         _, runs = make_plan()
-        trainer_of(runs[-1]).config(runs[-1])
+        config_of(runs[-1])
     assert message in str(caught.value)

@@ -9,8 +9,8 @@ import pytest
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
 from ftexp.ground.yamlfile import load_yaml
-from ftexp.trainers.choice import name_of_trainer, why_not_torchtune
-from ftexp.trainers.torchtune.config import training_config as torchtunes
+from ftexp.trainers.choice import config_of, name_of_trainer
+from ftexp.trainers.torchtune.trainer import lack_of
 from ftexp.trainers.transformers.checks import check_configs, check_models
 from ftexp.trainers.transformers.config import training_config
 from helpers.tiny_models import TinyExperiment, make_experiment
@@ -107,7 +107,8 @@ def test_who_trains_is_said_or_follows_from_what_torchtune_lacks(
     del run.settings["trainer"]
     run.settings |= settings
     assert name_of_trainer(run) == trainer
-    assert (why_not_torchtune(run) or "").startswith(why or "") and bool(why_not_torchtune(run)) == bool(why)
+    lack = lack_of(run)
+    assert (lack.why if lack else "").startswith(why or "") and bool(lack) == bool(why)
 
 
 @pytest.mark.parametrize(("settings", "message"), [
@@ -120,7 +121,7 @@ def test_what_transformers_lacks_is_refused_with_the_setting(experiment: TinyExp
     run = experiment.document()
     run.settings |= settings
     with pytest.raises(UserError) as refused:
-        training_config(run)
+        config_of(run)
     assert str(refused.value).startswith(f"experiment.yaml: {message}")
 
 
@@ -142,4 +143,4 @@ def test_torchtune_asked_for_what_it_lacks_says_so(experiment: TinyExperiment) -
     run = experiment.document()
     run.settings |= {"trainer": "torchtune", "use_dora": True}
     with pytest.raises(UserError, match=r"^experiment.yaml: trainer: torchtune 0.6.1 exports DoRA adapters wrongly, .* Set "):
-        torchtunes(run)
+        config_of(run)

@@ -29,12 +29,16 @@ class Verdicts:
         self.warnings[run] += warnings
 
 
-def grouped(messages: Mapping[str, list[str]]) -> list[str]:
-    """One line per message, with the runs that it is about; what goes beyond a screen is counted."""
+def grouped(messages: Mapping[str, list[str]], all_in: str = "preflight.json") -> list[str]:
+    """One line per message, with the runs that it is about; what goes beyond a screen is counted.
+
+    Args:
+        all_in: The file that has all of them.
+    """
     runs_of: dict[str, list[str]] = {}
     for run, found in messages.items():
         for message in found:
             runs_of.setdefault(message, []).append(run)
     lines = [f"{first_of([f'runs/{run}' for run in runs], NAMED)}: {sentence(message)}" for message, runs in runs_of.items()]
     rest = len(lines) - SHOWN
-    return lines[:SHOWN] + ([f"and {rest} more messages, in preflight.json"] if rest > 0 else [])
+    return lines[:SHOWN] + ([f"and {rest} more messages, in {all_in}"] if rest > 0 else [])

@@ -1,7 +1,7 @@
 """The generated files of an experiment: what they hold, which of them changed, which were edited by hand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ftexp.design.run import Run
@@ -14,7 +14,7 @@ from ftexp.jobs.site import Site
 from ftexp.models.config_json import model_parameters
 from ftexp.state.code_version import code_versions
 from ftexp.state.dvc_files import root_pipeline, run_pipeline
-from ftexp.trainers.choice import name_of_trainer, trainer_of
+from ftexp.trainers.choice import config_of, name_of_trainer, trainer_of
 from ftexp.trainers.recipes import is_distributed
 from ftexp.trainers.shares import share_of_batch
 
@@ -83,10 +83,9 @@ def _run_files(run: Run) -> dict[Path, str]:
     files = {places.eval_py: eval_text(run)}
     if run.trains:
         header = CONFIG_HEADER.format(run=run.id, trainer=name_of_trainer(run), command=trainer.command(run))
-        files[places.finetune_yaml] = header + dump_yaml(trainer.config(run))
-    elif not run.is_other:  # whether the trainer knows its base; what it would train on does not matter
-        data = {**run.data, "train": run.data["train"] or "rows"}
-        trainer.config(replace(run, overrides={}, data=data, steps={"train_rows": 0, "steps_per_epoch": 1}))
+        files[places.finetune_yaml] = header + dump_yaml(config_of(run))
+    elif not run.is_other:  # whether the trainer knows its base
+        config_of(run)
     files[places.dvc_yaml] = run_pipeline(run)
     return files
 

@@ -1,6 +1,7 @@
 """A chat template: a program of the model's folder, or a file of the experiment, that makes a text of turns."""
 
 import datetime
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,41 @@ class Template:
             why = sentence(f"{type(error).__name__}: {error}")
             raise UserError(f"{self.place}: cannot render a user's turn and an answer: {why} {self.cure}") from error
         return str(text)
+
+
+def require_template(file: Path) -> None:
+    """A file holds a chat template, as far as that shows before any tokenizer is loaded.
+
+    Raises:
+        UserError: If it is not there, is no text, or is not written as the language of templates, Jinja, wants.
+    """
+    problem = _syntax_error(_text_of(file))
+    if problem:
+        raise UserError(f"{file}: is no template: {sentence(problem)} Correct it.")
+
+
+@functools.cache
+def _syntax_error(text: str) -> str | None:
+    """What keeps transformers from reading a text as a template; None where nothing does."""
+    from jinja2 import Environment, TemplateSyntaxError, nodes
+    from jinja2.ext import Extension
+    from jinja2.parser import Parser
+
+    class Generation(Extension):
+        """The block that transformers 4.57 adds to the language, `{% generation %}`."""
+
+        tags = {"generation"}  # noqa: RUF012
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            """Its body."""
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    try:
+        Environment(extensions=[Generation, "jinja2.ext.loopcontrols"]).parse(text)
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno}: {error.message}"
+    return None
 
 
 def _text_of(file: Path) -> str:

@@ -1,20 +1,21 @@
 """Which trainer a run has: the one that is set, else torchtune, where it has what is asked. A further one is a row here."""
 
-import functools
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftexp.design.factors import Level
+from ftexp.design.levels import label_text
 from ftexp.design.run import Run
 from ftexp.design.settings import TORCHTUNE, TRANSFORMERS
 from ftexp.ground import paths
 from ftexp.ground.errors import UserError
-from ftexp.ground.filesystem import identity
-from ftexp.models.config_json import read_model_config
-from ftexp.trainers.interface import Trainer
+from ftexp.models.config_json import read_model_config, require_tested
+from ftexp.models.template import require_template
+from ftexp.trainers.interface import Config, Lack, Trainer
 from ftexp.trainers.torchtune import trainer as torchtune
-from ftexp.trainers.torchtune.families import NotInTorchtune, family_of
-from ftexp.trainers.torchtune.lacks import lack_of
 from ftexp.trainers.transformers import trainer as transformers
 
 if TYPE_CHECKING:
@@ -30,39 +31,79 @@ def trainer_of(run: Run) -> Trainer:
 
 def name_of_trainer(run: Run) -> str:
     """`torchtune` or `transformers`."""
-    return run.settings.get("trainer") or (TRANSFORMERS if why_not_torchtune(run) else TORCHTUNE)
+    return run.settings.get("trainer") or (TRANSFORMERS if torchtune.lack_of(run) else TORCHTUNE)
 
 
-def why_not_torchtune(run: Run) -> str | None:
-    """What of a run torchtune does not have, as the rest of a sentence; None where it has all, or the model is not known."""
-    file = paths.model_dir(run.settings["model"]) / "config.json"
-    return lack_of(run) or (_lack_of_model(file.absolute(), tuple(identity(file))) if file.is_file() else None)
+def config_of(run: Run) -> Config:
+    """The complete config of a run by its trainer; of a base model as it is what a training on it would have.
+
+    Raises:
+        UserError: If the model or the chat template may not be used, the trainer does not have what the run asks, or that does
+            not go together.
+    """
+    require_tested(read_model_config(paths.model_dir(run.settings["model"])), run.settings)
+    _require_had(run)
+    if run.template:
+        require_template(run.template)
+    if run.is_control:  # what it would train on does not matter
+        data = {**run.data, "train": run.data["train"] or "rows"}
+        run = replace(run, overrides={}, data=data, steps={"train_rows": 0, "steps_per_epoch": 1})
+    return trainer_of(run).config(run)
 
 
-@functools.cache
-def _lack_of_model(file: Path, as_it_is: tuple[int, ...]) -> str | None:
-    """What torchtune lacks for a base model; None too where its folder is not usable, which is a message of its own.
+def note_refusals(runs: Iterable[Run]) -> None:
+    """Add to the problems of each run what will keep it from being stamped, as far as its model's folder is there to tell."""
+    for run in runs:
+        folder = paths.model_dir(run.settings["model"])
+        if run.problems or run.is_other or not (run.steps or run.is_control) or not (folder / "config.json").is_file():
+            continue
+        try:
+            config_of(run)
+        except UserError as error:
+            run.problems = [str(error)]
+
+
+def _require_had(run: Run) -> None:
+    """Its trainer has what a run asks.
+
+    Raises:
+        UserError: If not; where the other one has it, that is the cure.
+    """
+    of_torchtune, of_transformers = torchtune.lack_of(run), transformers.lack_of(run)
+    is_torchtune, model = name_of_trainer(run) == TORCHTUNE, run.settings["model"]
+    if of_torchtune and of_transformers:
+        other = f"{of_torchtune.asked} out" if of_torchtune.asked != "model" else f"choose another model than {model}"
+        key = of_transformers.asked
+        cure = f"Leave {key} out, or {other}" if of_torchtune.asked == "model" else f"Leave {key} or {other}"
+        raise UserError(f"experiment.yaml: {key}: {of_transformers}, and {of_torchtune}. {cure}.")
+    if of_torchtune and is_torchtune:
+        got = f", got model {model}" if of_torchtune.asked == "model" else ""
+        raise UserError(f"experiment.yaml: trainer: {of_torchtune}{got}. Set trainer: transformers, or leave trainer out.")
+    if of_transformers and not is_torchtune:
+        key, cure = of_transformers.asked, "Set trainer: torchtune, or leave"
+        raise UserError(f"experiment.yaml: {key}: is torchtune's: {of_transformers}. {cure} {key} out.")
+
+
+def trainers_in_words(runs: Sequence[Run], factors: Mapping[str, Sequence[Level]]) -> list[str]:
+    """Where nobody says who trains, and it is not torchtune: who does, at which levels or for which model, and why; a line each.
 
     Args:
-        file: Its config.json.
-        as_it_is: The file's identity, because it may change.
+        factors: The experiment's.
     """
-    try:
-        family_of(read_model_config(file.parent))
-    except NotInTorchtune as lack:
-        return lack.lacks
-    except UserError:
-        return None
-    return None
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for run, lack in ((run, torchtune.lack_of(run)) for run in runs if not run.settings.get("trainer")):
+        if lack:
+            found[str(lack)][_asked_by(run, lack, factors)] = None
+    return sorted(f"trainer: transformers for {', '.join(who)}: {why}" for why, who in found.items())
 
 
-def trainers_in_words(runs: Iterable[Run]) -> list[str]:
-    """Where nobody says who trains, and it is not torchtune: who does, for which model, and why; a line each."""
-    found = {
-        f"trainer: transformers for {run.settings['model']}: torchtune 0.6.1 {why_not_torchtune(run)}"
-        for run in runs if not run.settings.get("trainer") and why_not_torchtune(run)
-    }
-    return sorted(found)
+def _asked_by(run: Run, lack: Lack, factors: Mapping[str, Sequence[Level]]) -> str:
+    """The level by which a run asks what a trainer lacks; the name of its model where no level does."""
+    model = str(run.settings["model"])
+    for factor, label in ((name, label_text(label)) for name, label in run.levels.items()):
+        if any(lack.asked in level.sets and label_text(level.label) == label for level in factors[factor]):
+            return f"{factor} {label}" if lack.asked != "model" or label == model else f"{factor} {label} ({model})"
+    return model
 
 
 def quantize_matrices(model: "torch.nn.Module", base_dir: Path, dtype: "torch.dtype", device: str) -> None:

@@ -15,6 +15,25 @@ Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Lack:
+    """Something that a run asks of a trainer which does not have it.
+
+    Attributes:
+        trainer: What the trainer is called in a sentence.
+        asked: The key of experiment.yaml that asks for it, or `model`.
+        why: The rest of a sentence that begins with the trainer's name.
+    """
+
+    trainer: str
+    asked: str
+    why: str
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return f"{self.trainer} {self.why}"
+
+
+@dataclass(frozen=True)
 class Sizes:
     """A model as a config builds it.
 
@@ -61,6 +80,9 @@ class ModelCheck:
 
 class Trainer(Protocol):
     """What a trainer's `trainer` module offers. A config is the content of its finetune.yaml."""
+
+    def lack_of(self, run: Run) -> Lack | None:
+        """What of a run it does not have; None where it has all, or nobody knows because the model's folder is not usable."""
 
     def config(self, run: Run) -> Config:
         """The complete config of a run, without what depends on the machine."""

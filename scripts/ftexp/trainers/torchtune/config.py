@@ -16,12 +16,11 @@ from ftexp.design.settings import SETTINGS, is_quantized
 from ftexp.ground import paths
 from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
-from ftexp.models.config_json import read_model_config, require_tested
+from ftexp.models.config_json import read_model_config
 from ftexp.models.folder import weight_files
 from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.torchtune.families import FAMILIES, dimensions, family_of
-from ftexp.trainers.torchtune.lacks import lack_of
 from ftexp.trainers.torchtune.precision import COMPONENTS, has_fp32_adapter, optimizer_section
 from ftexp.trainers.torchtune.quantization import check_quantized
 from ftexp.trainers.torchtune.shipped_configs import (
@@ -45,19 +44,15 @@ def training_config(run: Run) -> dict[str, Any]:
     """The complete torchtune config of a run, without what depends on the machine.
 
     Args:
-        run: The content of its run.yaml.
+        run: The content of its run.yaml; torchtune has what it asks (see `lacks`).
 
     Raises:
-        UserError: If the model is not one of the supported shapes, a torchtune key does not exist, or the experiment must decide
+        UserError: If what is asked does not go together, a torchtune key does not exist, or the experiment must decide
             between two shipped configs.
     """
     settings = run.settings
-    lack = lack_of(run)
-    if lack:
-        raise UserError(f"experiment.yaml: trainer: torchtune 0.6.1 {lack}. Set trainer: transformers, or leave trainer out.")
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
-    require_tested(of_model, settings)
     family = family_of(of_model)
     arguments = dimensions(family, of_model)
     shipped = nearest_configs(settings["recipe"], family, ModelShape.of(arguments), is_quantized=is_quantized(settings))
@@ -187,7 +182,9 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
             advice = suggestion(parent, _sections(section))
             raise UserError(f"experiment.yaml: {key}: torchtune's config has no section '{parent}'. {advice}")
         section = section[parent]
-    known = {*section, *_parameters(section)}
+    known = {*section}
+    if last not in known:  # asking a component what it takes imports torchtune
+        known |= {*_parameters(section)}
     if last not in known:
         raise UserError(f"experiment.yaml: {key}: unknown torchtune key. {suggestion(last, sorted(known))}")
     if value is None:

@@ -8,8 +8,9 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.models.config_json import read_model_config
 from ftexp.trainers import recipes
-from ftexp.trainers.interface import Config, ModelCheck
+from ftexp.trainers.interface import Config, Lack, ModelCheck
 from ftexp.trainers.shares import share_of_batch
+from ftexp.trainers.torchtune import lacks
 from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.expected_keys import config_keys_of
 from ftexp.trainers.torchtune.families import family_of, longest_text_of
@@ -17,6 +18,11 @@ from ftexp.trainers.training_row import TrainingRow
 
 if TYPE_CHECKING:
     import torch
+
+
+def lack_of(run: Run) -> Lack | None:
+    """What of a run torchtune does not have."""
+    return lacks.lack_of(run)
 
 
 def config(run: Run) -> Config:

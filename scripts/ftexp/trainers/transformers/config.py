@@ -9,12 +9,12 @@ from typing import Any
 
 from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run
-from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS, is_quantized
+from ftexp.design.settings import MASTER_WEIGHTS, SETTINGS
 from ftexp.design.validation_section import steps_between_looks
 from ftexp.ground import paths
 from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
-from ftexp.models.config_json import ModelConfig, read_model_config, require_tested
+from ftexp.models.config_json import ModelConfig, read_model_config
 from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.lora_names import roles_of
 from ftexp.trainers.recipes import check_master_weights, is_lora
@@ -23,8 +23,7 @@ from ftexp.trainers.transformers.parts import parts_of
 ADAM, MASTER_ADAM = "torch.optim.AdamW", "ftexp.trainers.master_weights.AdamW"
 # What judges answers while a model is trained: by its path, because what judges is built upon what trains.
 JUDGE = "ftexp.scoring.while_training.scores"
-# Keys of sections that may be set by their dotted names: those that change how is trained, not what.
-_OPEN_SECTIONS = ("optimizer",)
+# Keys that may be set beside the optimizer's own: those that change how is trained, not what.
 _OPEN_KEYS = ("clip_grad_norm", "compile", "enable_activation_checkpointing")
 
 
@@ -32,15 +31,14 @@ def training_config(run: Run) -> dict[str, Any]:
     """The complete config of a run, without what depends on the machine.
 
     Args:
-        run: The content of its run.yaml.
+        run: The content of its run.yaml; transformers has what it asks (see `lacks`).
 
     Raises:
-        UserError: If something is asked that this trainer does not have.
+        UserError: If what is asked does not go together.
     """
     settings = run.settings
     model_dir = paths.model_dir(settings["model"])
     of_model = read_model_config(model_dir)
-    require_tested(of_model, settings)
     _check_asked(settings, of_model)
     config = {
         "trainer": "transformers",
@@ -71,15 +69,12 @@ def training_config(run: Run) -> dict[str, Any]:
 
 
 def _check_asked(settings: Mapping[str, Any], config: ModelConfig) -> None:
-    """What is asked of this trainer is what it has.
+    """What is asked goes together.
 
     Raises:
         UserError: If not.
     """
     recipe = settings["recipe"]
-    if is_quantized(settings):
-        what = "is torchtune's: transformers quantises by other packages, into other numbers"
-        raise UserError(f"experiment.yaml: quantize_base: {what}. Set trainer: torchtune, or leave quantize_base out.")
     check_master_weights(settings)
     if settings.get("use_dora") and not is_lora(recipe):
         raise UserError(f"experiment.yaml: use_dora: is a kind of LoRA, got recipe {recipe}. Leave use_dora out.")
@@ -128,8 +123,8 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
         UserError: If it is none.
     """
     section, _, last = key.rpartition(".")
-    open_keys = [*_OPEN_KEYS, *(f"optimizer.{name}" for name in _parameters(config["optimizer"]["_component_"]))]
-    if key not in open_keys or (section and section not in _OPEN_SECTIONS):
+    if key not in _OPEN_KEYS and not _is_of_optimizer(config["optimizer"], section, last):
+        open_keys = [*_OPEN_KEYS, *(f"optimizer.{name}" for name in _parameters(config["optimizer"]["_component_"]))]
         own = [name for name in SETTINGS if name == last]
         advice = f"Set '{own[0]}' instead." if own else suggestion(key, open_keys)
         raise UserError(f"experiment.yaml: {key}: no key that can be set where transformers trains. {advice}")
@@ -138,6 +133,13 @@ def _override(config: dict[str, Any], key: str, value: Any) -> None:
         target.pop(last, None)
     else:
         target[last] = value
+
+
+def _is_of_optimizer(optimizer: Mapping[str, Any], section: str, last: str) -> bool:
+    """Whether a key is one of the optimizer's that may be set; only where the config does not have it, torch is asked."""
+    if section != "optimizer" or last in ("lr", "_component_"):
+        return False
+    return last in optimizer or last in _parameters(optimizer["_component_"])
 
 
 def _parameters(dotpath: str) -> list[str]:

@@ -8,15 +8,21 @@ from ftexp.design.run import Run
 from ftexp.ground import paths
 from ftexp.ground.yamlfile import load_yaml
 from ftexp.models.config_json import read_model_config
-from ftexp.trainers.interface import Config, ModelCheck
+from ftexp.trainers.interface import Config, Lack, ModelCheck
 from ftexp.trainers.recipes import is_distributed
 from ftexp.trainers.shares import share_of_batch
 from ftexp.trainers.training_row import TrainingRow
+from ftexp.trainers.transformers import lacks
 from ftexp.trainers.transformers.config import training_config
 from ftexp.trainers.transformers.expected_keys import config_keys_of
 
 if TYPE_CHECKING:
     import torch
+
+
+def lack_of(run: Run) -> Lack | None:
+    """What of a run a training by transformers does not have."""
+    return lacks.lack_of(run)
 
 
 def config(run: Run) -> Config:
