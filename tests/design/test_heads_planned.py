@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ftexp.design.asking_words import asked_in_words
 from ftexp.design.heads import labels_in_words, untrained_answers
+from ftexp.design.in_words import design_in_words
 from ftexp.design.planning import plan_with_answers
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment, check_experiment
@@ -65,6 +66,11 @@ def test_how_is_asked_is_said_of_heads_and_of_the_others() -> None:
     assert asks(**ALONE, evaluation={"tasks": {"test": CHOICES}}) == "the most probable of its options by a head"
     assert asks(**MIXED, **ALONE) == f"of 1 run {label}, of 1 run {greedy}"
     assert asks(constants={"model": "tiny"}) == greedy
+
+
+def test_what_no_run_makes_use_of_is_not_among_what_is_constant() -> None:
+    said = [design_in_words(*planned(**changes)[:2]).splitlines()[-1] for changes in ({}, MIXED)]
+    assert [" loss=completion" in line for line in said] == [False, True]
 
 
 def test_labels_are_listed_once_for_all_runs_that_share_them() -> None:

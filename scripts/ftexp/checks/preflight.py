@@ -127,7 +127,7 @@ def _check_models(runs: list[Run], configs: dict[str, Config], verdicts: Verdict
 
 
 def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
-    """The model's folder once per model, the tokens once per distinct model, prompt, split and loss.
+    """The model's folder once per model, the tokens once per distinct model, prompt, split, loss and head.
 
     Of runs that differ in their number of rows the one with most is looked at: the others train on its first rows.
     """
@@ -158,7 +158,7 @@ def _check_rows(runs: list[Run], verdicts: Verdicts) -> dict[str, TokenReport]:
 def _token_key(run: Run) -> str:
     settings = run.settings
     limits = settings["max_seq_len"], run.validation.get("max_tokens")
-    return repr((settings["model"], run.prompt, run.row_sets, run.tasks, limits, settings["loss"]))
+    return repr((settings["model"], run.prompt, run.row_sets, run.tasks, limits, settings["loss"], run.labels))
 
 
 def _chat(run: Run, known: dict[str, Chat | str]) -> Chat | str:
@@ -183,6 +183,6 @@ def _examples(trained: list[Run], reports: dict[str, TokenReport]) -> list[dict[
     examples: dict[str, dict[str, str]] = {}
     for run in trained:
         if reports[run.id].example:
-            key = repr((run.settings["model"], run.prompt, run.settings["loss"]))
+            key = repr((run.settings["model"], run.prompt, run.settings["loss"], run.labels))
             examples.setdefault(key, {"run": run.id, "text": reports[run.id].example})
     return list(examples.values())

@@ -1,7 +1,7 @@
 """The rows of one part of a split, with their tokens as training and evaluation render them."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ftexp.data.conversations import answer_text, earlier_turns, input_text
@@ -57,3 +57,8 @@ class Rows:
         text = input_text(item["row"], self.input)
         words = textwrap.shorten(text if text.strip() else self.messages(item)[-1]["content"], WORDS, placeholder=" ...")
         return f"{self.file}: item {item['item']} ({words or 'empty'}){more}"
+
+    def first_wrong(self, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:
+        """One message for all rows that are wrong, in the words of the first of them."""
+        wrong = [n for n in range(len(self.items)) if is_wrong(n)]
+        return [f"{self.where(wrong)}: {what(wrong[0])}"] if wrong else []

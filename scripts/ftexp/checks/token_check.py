@@ -6,12 +6,12 @@ Reads a run's split, its finetune.yaml and the tokenizer of its base model. Writ
 """
 
 import datetime
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ftexp.checks.answer_check import check_room, check_special, check_written
 from ftexp.checks.document_check import Documents, check_completed, check_documents
+from ftexp.checks.head_check import check_labelled_rows, labelled
 from ftexp.checks.odd_cells import check_odd_texts, check_unshown
-from ftexp.checks.option_check import Option, check_options, options_of_rows
 from ftexp.checks.row_check import (
     check_answer_hidden,
     check_control_tokens,
@@ -23,12 +23,9 @@ from ftexp.checks.rows import Rows
 from ftexp.checks.trained_rows import check_training_rows, marked, too_long
 from ftexp.data.splits import VALIDATION
 from ftexp.design.run import Run, Task
-from ftexp.design.tasks import key_of
-from ftexp.ground import paths
 from ftexp.ground.normal_forms import alike
 from ftexp.models.chat import Chat
 from ftexp.models.token_table import TokenTable, tokens_remembered
-from ftexp.trainers.choice import trainer_of
 
 # How templates write a date.
 _DATES = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
@@ -76,16 +73,27 @@ def _check_tokens(run: Run, chat: Chat) -> TokenReport:
         return _check_training_documents(report, run, chat)
     train = Rows(run, chat)
     report.errors += check_answer_hidden(run.prompt, run.data, "prompt.user")
-    report.warnings += check_end_of_prompt(run.settings["model"], run.prompt, chat, "prompt.user")
+    report.warnings += [] if run.has_head else check_end_of_prompt(run.settings["model"], run.prompt, chat, "prompt.user")
     _check_cells(report, train)
-    report.lengths = [p + a for p, a in zip(train.prompts.lengths(), train.answers.lengths(), strict=True)]
+    report.lengths = _lengths(run, train)
     report.warnings += [*_check_blanks(run, chat, train), *check_training_answers(train)]
-    report.errors += [*_check_begins(train, chat), *_check_special(train, chat)]
+    report.errors += [*_check_begins(train, chat), *([] if run.has_head else check_special(train, chat))]
     report.errors += [message for test in tests.values() for message in _check_leak(train, test)]
-    report.example = marked(chat, train.prompts[0], train.answers[0], run.settings["loss"])
     report.errors, report.warnings = list(dict.fromkeys(report.errors)), list(dict.fromkeys(report.warnings))
+    if run.has_head:
+        answers = [train.answer(item) for item in train.items]
+        report.example = labelled(chat, train.prompts[0], answers[0])
+        report.errors += [] if report.errors else check_labelled_rows(run, train.prompts, answers, train.where)
+        return report
+    report.example = marked(chat, train.prompts[0], train.answers[0], run.settings["loss"])
     report.errors += [] if report.errors else check_training_rows(run, chat, train.prompts, train.answers, train.where)
     return report
+
+
+def _lengths(run: Run, rows: Rows) -> list[int]:
+    """Tokens of each row as the model gets it: a head reads the prompt alone."""
+    answers = [0] * len(rows.items) if run.has_head else rows.answers.lengths()
+    return [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), answers, strict=True)]
 
 
 def _check_task_of_documents(report: TokenReport, run: Run, task: Task, chat: Chat) -> None:
@@ -119,25 +127,27 @@ def _check_validation(report: TokenReport, run: Run, chat: Chat) -> None:
         return
     rows = Rows(run, chat, VALIDATION)
     _check_cells(report, rows)
-    answers = rows.answers.lengths()
-    report.errors += [*_check_begins(rows, chat), *_check_special(rows, chat)]
-    report.errors += _first_wrong(rows, *too_long(run, [p + a for p, a in zip(rows.prompts.lengths(), answers, strict=True)]))
-    limit = run.validation.get("max_tokens")
-    if limit is not None and max(answers) > limit:
-        what = f"scores answers of at most {limit} tokens, and the longest reference has {max(answers)} with its end"
+    report.errors += [*_check_begins(rows, chat), *rows.first_wrong(*too_long(run, _lengths(run, rows)))]
+    if run.has_head:
+        return
+    report.errors += check_special(rows, chat)
+    limit, longest = run.validation.get("max_tokens"), max(rows.answers.lengths())
+    if limit is not None and longest > limit:
+        what = f"scores answers of at most {limit} tokens, and the longest reference has {longest} with its end"
         report.warnings.append(f"experiment.yaml: validation.metric: {what}. Raise evaluation.max_tokens, or set metric: loss")
 
 
 def _check_task(report: TokenReport, run: Run, task: Task, chat: Chat) -> Rows:
     """What is to be said of the rows of a task."""
     test = Rows(task, chat)
-    report.errors += [*_check_begins(test, chat), *_check_special(test, chat)]
-    report.warnings += [*_check_blanks(run, chat, test), *_check_answers_can_be_given(test, chat)]
-    report.warnings += [*check_test_rows(test), *check_control_tokens(chat, test)]
-    report.warnings += check_end_of_prompt(run.settings["model"], task.prompt, chat, task.prompt_key)
-    report.errors += [*_check_limit(run, task, test), *check_answer_hidden(task.prompt, task.data, task.prompt_key)]
-    options = options_of_rows(task, test, chat) if task.kind == "options" else []
-    report.errors += [*check_options(test, options, chat), *_check_room(run, test, options)]
+    report.errors += _check_begins(test, chat)
+    report.warnings += [*_check_blanks(run, chat, test), *check_test_rows(test), *check_control_tokens(chat, test)]
+    report.errors += check_answer_hidden(task.prompt, task.data, task.prompt_key)
+    if run.has_head:
+        report.errors += check_room(run, test, _lengths(run, test))
+    else:
+        errors, warnings = check_written(run, task, test, chat)
+        report.errors, report.warnings = report.errors + errors, report.warnings + warnings
     _check_cells(report, test)
     return test
 
@@ -186,56 +196,10 @@ def _check_begins(rows: Rows, chat: Chat) -> list[str]:
     if bos is None:
         return []
     wanted = chat.prompt_ids([{"role": "user", "content": "x"}]).count(bos)
-    return _first_wrong(
-        rows, lambda n: rows.prompts[n].count(bos) != wanted,
+    return rows.first_wrong(
+        lambda n: rows.prompts[n].count(bos) != wanted,
         lambda n: f"has {chat.tokenizer.bos_token} {rows.prompts[n].count(bos)} times in its prompt, and the template gives it "
         f"{wanted} times. Take it out of the text, or of prompt.user",
-    )
-
-
-def _check_special(rows: Rows, chat: Chat) -> list[str]:
-    """No answer holds a token at which generation would stop before its end."""
-    ends = [str(chat.tokenizer.convert_ids_to_tokens(number)) for number in sorted(chat.stop_ids)]
-    inside = [next((end for end in ends if end in rows.answer(item)), None) for item in rows.items]
-    return _first_wrong(
-        rows, lambda n: inside[n] is not None,
-        lambda n: f"has {inside[n]} in its answer, at which generation stops, so the rest could never be learned. "
-        "Take it out of the text",
-    )
-
-
-def _check_answers_can_be_given(rows: Rows, chat: Chat) -> list[str]:
-    """What the tokens of a reference answer say is the reference answer, outer blanks aside, which the scorer ignores."""
-    changed = [
-        n for n, item in enumerate(rows.items) if chat.decode(rows.answers[n][:-1]).strip() != rows.answer(item).strip()
-    ]
-    if not changed:
-        return []
-    said, wanted = chat.decode(rows.answers[changed[0]][:-1]), rows.answer(rows.items[changed[0]])
-    what = f"its reference answer {wanted[:60]!r} becomes {said[:60]!r} as tokens, so no answer can be exactly right"
-    if alike(wanted.strip(), [said.strip()]):
-        what = f"its reference answer {wanted[:60]!r} is in another Unicode normal form as tokens, so no answer can be right"
-        return [f"{rows.where(changed)}: {what}. Write the data in the form that the tokenizer has, as a rule NFC"]
-    return [f"{rows.where(changed)}: {what}. Write the answer as the tokenizer does"]
-
-
-def _check_limit(run: Run, task: Task, rows: Rows) -> list[str]:
-    """Every reference answer fits into max_tokens with its end token, where one is generated."""
-    most, longest = task.facts.get("max_tokens"), max(rows.answers.lengths())
-    if most is None or longest <= most:
-        return []
-    what = f"is {most}, but the longest reference answer has {longest} tokens with its end. Raise it"
-    return [f"experiment.yaml: {key_of(run.tasks, task.name, 'max_tokens')}: {what}"]
-
-
-def _check_room(run: Run, rows: Rows, options: list[list[Option]]) -> list[str]:
-    """The longest prompt and its answer, or the longest of its options, fit into what the model takes."""
-    most = trainer_of(run).longest_text(paths.model_dir(run.settings["model"]))
-    answers = [max(len(option.ids) for option in of_row) for of_row in options] or rows.answers.lengths()
-    lengths = [prompt + answer for prompt, answer in zip(rows.prompts.lengths(), answers, strict=True)]
-    return _first_wrong(
-        rows, lambda n: lengths[n] > most,
-        lambda n: f"has {lengths[n]} tokens with its answer, the model takes {most}. Shorten it",
     )
 
 
@@ -250,10 +214,4 @@ def _check_leak(train: Rows, test: Rows) -> list[str]:
             return f"{text}: they differ in their Unicode normal form, which no token shows. Write the data in one, as a rule NFC"
         return f"{text}. Remove one, or let prompt.user show what tells them apart"
 
-    return _first_wrong(train, lambda n: train.prompts.key(n) in asked, what)
-
-
-def _first_wrong(rows: Rows, is_wrong: Callable[[int], bool], what: Callable[[int], str]) -> list[str]:
-    """One message for all rows that are wrong, in the words of the first of them."""
-    wrong = [n for n in range(len(rows.items)) if is_wrong(n)]
-    return [f"{rows.where(wrong)}: {what(wrong[0])}"] if wrong else []
+    return train.first_wrong(lambda n: train.prompts.key(n) in asked, what)

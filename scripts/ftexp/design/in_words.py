@@ -20,6 +20,7 @@ from ftexp.design.run import Run
 from ftexp.design.runs import abbreviation
 from ftexp.design.settings import SEED, SETTINGS
 from ftexp.design.spec import Experiment
+from ftexp.design.unused import idle_settings
 from ftexp.ground.wording import listed
 
 
@@ -34,7 +35,7 @@ def design_in_words(experiment: Experiment, runs: list[Run]) -> str:
         *(f"excluded: {words}" for words in excluded_in_words(experiment, table_text)),
         *(f"varies: {name}: {_labels(levels)}" for name, levels in experiment.factors.items()),
         *chosen_in_words(experiment, trained),
-        "constant: " + ", ".join(f"{name}={table_text(value)}" for name, value in _constants(experiment, trained[0]).items()),
+        "constant: " + ", ".join(f"{name}={table_text(value)}" for name, value in _constants(experiment, trained).items()),
     ])
 
 
@@ -102,9 +103,9 @@ def naming_in_words(experiment: Experiment) -> str:
     return f"Here {', '.join(parts)}."
 
 
-def _constants(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """Settings that are the same in all runs: declared ones and defaults, not derived ones."""
+def _constants(experiment: Experiment, trained: Sequence[Run]) -> dict[str, Any]:
+    """Settings that are the same in all runs: declared ones and defaults, not derived ones, nor what no run makes use of."""
     varied = {name for levels in experiment.factors.values() for level in levels for name in level.sets}
-    left_out = {*varied, "lora_alpha", "warmup_steps"}
-    settings = {name: run.settings.get(name) for name in SETTINGS if name not in left_out}
+    left_out = {*varied, "lora_alpha", "warmup_steps", *idle_settings(trained)}
+    settings = {name: trained[0].settings.get(name) for name in SETTINGS if name not in left_out}
     return {name: value for name, value in {**settings, **experiment.constants}.items() if value is not None}

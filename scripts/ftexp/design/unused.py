@@ -90,6 +90,11 @@ def _check_keys(found: Findings, experiment: Experiment, sort: Sort, runs: Seque
         found.add(listed(places), f"{does} nothing, as all runs that are asked have {sort.has}, and {why}", f"Remove {it}.")
 
 
+def idle_settings(trained: Sequence[Run]) -> set[str]:
+    """Settings that none of the runs makes use of."""
+    return {name for sort in SORTS if all(map(sort.holds, trained)) for name in sort.settings}
+
+
 def of_controls_alone(experiment: Experiment, runs: Sequence[Run]) -> list[str]:
     """A warning of keys of evaluation that the controls alone make use of; of max_tokens none, because they need one."""
     warnings = []
