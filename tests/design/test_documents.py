@@ -19,6 +19,7 @@ BASE: dict[str, Any] = {
     "constants": {"model": "tiny"},
 }
 PROMPTED = {"source": "papers.jsonl"}
+BESIDE = "data.text: makes each row a document, which is whole: no question, no answer, no prompt; beside it"
 LEVELS = {"abstract": {"data.text": "abstract"}, "title": {"data.text": "title"}}
 
 
@@ -114,11 +115,12 @@ def test_what_is_wrong_with_many_runs_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(("changes", "wanted"), [
-    ({"data": {**BASE["data"], "input": "title"}},
-     "data.input: stands beside data.text, and a document is whole, and no question with an answer. Keep one"),
-    ({"data": {**BASE["data"], "output": "title"}}, "data.output: stands beside data.text, and a document is whole, and has no"),
-    ({"prompt": {"user": "{input}"}}, "prompt.user: stands beside data.text, and a document has no prompt. Remove it, or set"),
-    ({"prompt": {"system": "Be kind."}}, "prompt.system: stands beside data.text, and a document has no prompt."),
+    ({"data": {**BASE["data"], "input": "title"}}, f"{BESIDE} stands data.input. Remove it; a task that asks by a prompt"),
+    ({"data": {**BASE["data"], "output": "title"}}, f"{BESIDE} stands data.output. Remove it"),
+    ({"prompt": {"user": "{input}"}}, f"{BESIDE} stands prompt.user. Remove it"),
+    ({"prompt": {"system": "Be kind."}}, f"{BESIDE} stands prompt.system. Remove it"),
+    ({"data": {**BASE["data"], "input": "input", "output": "output"}, "prompt": {"system": None, "user": "{input}"}},
+     f"{BESIDE} stand data.input, data.output and prompt.user. Remove them"),
     ({"constants": {"model": "tiny", "loss": "full"}},
      "constants.loss: stands beside data.text, and every token of a document is trained. Remove it."),
     ({"factors": {"loss": ["full", "completion"]}}, "factors.loss: sets loss beside data.text, and every token of a"),

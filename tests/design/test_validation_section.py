@@ -79,6 +79,9 @@ def test_what_is_chosen_among_is_validated_by_one_metric_on_the_same_tokens() ->
     found = mistakes_of(f"{losses}\nvalidation: {{}}\nselect: {{over: [loss]}}\n")
     assert any("validated by the loss of different tokens. Choose by a scorer" in each for each in found), found
     assert mistakes_of(f"{losses}\nvalidation: {{metric: f1}}\nselect: {{over: [loss]}}\n") == []
+    heads = GOOD.replace("lora_rank: [2", "way: {text: {head: null}, head: {head: classification}}\n  lora_rank: [2")
+    found = mistakes_of(f"{heads}\nvalidation: {{}}\nselect: {{over: [way]}}\n")
+    assert any("runs with a head and runs without are validated by the loss of a label and of a token" in each for each in found)
     one_file = GOOD.replace("data:", "data:\n  validation: v.json", 1)
     assert mistakes_of(f"{one_file}\nvalidation: {{}}\nselect: {{over: all}}\n") == []
 

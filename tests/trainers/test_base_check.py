@@ -94,8 +94,10 @@ def test_the_loss_is_that_of_the_trained_tokens_and_doubted_where_guessing_is_as
     row = base_check.TrainingRow(0, [1, 2, 3], [None, None, 3])
     assert base_check._loss(logits, [row]) == pytest.approx(math.log(5))
     knowing = BaseCheck(loss=3.2149, rows=8, vocabulary=256, apart=0.0, rounding=1e-6)
-    assert knowing.in_words("tiny-instruct") == "base tiny-instruct: loss 3.21 on 8 rows; log(vocabulary) 5.55"
-    assert "or it was never trained" in BaseCheck(5.6, 8, 256, 0.0, 1e-6).in_words("random")
+    said = "base tiny-instruct: before any training its loss is 3.21 a token on 8 training rows; guessing would cost 5.55"
+    assert knowing.in_words("tiny-instruct") == said
+    said = BaseCheck(5.6, 8, 256, 0.0, 1e-6).in_words("random")
+    assert said.endswith("guessing among its 256 tokens would cost no more (5.55): it was never trained, or on other texts")
     assert BaseCheck(5.6, 8, 256, math.nan, 1e-6).objection(Path("models/x")) is not None
 
 
@@ -122,7 +124,7 @@ def test_validate_looks_once_and_a_job_takes_what_it_found(
     verdicts, bases = checked()
     assert not any(verdicts.errors.values())
     line = bases["tiny"]
-    assert line.startswith("base tiny: loss ") and "log(vocabulary) 5.56" in line
+    assert line.startswith("base tiny: before any training its loss is ") and "5.56" in line
     monkeypatch.setattr(base_model, "base_logits", lambda *_: pytest.fail("looked at again"))
     assert checked()[1] == bases
     require_right_base(experiment.document())

@@ -11,6 +11,7 @@ from ftexp.design.judging import NEEDS_REFERENCE
 from ftexp.design.run import Run, first_run
 from ftexp.design.sections import as_list
 from ftexp.ground.errors import Findings
+from ftexp.ground.wording import listed
 
 TEXT = "data.text"
 # What a document has not, with why.
@@ -44,9 +45,15 @@ def check_beside_text(found: Findings, document: Mapping[str, Any], factors: Map
             own = dict.fromkeys(key for level in levels if not _is_text(level) for key in _OF_PROMPTS if key in level.sets)
             for key in own:
                 _refuse(found, f"factors.{name}", key)
-    if only:
-        for key in (key for key in _OF_PROMPTS if _is_set(document, key)):
-            _refuse(found, key if "." in key else f"constants.{key}", key)
+    beside = [key for key in _OF_PROMPTS if only and _is_set(document, key)]
+    if "loss" in beside:
+        _refuse(found, "constants.loss", "loss")
+    beside = [key for key in beside if key != "loss"]
+    if beside:
+        stands, them = ("stands", "it") if len(beside) == 1 else ("stand", "them")
+        what = "makes each row a document, which is whole: no question, no answer, no prompt"
+        what += f"; beside it {stands} {listed(beside)}"
+        found.add(TEXT, what, f"Remove {them}; a task that asks by a prompt sets its own.")
 
 
 def _is_text(level: Level) -> bool:

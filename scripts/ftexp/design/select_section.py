@@ -66,6 +66,9 @@ def check_choice(found: Findings, over: Sequence[str], runs: Sequence[Run]) -> N
     if metrics == [LOSS] and _differ(over, runs, lambda run: run.settings["loss"]):
         what = "runs of loss: completion and of loss: full are validated by the loss of different tokens"
         found.add("select.over", what, "Choose by a scorer: validation.metric.")
+    if metrics == [LOSS] and _differ(over, runs, lambda run: str(run.settings.get("head"))):
+        what = "runs with a head and runs without are validated by the loss of a label and of a token"
+        found.add("select.over", what, "Choose by a scorer: validation.metric.")
 
 
 def _rows(run: Run) -> str:

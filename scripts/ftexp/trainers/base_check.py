@@ -60,10 +60,11 @@ class BaseCheck:
 
     def in_words(self, model: str) -> str:
         """One line about the base, for a careful person to judge."""
-        said = f"base {model}: loss {self.loss:.2f} on {self.rows} rows; log(vocabulary) {self.guessing:.2f}"
+        said = f"base {model}: before any training its loss is {self.loss:.2f} a token on {self.rows} training rows; "
         if self.loss < self.guessing:
-            return said
-        return f"{said}, which guessing would cost: untuned it would answer these rows otherwise, or it was never trained"
+            return f"{said}guessing would cost {self.guessing:.2f}"
+        why = "it was never trained, or on other texts"
+        return f"{said}guessing among its {self.vocabulary} tokens would cost no more ({self.guessing:.2f}): {why}"
 
     def objection(self, folder: Path) -> str | None:
         """Why nothing can be trained on it; None where both models are one."""
