@@ -30,11 +30,11 @@ LABELS = ("noun", "verb", "adjective", "other")
 
 
 @contextmanager
-def experiments_folder() -> Iterator[Path]:
-    """A temporary folder, or the one that the environment variable KEEP names, which stays."""
+def experiments_folder(*, may_exist: bool = False) -> Iterator[Path]:
+    """A temporary folder, or the one that the environment variable KEEP names, which stays, and is new unless it may exist."""
     if "KEEP" in os.environ:
         kept = Path(os.environ["KEEP"]).resolve()
-        kept.mkdir(parents=True)
+        kept.mkdir(parents=True, exist_ok=may_exist)
         yield kept
         return
     with tempfile.TemporaryDirectory(prefix="ftexp-") as name:

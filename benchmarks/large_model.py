@@ -1,8 +1,10 @@
 """Measures 50 steps of LoRA on a model of Llama-3.2-1B's shape in bf16 by both trainers: losses, speed, memory. For a GPU.
 
 The weights are random and the rows made up, so that nothing has to be fetched; neither speed nor memory depends on them. Writes
-into the folder it is given (KEEP=<folder> keeps it), 2.5 GB for the model; prints a row per way and trainer.
-Command: PYTHONPATH=scripts .venv/bin/python benchmarks/large_model.py [tiny]   (tiny: a small shape, to try it on a CPU)
+into the folder it is given (KEEP=<folder> keeps it, and goes on with what is there), 2.5 GB for the model; prints a row per way
+and trainer as soon as it is trained.
+Command: PYTHONPATH=scripts .venv/bin/python benchmarks/large_model.py [tiny] [prepare | 8x4 32x1 checkpointed]
+         (tiny: a small shape, to try it on a CPU; prepare: train nothing yet; no way named: all)
 """
 
 import json
@@ -43,16 +45,20 @@ evaluation: {{scorer: exact, max_tokens: 64}}
 """
 
 
-def main(root: Path, shape: dict[str, int]) -> None:
-    """Train every way by every trainer, one after another, and print a row of each."""
-    folder = make_experiment(root, shape)
-    call(folder, ["make", "submit", "JOBS=1"])
-    print("| way | trainer | s a step | tokens/s | trained tokens/s | GiB at most | first loss | last | apart at most |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
-    for way in WAYS:
+def main(root: Path, words: list[str]) -> None:
+    """Make the experiment where there is none, train the ways that are named, one after another, and print a row of each."""
+    folder = root / "large"
+    if not (folder / "preflight.json").is_file():
+        make_experiment(root, TINY_SHAPE if "tiny" in words else SHAPE)
+    ways = [] if "prepare" in words else [way for way in WAYS if way in words] or list(WAYS)
+    if ways:
+        print("| way | trainer | s a step | tokens/s | trained tokens/s | GiB at most | first loss | last | apart at most |")
+        print("|---|---|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    for way in ways:
         first: list[float] = []
         for trainer in TRAINERS:
             [run] = [path for path in folder.glob("runs/*") if path.name.endswith(way) and trainer in path.name]
+            call(folder, ["make", "submit", f"ONLY={run.name}"])
             rows = read_csv(run / "train.csv")
             losses = [float(row["loss"]) for row in rows]
             first = first or losses
@@ -62,7 +68,7 @@ def main(root: Path, shape: dict[str, int]) -> None:
             print(f"| {way} | {trainer} | {numbers} | {memory} | {losses[0]:.4f} | {losses[-1]:.4f} | {apart:.4f} |", flush=True)
 
 
-def make_experiment(root: Path, shape: dict[str, int]) -> Path:
+def make_experiment(root: Path, shape: dict[str, int]) -> None:
     """The experiment, validated, and the model beside it."""
     (root / "rows.json").write_text(json.dumps(make_rows(STEPS * EFFECTIVE_BATCH * 5 // 4)), encoding="utf-8")
     (root / "design.yaml").write_text(DESIGN.format(trainers=list(TRAINERS), ways=json.dumps(WAYS)), encoding="utf-8")
@@ -74,7 +80,6 @@ def make_experiment(root: Path, shape: dict[str, int]) -> Path:
     (folder / ".venv").symlink_to(BIN.parent)
     call(folder, [str(BIN / "dvc"), "init", "--quiet", "--no-scm"])
     call(folder, ["make", "stamp", "split", "validate"])
-    return folder
 
 
 def make_model(folder: Path, shape: dict[str, int]) -> None:
@@ -134,5 +139,5 @@ def speeds(folder: Path, run: str, rows: list[dict[str, str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    with experiments_folder() as temporary:
-        main(temporary, TINY_SHAPE if sys.argv[1:] == ["tiny"] else SHAPE)
+    with experiments_folder(may_exist=True) as temporary:
+        main(temporary, sys.argv[1:])

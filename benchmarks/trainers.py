@@ -1,7 +1,8 @@
 """Measures the demo trained by transformers against the demo trained by torchtune: its tables, its losses, what it takes.
 
 Reads the template. Writes into the folder it is given (KEEP=<folder> keeps it); prints tables. On a GPU where there is one.
-Command: .venv/bin/python benchmarks/trainers.py [fp32 | bf16]
+Command: .venv/bin/python benchmarks/trainers.py [fp32 | bf16] [JOBS]
+         (JOBS: both demos at the same time, so many runs of each at a time, which leaves nothing to be said of what they take)
 """
 
 import resource
@@ -9,6 +10,7 @@ import shutil
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from experiments import call, experiments_folder
@@ -20,17 +22,32 @@ PAIRS = 3
 RUN = "r16_lr3e-3_s1"
 
 
-def main(root: Path, dtype: str) -> None:
+def main(root: Path, dtype: str, jobs: str | None) -> None:
     """Print effects, scores and losses of both, then seconds of the stages, then of one training alone."""
     changes = {name: {"dtype: fp32": f"dtype: {dtype}, trainer: {name}"} for name in TRAINERS}
     folders = {name: make_demo(root, f"demo-{name}", change) for name, change in changes.items()}
-    taken = {name: [seconds_of(folder, ["make", *stages]) for stages in STAGES] for name, folder in folders.items()}
+    if jobs:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda folder: call(folder, ["make", "all", f"JOBS={jobs}"]), folders.values()))
+    else:
+        taken = {name: [seconds_of(folder, ["make", *stages]) for stages in STAGES] for name, folder in folders.items()}
     print_effects(folders)
     print_scores(folders)
     print_losses(*folders.values())
+    if not jobs:
+        print_stages(taken)
+        print_alone(folders)
+
+
+def print_stages(taken: dict[str, list[tuple[float, float]]]) -> None:
+    """A row per step of the pipeline: what it takes by each trainer."""
     print("| stage | " + " | ".join(f"{name}: seconds | of the cores" for name in TRAINERS) + " |\n|---|--:|--:|--:|--:|")
     for stages, *pairs in zip(STAGES, *taken.values(), strict=True):
         print(f"| {', '.join(stages)} | " + " | ".join(f"{wall:.0f} | {cores:.0f}" for wall, cores in pairs) + " |", flush=True)
+
+
+def print_alone(folders: dict[str, Path]) -> None:
+    """What one training takes by each, in turn."""
     alone = [[train_alone(folder) for folder in folders.values()] for _ in range(PAIRS)]
     for index, name in enumerate(TRAINERS):
         walls, cores = zip(*(pair[index] for pair in alone), strict=True)
@@ -73,4 +90,5 @@ def described(values: tuple[float, ...] | list[float], digits: int = 1) -> str:
 
 if __name__ == "__main__":
     with experiments_folder() as temporary:
-        main(temporary, sys.argv[1] if len(sys.argv) > 1 else "fp32")
+        dtype_and_jobs = sys.argv[1:] or ["fp32"]
+        main(temporary, dtype_and_jobs[0], dtype_and_jobs[1] if len(dtype_and_jobs) > 1 else None)
