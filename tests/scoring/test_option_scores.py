@@ -1,10 +1,16 @@
 """Scores and probabilities of options: lm-evaluation-harness' formulas, written out."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ftexp.design.judging import NORMALIZATIONS
+from ftexp.design.runs import expand
+from ftexp.design.spec import check_experiment
+from ftexp.ground.memories import FileHashes
+from ftexp.results import judge_runs
 from ftexp.scoring.options import normalized, probabilities
 from helpers.questions import ANY
 from hypothesis import given
@@ -55,3 +61,24 @@ def test_probabilities_are_a_softmax(scores: list[list[float]]) -> None:
 
 def test_ties_share_and_the_impossible_has_none() -> None:
     assert probabilities(np.array([-900.0, -900.0, -math.inf])).tolist() == [0.5, 0.5, 0.0]
+
+
+def test_the_probabilities_of_a_head_are_not_divided_by_the_length_of_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    way = {"way": {"text": {"head": None}, "head": {"head": "classification"}}}
+    document = {
+        "experiment": "e", "data": {"source": "a.json"}, "constants": {"model": "tiny"}, "factors": way,
+        "evaluation": {"normalization": "characters", "tasks": {"test": {"choices": ["even", "odd"]}}},
+    }
+    experiment = check_experiment(document, "experiment.yaml")
+    said: list[str] = []
+    monkeypatch.setattr(judge_runs, "outputs_of", lambda *_: {})
+
+    def seen(_run: Any, asked: Any, _vouched: Any) -> bool:
+        said.append(asked.normalization)
+        return True
+
+    monkeypatch.setattr(judge_runs, "is_current", seen)
+    judge = judge_runs.Judge(experiment.evaluation, "code", FileHashes(Path("hashes.json")))
+    for run in expand(experiment):
+        judge.score(run, run.asked[0], is_quick=True)
+    assert said == ["characters", "characters", "none"]
