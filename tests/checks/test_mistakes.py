@@ -250,7 +250,7 @@ MISTAKES = [
     Mistake("prompt", "a template of one's own that is not there", experiment(prompt={"template": "own.jinja"}),
             "prompt.template: there is no file own.jinja. Put it there, or correct the name."),
     Mistake("prompt", "a template of one's own that Jinja cannot read", own_template("{% if %}"),
-            "own.jinja: cannot render a user's turn and an answer: TemplateSyntaxError: Expected an expression, got 'end of"),
+            "own.jinja: is no template: line 1: Expected an expression, got 'end of statement block'. Correct it."),
     Mistake("prompt", "a template of one's own without the answer", own_template("{{ messages[0]['content'] }}"),
             "own.jinja: leaves the answer out"),
     Mistake("prompt", "a template itself for its file", experiment(prompt={"template": CHATML}),
@@ -264,9 +264,11 @@ MISTAKES = [
             "models/tiny: chat_template: cannot render a user's turn and an answer: OverflowError"),
     Mistake("design", "a learning rate without its minus", both(free("lr"), experiment(factors={"lr": [1e4], "seed": [1]})),
             "experiment.yaml: lr: is 10000.0, and above 1 a training diverges as a rule. Check the exponent", is_warning=True),
-    Mistake("design", "a factor that changes nothing", both(free("lora_rank"), experiment(
+    Mistake("design", "a factor that changes nothing", experiment(factors={"weight_decay": [None, 0.01]}),
+            "experiment.yaml: factors.weight_decay: changes nothing here: it trains and evaluates exactly what run wdnone does"),
+    Mistake("design", "a rank without LoRA matrices", both(free("lora_rank"), experiment(
             recipe="full_finetune_single_device", factors={"lora_rank": [2, 4]})),
-            "experiment.yaml: factors.lora_rank: changes nothing here: it trains and evaluates exactly what run r2 does"),
+            "experiment.yaml: factors.lora_rank: sets lora_rank, which changes nothing, as all runs there have a recipe that"),
     Mistake("design", "a warm-up longer than the training", constants(warmup_steps=50),
             "experiment.yaml: no run is usable; s1: warmup_steps: is 50, but the training has 7 steps"),
     Mistake("design", "a batch larger than the data", constants(batch_size=64),

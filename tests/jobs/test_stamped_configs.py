@@ -201,15 +201,15 @@ def test_torchtunes_name_of_a_setting_makes_the_config_that_the_short_name_makes
 
 @pytest.mark.usefixtures("stamped")
 def test_a_factor_that_changes_nothing_is_found() -> None:
-    """A full fine-tune has no LoRA matrices, so their rank is no factor of it."""
+    """What torchtune ships for the recipe, said once more, is no level of its own."""
     assert split_stage.main([]) == 0
     assert check_distinct(trained_runs(), _configs(trained_runs())) == []
-    edit_experiment("constants: {", "recipe: full_finetune_single_device\nconstants: {")
-    assert stamp_stage.main([]) == 0
+    set_factors("{weight_decay: [null, 0.01], lr: [1e-4, 1e-3]}")
+    assert stamp_stage.main([]) == 0 and split_stage.main([]) == 0
     found = check_distinct(trained_runs(), _configs(trained_runs()))
-    what = "experiment.yaml: factors.lora_rank: changes nothing here: it trains and evaluates exactly what run r4_lr1e-4 does. "
-    what += "Remove the level, or let it set something else"
-    assert ("r16_lr1e-4", what) in found and len(found) == 2
+    what = "experiment.yaml: factors.weight_decay: changes nothing here: it trains and evaluates exactly what run wdnone_lr1e-4 "
+    what += "does. Remove the level, or let it set something else"
+    assert ("wd0.01_lr1e-4", what) in found and len(found) == 2
 
 
 @pytest.mark.usefixtures("experiment")

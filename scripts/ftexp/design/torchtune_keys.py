@@ -11,6 +11,8 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 # torchtune's keys of settings that have a short name later than experiments that set them: either is taken, not both.
 OLDER_NAMES = {SETTINGS[name].key: name for name in ("lora_dropout", "weight_decay", "max_grad_norm")}
+# What is of LoRA matrices alone.
+OF_LORA = (*(name for name in SETTINGS if name.startswith("lora_")), "use_dora", *(key for key in OLDER_NAMES if ".lora_" in key))
 # Names that decide the same thing, of which one may be set; the second of each pair stands for both.
 SAME_THING = {**OLDER_NAMES, "warmup_ratio": "warmup_steps"}
 # Keys of the generated config that another fact owns, and what to set instead.

@@ -10,6 +10,7 @@ from ftexp.design.levels import label_text
 from ftexp.design.run import Run
 from ftexp.design.spec import Experiment
 from ftexp.design.tasks import ANSWERING_KEYS
+from ftexp.design.torchtune_keys import OF_LORA
 from ftexp.ground.errors import Findings
 from ftexp.ground.wording import listed
 
@@ -38,6 +39,10 @@ SORTS = (
             **dict.fromkeys(ANSWERING_KEYS, "a head writes no text"),
             "normalization": "a head gives a label one probability, however long it is",
         },
+    ),
+    Sort(
+        "a recipe that trains the whole model", lambda run: run.settings["recipe"].startswith("full_"),
+        dict.fromkeys(OF_LORA, "there are no LoRA matrices then"), {},
     ),
 )
 
