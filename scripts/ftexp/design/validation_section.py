@@ -85,7 +85,8 @@ def check_validations(found: Findings, runs: Iterable[Run], evaluation: Evaluati
 
 def steps_between_looks(run: Run) -> int:
     """After so many steps a validated run is looked at, and at its end; its steps are known."""
-    return max(1, round(run.validation["every"] * run.steps["steps_per_epoch"]))
+    every: float = run.validation["every"]
+    return max(1, round(every * run.steps["steps_per_epoch"]))
 
 
 def never_act(runs: Iterable[Run]) -> list[str]:
