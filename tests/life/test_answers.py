@@ -156,9 +156,16 @@ def test_a_model_given_by_its_path_points_the_site_at_its_folder(
         assert read_experiment(folder / "experiment.yaml").constants["model"] == "mine"
 
 
-def test_a_file_that_is_split_already_is_stamped_without_a_split(tmp_path: Path) -> None:
+@pytest.mark.parametrize("validation", [False, True])
+def test_a_file_that_is_split_already_is_stamped_without_a_split_and_its_validation_part_is_used(
+    validation: bool, tmp_path: Path
+) -> None:
     rows = [{"input": f"w{n}", "output": f"W{n}"} for n in range(80)]
-    (tmp_path / "parts.json").write_text(json.dumps({"train": rows[:64], "test": rows[64:]}))
+    parts = {"train": rows[:64], "test": rows[64:]}
+    if validation:
+        parts["validation"] = [{"input": f"v{n}", "output": f"V{n}"} for n in range(8)]
+    (tmp_path / "parts.json").write_text(json.dumps(parts))
     result = bake_by_command(REPOSITORY, tmp_path, f"data={tmp_path / 'parts.json'}", "experiment_name=parts")
     assert result.returncode == 0, result.stderr
-    assert "split" not in load_yaml(tmp_path / "out/parts/experiment.yaml")["data"]
+    document = load_yaml(tmp_path / "out/parts/experiment.yaml")
+    assert "split" not in document["data"] and document.get("validation") == ({} if validation else None)

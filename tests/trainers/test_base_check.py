@@ -21,6 +21,7 @@ from ftexp.trainers.torchtune import base_model
 from ftexp.trainers.torchtune.components.checkpointer import ResumableCheckpointer
 from helpers.model_table import FAMILIES
 from helpers.tiny_models import TinyExperiment, make_experiment
+from safetensors.torch import load_file, save_file
 from torchtune import training
 
 Config = dict[str, Any]
@@ -139,6 +140,24 @@ def test_a_wrong_conversion_is_an_error_of_each_run_and_ends_its_job(tmp_path: P
     [message] = verdicts.errors[experiment.run]
     assert message.startswith("models/tiny: the trainer makes another model of it than transformers")
     with pytest.raises(StageFailed, match="another model of it than transformers"):
+        require_right_base(experiment.document())
+
+
+@pytest.mark.parametrize(("bad", "said"), [(math.nan, "NaN"), (-math.inf, "infinite")])
+def test_a_base_whose_weights_are_no_numbers_is_none_for_its_controls_too(
+    bad: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = make(tmp_path, "llama3_2")
+    monkeypatch.chdir(tmp_path)
+    path, name = Path("models/tiny/model.safetensors"), "model.layers.1.mlp.up_proj.weight"
+    held = load_file(path)
+    held[name][3, 5] = bad
+    save_file(held, path, metadata={"format": "pt"})
+    verdicts, bases = checked()
+    [message] = verdicts.errors[experiment.run]
+    assert message.startswith(f"{path}: {name}: weights are {said}, 1 of {held[name].numel():,}, so that no answer can come")
+    assert verdicts.errors["base"] == [message] and not bases
+    with pytest.raises(StageFailed, match=f"{name}: weights are {said}"):
         require_right_base(experiment.document())
 
 

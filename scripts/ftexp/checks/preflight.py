@@ -72,7 +72,7 @@ def check_runs(runs: list[Run], verdicts: Verdicts) -> Preflight:
         run.id: cost_of(run, sizes[run.id], reports[run.id].lengths)
         for run in trained if run.trains and run.id in sizes and reports[run.id].lengths
     }
-    return Preflight(_examples(trained, reports), costs, check_bases(trained, configs, verdicts))
+    return Preflight(_examples(trained, reports), costs, check_bases(runs, configs, verdicts))
 
 
 def _read_config(run: str) -> Config:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftexp.design.run import Run, Task
 from ftexp.ground import paths
@@ -29,6 +30,9 @@ from ftexp.trainers.recipes import is_distributed, is_lora
 from ftexp.trainers.tracking import missing_key, name_wandb_run
 from ftexp.trainers.train_csv import failure_of
 
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
 MANY = 100_000
 
 
@@ -50,7 +54,7 @@ def require_right_base(run: Run) -> None:
     """The trainer's model of the base is transformers'; looked at once per base, in a process of its own.
 
     Raises:
-        StageFailed: If it is another model.
+        StageFailed: If it is another model, or none.
         CodeEdited: If what was imported for it is not what this process began with.
     """
     settings = run.settings
@@ -64,9 +68,13 @@ def require_right_base(run: Run) -> None:
             return
         if not gpu_ids():  # importing torchtune asks CUDA, which would be of no use in a fork then
             import_own_code()
-        child = multiprocessing.get_context("fork").Process(target=_check_base, args=(run, config, place))
+        fork = multiprocessing.get_context("fork")
+        said = fork.SimpleQueue()
+        child = fork.Process(target=_check_base, args=(run, config, place, said))
         child.start()
         child.join()
+        if not said.empty():
+            raise StageFailed(said.get())
         code = child.exitcode or 0
     found = remembered(place)
     if found is None:
@@ -81,10 +89,14 @@ def require_right_base(run: Run) -> None:
         raise StageFailed(objection)
 
 
-def _check_base(run: Run, config: Config, place: Path) -> None:
+def _check_base(run: Run, config: Config, place: Path, said: "SimpleQueue[str]") -> None:
+    """Look, in a process of its own; what is wrong with the base itself is said."""
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)  # the job's are for its parent
-    check_and_remember(run, config, place)
+    try:
+        check_and_remember(run, config, place)
+    except UserError as problem:
+        said.put(str(problem))
 
 
 def require_tracking() -> None:

@@ -20,14 +20,14 @@ class DataAnswer:
 
     Attributes:
         user: prompt.user, which shows a row.
-        is_split: Whether the file has parts for training and testing.
+        parts: Those that the file has for training, testing and perhaps validating; empty of rows that are to be split.
     """
 
     file: Path
     input: str
     output: str
     user: str = "{input}"
-    is_split: bool = False
+    parts: tuple[str, ...] = ()
 
 
 def data_answer(answer: str, template_dir: Path) -> DataAnswer:
@@ -43,9 +43,9 @@ def data_answer(answer: str, template_dir: Path) -> DataAnswer:
         return DataAnswer(template_dir / "data" / "words.json", "input", "output")
     name, columns = _name_and_columns(answer)
     file = existing_file(name, "data")
-    row, is_split = _first_row(file)
+    row, parts = _first_row(file)
     answered = _by_named_columns(file, name, row, columns) if columns else _by_its_columns(file, name, row)
-    return replace(answered, is_split=is_split)
+    return replace(answered, parts=parts)
 
 
 def _by_named_columns(file: Path, name: str, row: Row, columns: list[str]) -> DataAnswer:
@@ -103,8 +103,8 @@ def existing_file(name: str, key: str) -> Path:
     return path
 
 
-def _first_row(file: Path) -> tuple[Row, bool]:
-    """The first row, which shows the columns, and whether the file has parts."""
+def _first_row(file: Path) -> tuple[Row, tuple[str, ...]]:
+    """The first row, which shows the columns, and the parts that the file has."""
     try:
         content = load_rows(file)
     except ImportError as error:
@@ -115,4 +115,4 @@ def _first_row(file: Path) -> tuple[Row, bool]:
     rows = content["train"] if isinstance(content, dict) else content
     if not rows:
         raise UserError(f"data: {file.name} has no rows.")
-    return rows[0], isinstance(content, dict)
+    return rows[0], tuple(content) if isinstance(content, dict) else ()

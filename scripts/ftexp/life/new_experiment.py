@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ftexp.data.splits import VALIDATION
 from ftexp.design.combinations import FACTORIAL, ONE_AT_A_TIME
 from ftexp.design.in_words import runs_in_words
 from ftexp.design.planning import make_plan, plan_runs, write_plan
@@ -33,6 +34,9 @@ from ftexp.models.hub_cache import COMMIT, hub_snapshots, in_words
 DEMO_MODEL = "tiny-instruct"
 # What stands where nobody asked: it stays true when the factors change.
 _NO_QUESTION = "null          # null: made of the factors, as `make plan` says it; write your own here"
+_VALIDATION = """\
+validation: {}          # the data's own part for it looks at each training while it goes on, and the best step is kept
+"""
 _SPLIT = "  split: {train: 0.8, test: 0.2, seed: 0}\n"
 _TEMPLATE = """\
 # The one file of this experiment that is edited by hand. `make plan` shows what it means before anything is spent.
@@ -50,7 +54,7 @@ factors:
 {factors}design: {design}
 constants: {constants}
 controls: {{base: true}}    # the base model, not fine-tuned
-evaluation: {{scorer: exact, max_tokens: {max_tokens}}}
+{validation}evaluation: {{scorer: exact, max_tokens: {max_tokens}}}
 """
 
 
@@ -103,7 +107,8 @@ def _from_answers(answers: dict[str, Any], template_dir: Path) -> tuple[str, lis
     source = f"data/raw/{data.file.name}"
     text = _TEMPLATE.format(
         name=yaml_line(answers["experiment_name"]), question=yaml_line(question) if question else _NO_QUESTION,
-        source=yaml_line(source), split="" if data.is_split else _SPLIT,
+        source=yaml_line(source), split="" if data.parts else _SPLIT,
+        validation=_VALIDATION if VALIDATION in data.parts else "",
         input=yaml_line(data.input), output=yaml_line(data.output), user=yaml_line(data.user), factors=lines or "  {}\n",
         design=answers["design"],
         constants=yaml_line({k: v for k, v in constants.items() if not _is_set_by(factors, k)}), max_tokens=16 if is_tiny else 64,

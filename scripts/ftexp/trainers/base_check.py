@@ -20,6 +20,7 @@ from ftexp.ground import paths
 from ftexp.ground.machine_memory import free_gigabytes
 from ftexp.models.config_json import model_parameters
 from ftexp.models.loading import load_transformers_model
+from ftexp.models.weights import require_finite
 from ftexp.trainers.interface import Config, Trainer
 from ftexp.trainers.training_row import TrainingRow
 
@@ -86,9 +87,14 @@ def fits_here(model: str) -> bool:
 
 
 def check_base(trainer: Trainer, run: Run, config: Config) -> BaseCheck:
-    """Compare both models of a run's base on its first training rows."""
+    """Compare both models of a run's base on its first training rows.
+
+    Raises:
+        UserError: If weights are no numbers, or the folder does not hold one whole model.
+    """
     import torch
 
+    require_finite(paths.model_dir(run.settings["model"]))
     most = trainer.longest_row(config)
     rows = [_cut(row, min(most, LONGEST_ROW)) for row in trainer.training_rows(run, most=ROWS)]
     joined = [token for row in rows for token in row.tokens][: min(most, LONG_ROW)]
