@@ -70,27 +70,6 @@ def numbers_in_files(folder: Path) -> int:
     return count
 
 
-def require_finite(folder: Path) -> None:
-    """Every weight of a model is a number.
-
-    Raises:
-        UserError: If one is not, with its file and tensor.
-    """
-    import torch
-    from safetensors import safe_open
-
-    for path in (folder / name for name in weight_files(folder)):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118
-                tensor = file.get_tensor(name)
-                if not tensor.is_floating_point() or bool(torch.isfinite(tensor).all()):
-                    continue
-                kind = "NaN" if bool(tensor.isnan().any()) else "infinite"
-                what = f"weights are {kind}, {int((~torch.isfinite(tensor)).sum()):,} of {tensor.numel():,}"
-                cure = "Copy the model again, or take a checkpoint from before its training went astray."
-                raise UserError(f"{path}: {name}: {what}, so that no answer can come of the model. {cure}")
-
-
 def check_tied(folder: Path, config: "ModelConfig") -> None:
     """Where the output layer is the embedding and the files have both, the two are equal.
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from ftexp.design.run import Run
 from ftexp.ground import paths
+from ftexp.ground.errors import UserError
 from ftexp.ground.machine_memory import free_gigabytes
 from ftexp.models.config_json import model_parameters
+from ftexp.models.folder import weight_files
 from ftexp.models.loading import load_transformers_model
-from ftexp.models.weights import require_finite
 from ftexp.trainers.interface import Config, Trainer
 from ftexp.trainers.training_row import TrainingRow
 
@@ -94,7 +95,7 @@ def check_base(trainer: Trainer, run: Run, config: Config) -> BaseCheck:
     """
     import torch
 
-    require_finite(paths.model_dir(run.settings["model"]))
+    _require_finite(paths.model_dir(run.settings["model"]))
     most = trainer.longest_row(config)
     rows = [_cut(row, min(most, LONGEST_ROW)) for row in trainer.training_rows(run, most=ROWS)]
     joined = [token for row in rows for token in row.tokens][: min(most, LONG_ROW)]
@@ -106,6 +107,27 @@ def check_base(trainer: Trainer, run: Run, config: Config) -> BaseCheck:
     _move_by_last_digit(model)
     apart, rounding = (_apart(other, theirs) for other in (torch.cat(ours), _logits(model, tokens)))
     return BaseCheck(_loss(ours, rows), len(rows), ours[0].shape[-1], apart, rounding)
+
+
+def _require_finite(folder: Path) -> None:
+    """Every weight of a model is a number.
+
+    Raises:
+        UserError: If one is not, with its file and tensor.
+    """
+    import torch
+    from safetensors import safe_open
+
+    for path in (folder / name for name in weight_files(folder)):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                tensor = file.get_tensor(name)
+                if not tensor.is_floating_point() or bool(torch.isfinite(tensor).all()):
+                    continue
+                kind = "NaN" if bool(tensor.isnan().any()) else "infinite"
+                what = f"weights are {kind}, {int((~torch.isfinite(tensor)).sum()):,} of {tensor.numel():,}"
+                cure = "Copy the model again, or take a checkpoint from before its training went astray."
+                raise UserError(f"{path}: {name}: {what}, so that no answer can come of the model. {cure}")
 
 
 def _logits(model: "PreTrainedModel", tokens: list[list[int]]) -> "torch.Tensor":
