@@ -176,6 +176,9 @@ def _experiment(overrides: dict[str, Any]) -> dict[str, Any]:
     for key, value in overrides.items():
         is_laid_over = isinstance(value, dict) and key != "factors"
         document[key] = {**document.get(key, {}), **value} if is_laid_over else value
+    recipe = document.get("recipe") or document["constants"].get("recipe") or ""
+    if recipe.startswith("full") and "lora_rank" not in overrides.get("constants", {}):
+        del document["constants"]["lora_rank"]
     return document
 
 
