@@ -353,3 +353,10 @@ def test_all_code_of_ours_that_a_stage_imports_is_in_its_version_or_left_out_wit
     hashed = {str(path.relative_to(REPOSITORY / "scripts/ftexp")) for path in code_version.modules_of(part)}
     rooms = {name for name in names if name.endswith("__init__.py")}
     assert len(names) > 5 and names - rooms <= hashed | set(code_version.LEFT_OUT)
+
+
+@pytest.mark.parametrize("part", ["training", "training_by_transformers", "evaluation", "judge"])
+def test_no_product_depends_on_the_code_that_reads_designs_or_splits_rows(part: str) -> None:
+    files = set(code_version.digests_of(part))
+    of_designs = {file for file in files if file.startswith("design/")}
+    assert len(files) > 1 and not of_designs | files & {"data/splits.py", "data/held_out.py"}

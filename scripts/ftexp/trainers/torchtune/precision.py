@@ -4,7 +4,8 @@ from typing import Any
 
 from ftexp.design.settings import MASTER_WEIGHTS
 from ftexp.ground.errors import UserError
-from ftexp.trainers.recipes import check_master_weights, is_lora
+from ftexp.trainers.asked import check_master_weights
+from ftexp.trainers.recipes import is_lora
 
 # Where the components are that our configs name.
 COMPONENTS = "ftexp.trainers.torchtune.components"

@@ -15,9 +15,10 @@ from ftexp.ground import paths
 from ftexp.ground.components import component_at
 from ftexp.ground.errors import UserError, suggestion
 from ftexp.models.config_json import ModelConfig, read_model_config
+from ftexp.trainers.asked import check_master_weights
 from ftexp.trainers.dataset_section import dataset_section, tokenizer_section
 from ftexp.trainers.lora_names import roles_of
-from ftexp.trainers.recipes import check_master_weights, is_lora
+from ftexp.trainers.recipes import is_lora
 from ftexp.trainers.transformers.parts import parts_of
 
 ADAM, MASTER_ADAM = "torch.optim.AdamW", "ftexp.trainers.master_weights.AdamW"
