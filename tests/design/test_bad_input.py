@@ -21,6 +21,7 @@ from ftexp.ground.errors import run_command
 from helpers.bad_inputs import BAD_INPUTS, GRAMMAR, BadInput
 from helpers.changes import experiment
 from helpers.experiments import tree
+from helpers.marks import slow_but
 from helpers.tiny_models import TinyExperiment, make_experiment
 from helpers.written_tables import tell
 
@@ -142,7 +143,7 @@ def test_a_data_file_outside_of_the_experiment_is_read_there_and_the_plan_says_s
 FILE_NAMES = ["my rows.json", "-rf.json", ".rows.json", "$(touch pwned); `id` & 'x'.json", "日本 \"é\".json", "#a: b.json"]
 
 
-@pytest.mark.parametrize("name", FILE_NAMES)
+@pytest.mark.parametrize("name", slow_but(FILE_NAMES, *FILE_NAMES[3:5]))
 def test_a_data_file_may_be_called_anything_on_one_line(name: str, folder: Path) -> None:
     Path("data/raw/rows.json").rename(Path("data/raw") / name)
     experiment(data={"source": f"data/raw/{name}"})()

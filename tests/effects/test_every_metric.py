@@ -14,6 +14,7 @@ from ftexp.effects.arrays import FloatArray
 from ftexp.effects.errors import UnusableTable
 from ftexp.results.metric_objects import metric_objects
 from helpers.effect_tables import TWO, Table, pick, planned
+from helpers.marks import slow_but
 from helpers.metric_rows import (
     CASES,
     OPTIONS,
@@ -141,7 +142,7 @@ def test_every_name_of_an_evaluation_has_a_metric_and_is_tested_here_and_says_th
         assert OBJECTS[name].higher_is_better == ("less is better" not in meaning), name
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", slow_but(MADE, *list(MADE)[::6]))
 def test_effects_are_differences_of_what_another_library_says_of_each_run(name: str) -> None:
     scores = answered(name)
     gap = Difference(Measure("other", name), Measure("test", name))

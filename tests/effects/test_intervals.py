@@ -96,6 +96,7 @@ def test_a_cell_of_one_seed_borrows_the_pooled_spread_of_the_others_and_says_so(
     assert row["df"] < 2.1
 
 
+@pytest.mark.slow
 def test_holm_equals_multipletests_within_family_and_scope() -> None:
     levels = {"f": [1, 2, 3, 4], "g": ["p", "q"]}
     runs = planned(levels, 2)

@@ -279,6 +279,7 @@ def test_inspect_eval_needs_nothing_but_the_runs_file(
     assert answers(by_command) == evaluated[experiment.run].wanted
 
 
+@pytest.mark.slow
 def test_inspect_eval_retry_finds_the_provider_and_finishes_the_log(
     experiment: TinyExperiment, by_command: EvalLog, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def state(run: str, stage: str) -> tuple[str, str]:
     return found.status, found.reason
 
 
+@pytest.mark.slow
 def test_code_edited_during_a_training_the_manifest_names_what_was_imported_and_its_process_begins_no_further_one(
     tiny: Path
 ) -> None:

@@ -19,6 +19,7 @@ from ftexp.life import upgrading
 from ftexp.life.template_files import SINGLE_FILES, files_of_template
 from ftexp.life.upgrading import _kept_path
 from helpers.finished import finish, states
+from helpers.marks import slow_but
 from warm.environment import use, warm_environment
 
 STAMPED = "{{cookiecutter.experiment_name}}"
@@ -215,7 +216,7 @@ def apply_until(template: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> b
     return False
 
 
-@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("can_exchange", slow_but([True, False], True))
 def test_killed_before_any_step_scripts_are_whole_and_the_next_call_completes_it(
     can_exchange: bool, template: Path, monkeypatch: pytest.MonkeyPatch, finished: Path
 ) -> None:

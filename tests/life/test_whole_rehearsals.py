@@ -125,6 +125,7 @@ def test_what_only_running_shows_ends_a_rehearsal_with_its_message(clusters: Pat
         site.write_text(whole_site, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_tokenizer_fails_as_validate_would(clusters: Path) -> None:
     moved = {path: path.rename(path.with_suffix(".away")) for path in clusters.parent.glob("models/gemma/tokenizer*")}
     try:

@@ -103,6 +103,7 @@ def test_of_two_make_all_at_once_one_waits_and_each_run_is_trained_and_evaluated
     assert [adapter(folder, run) for run in RUNS] == [adapter(finished, run) for run in RUNS]
 
 
+@pytest.mark.slow
 def test_the_kill_of_an_evaluation_costs_its_run_only_and_that_until_the_next_call(copy: Path) -> None:
     use(REAL_ENVIRONMENT, copy)
     before = (copy / "results.csv").read_bytes()

@@ -41,6 +41,7 @@ def test_submit_refuses_a_run_that_was_not_validated(fresh: Path, tmp_path: Path
     assert not list(folder.glob("runs/*/train.json"))
 
 
+@pytest.mark.slow
 def test_force_goes_through_a_red_preflight_and_the_results_say_so(fresh: Path, tmp_path: Path) -> None:
     folder = copy_into(fresh, tmp_path)
     edit(folder / "experiment.yaml", "max_tokens: 16", "max_tokens: 2")

@@ -18,6 +18,7 @@ from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.torchtune.families import FAMILIES
 from helpers.config_files import in_keys_of_5
 from helpers.formula_weights import TEXTS, few, fill, tokens
+from helpers.marks import slow_but
 from helpers.runs import a_run
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
@@ -128,7 +129,7 @@ def assert_one_model(logits: dict[str, torch.Tensor]) -> None:
         assert (found - logits["transformers"]).abs().max().item() < TOLERANCE, name
 
 
-@pytest.mark.parametrize("family", [path.name for path in SAVED_BY_5])
+@pytest.mark.parametrize("family", slow_but([path.name for path in SAVED_BY_5], SAVED_BY_5[0].name))
 @pytest.mark.parametrize("form", FORMS)
 def test_the_logits_are_those_of_the_transformers_that_wrote_the_file(form: str, family: str) -> None:
     """Of transformers 5 itself: a silent default in any of the three is another number than it found."""

@@ -39,8 +39,7 @@ LOSSES_ALIKE, LOGITS_ALIKE = 1e-5, 1e-4
 LENGTH = 128
 # Tried by `make test` too: plain matrices, fused ones, other norms, and one that torchtune has not.
 QUICK = {
-    ("qwen2", "LoRA"), ("qwen2", "full"), ("qwen2", "QLoRA"), ("phi3", "LoRA"), ("phi3", "DoRA"), ("gemma2", "LoRA"),
-    ("qwen3", "LoRA"),
+    ("qwen2", "LoRA"), ("qwen2", "full"), ("qwen2", "QLoRA"), ("phi3", "DoRA"), ("gemma2", "LoRA"), ("qwen3", "LoRA"),
 }
 
 

@@ -50,6 +50,7 @@ TRUE_ALARMS = (
 )
 
 
+@pytest.mark.slow
 def test_no_shipped_config_raises_a_false_alarm() -> None:
     pairs = shipped()
     assert len(pairs) > 100 and {recipe for _, recipe in pairs} == set(RECIPES)

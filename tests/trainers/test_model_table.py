@@ -7,6 +7,7 @@ from ftexp.design.settings import check_setting
 from ftexp.ground.errors import UserError
 from ftexp.models.config_json import parse_config, require_tested
 from ftexp.trainers.torchtune.checks.support import refusals
+from helpers.marks import slow_but
 from helpers.model_table import DISTRIBUTED, FAMILIES, NEWER, WAYS, checked_row, trainers_of
 from helpers.tiny_models import make_experiment
 from helpers.written_tables import promise, tell
@@ -27,7 +28,7 @@ promise("models", [
 ])
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, *NEWER])
+@pytest.mark.parametrize("family", slow_but([*FAMILIES, *NEWER], "qwen2", "gpt2"))
 @pytest.mark.parametrize("kind", DISTRIBUTED)
 def test_a_config_of_a_distributed_recipe_is_checked(
     kind: str, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -131,7 +131,8 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("constants", [
-    {"lr": 1e-3}, {**MASTER, "epochs": EPOCHS}, pytest.param({**FULL, "dtype": "fp32", "epochs": EPOCHS}, marks=pytest.mark.slow),
+    {"lr": 1e-3}, pytest.param({**MASTER, "epochs": EPOCHS}, marks=pytest.mark.slow),
+    pytest.param({**FULL, "dtype": "fp32", "epochs": EPOCHS}, marks=pytest.mark.slow),
 ], ids=["adapter", "master", "fp32"])
 def test_a_resumed_training_ends_with_the_bytes_of_an_uninterrupted_one(
     constants: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -158,6 +159,7 @@ def test_a_resumed_training_ends_with_the_bytes_of_an_uninterrupted_one(
     assert losses(Path("whole")) == losses(Path("broken"))
 
 
+@pytest.mark.slow
 def test_master_weights_learn_as_fp32_does_where_bf16_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At lr 3e-5 the last epoch's mean loss in bf16 alone is that of the first."""
     ends = {}
@@ -172,6 +174,7 @@ def test_master_weights_learn_as_fp32_does_where_bf16_does_not(tmp_path: Path, m
     assert ends["bf16"] > ends["fp32"] / 2
 
 
+@pytest.mark.slow
 def test_a_full_fine_tune_in_bf16_alone_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ways = {"bf16": {**FULL, "dtype": "bf16"}, "master": MASTER, "LoRA": {}, "fp32": {**FULL, "dtype": "fp32"}}
     warned = {}

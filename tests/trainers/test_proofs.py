@@ -60,7 +60,7 @@ def further(*families: str) -> list[Any]:
     return [pytest.param(family, marks=pytest.mark.slow) for family in families]
 
 
-@pytest.mark.parametrize("family", ["qwen2", "phi3", *further("llama3_1", "gemma")])
+@pytest.mark.parametrize("family", ["qwen2", *further("phi3", "llama3_1", "gemma")])
 def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, tmp_path: Path, tokens: torch.Tensor) -> None:
     """Matrices without LoRA matrices too, which torchtune's Qwen2 would leave; by the numbers of the files, here bf16."""
     trained, base = train_and_load(tmp_path, family, quantize_base=True, lora_modules=["q", "v"], model_dtype="bfloat16")
@@ -70,7 +70,7 @@ def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, 
     assert_another_model(trained, load_model(tmp_path / "models/tiny", checkpoint, "fp32", "cpu"), tokens)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "phi3", *further("llama3_2", "gemma2")])
+@pytest.mark.parametrize("family", ["phi3", *further("qwen2", "llama3_2", "gemma2")])
 def test_in_bf16_the_quantized_matrices_are_those_of_training_bit_by_bit(family: str, tmp_path: Path) -> None:
     """The logits in bf16 differ by rounding in what follows, quantised or not: 93 to 95 % of the most likely tokens agree."""
     trained, base = train_and_load(tmp_path, family, quantize_base=True, dtype="bf16")

@@ -22,6 +22,7 @@ from ftexp.trainers.torchtune.components.schedule import constant_with_warmup, c
 from ftexp.trainers.torchtune.components.tokenizer import ChatTokenizer
 from ftexp.trainers.torchtune.config import training_config
 from ftexp.trainers.train_csv import TrainingFailed
+from helpers.marks import slow_but
 from helpers.tiny_models import DATE, TinyExperiment, make_experiment, make_tiny_model, read_train_csv, set_up_recipe, train
 from omegaconf import OmegaConf
 from torchtune import config as torchtune_config
@@ -159,7 +160,11 @@ KILLS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
 }
 
 
-@pytest.mark.parametrize("when", KILLS)
+# `make test-slow` at all other moments.
+TRIED = ("between the second adapter and its optimizer", "in the middle of the second epoch", "after the last epoch")
+
+
+@pytest.mark.parametrize("when", slow_but(KILLS, *TRIED))
 def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrupted_one(
     when: str, experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from ftexp.trainers.transformers import training as steps
 from ftexp.trainers.transformers.progress import StepLog
 from ftexp.trainers.transformers.resume import PRODUCT, epoch_dirs, finished_epochs
 from ftexp.trainers.transformers.training import RowTrainer
+from helpers.marks import slow_but
 from helpers.model_table import FAMILIES
 from helpers.tiny_models import TinyExperiment, make_experiment, read_train_csv
 from helpers.trained_models import logits_of, publish, train_by_transformers
@@ -120,7 +121,11 @@ KILLS: dict[str, tuple[Any, str, int, int]] = {
 }
 
 
-@pytest.mark.parametrize("when", KILLS)
+# In the midst of each kind of file; `make test-slow` at all other moments.
+TRIED = ("in the midst of writing the second epoch", "while the product is written", "after the last epoch")
+
+
+@pytest.mark.parametrize("when", slow_but(KILLS, *TRIED))
 def test_a_killed_training_ends_with_the_bytes_losses_and_rates_of_an_uninterrupted_one(
     when: str, experiment: TinyExperiment, uninterrupted: Products, tmp_path: Path
 ) -> None:

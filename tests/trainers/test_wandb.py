@@ -34,6 +34,9 @@ SECRETS = {"WANDB_API_KEY": "5ec2e7" * 6 + "5ec2", "HF_TOKEN": "hf_5ec2e7ofATest
 RUNS = ("r2_s1", "r2_s2")
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two trainings in one process, evaluated and reported, with W&B offline and secrets in .env."""
