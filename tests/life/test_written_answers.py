@@ -11,7 +11,7 @@ from ftexp.ground.yaml_line import yaml_line
 from ftexp.ground.yamlfile import load_yaml, parse_yaml
 from ftexp.life.written_answers import require_written
 from helpers.baking import DESIGN, write_words
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(
@@ -24,6 +24,8 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None)
+@example("0?")  # within brackets a question mark ends a plain text
+@example({"": "a?"})
 @given(VALUES)
 def test_a_value_on_one_line_of_yaml_reads_back_as_itself_at_every_place_of_a_file(value: Any) -> None:
     line = yaml_line(value)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ftexp.ground.yamlfile import dump_yaml, parse_yaml
 
-_PLAIN = re.compile(r"[A-Za-z0-9][^:#{}\[\],&*!|>'\"%@`]*")
+_PLAIN = re.compile(r"[A-Za-z0-9][^:#{}\[\],&*!|>'\"%@`?]*")
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
