@@ -28,7 +28,7 @@ demo: setup ## stamp the demo into demo/capitalization and run every stage of it
 override pytest = case "$$WRITE" in ""|0) ;; 1) export FTEXP_WRITE_TABLES=1 ;; *) echo "WRITE: must be 1 or 0, got '$$WRITE'." >&2; exit 1 ;; esac; \
   room=$$ONLY; unset ONLY WRITE EXP; .venv/bin/python -m pytest "tests$${room:+/$$room}" --dist loadfile --no-loadscope-reorder
 
-test: setup ## the tests, five minutes; says what it leaves out (ONLY=<room>: those of tests/<room>; WRITE=1)
+test: setup ## the tests, 12 minutes on two cores; says what it leaves out (ONLY=<room>: those of tests/<room>; WRITE=1)
 	@$(pytest) -m "not slurm and not slow" --numprocesses 2
 
 test-slow: setup ## the rest: what takes minutes, the demo, and real Slurm daemons, which it starts and stops (packages: see README; as root; ONLY=, WRITE=1)
