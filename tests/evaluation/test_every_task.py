@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ftexp.evaluation.scorer_name import RECORDED
+from helpers.marks import slow_but
 from helpers.tiny_models import TinyExperiment, make_experiment
 from inspect_ai.log import EvalLog, bundle_log_dir, list_eval_logs, read_eval_log
 
@@ -151,7 +152,7 @@ def test_inspect_view_lists_every_log(folder: Path, tmp_path: Path) -> None:
     assert {log["task"] for log in listed.values()} == set(ASKINGS)
 
 
-APPENDED = ("test", pytest.param("pick", marks=pytest.mark.slow), pytest.param("arc_easy", marks=pytest.mark.slow))
+APPENDED = slow_but(("test", "pick", "arc_easy"), "test")
 
 
 @pytest.mark.parametrize("asking", APPENDED)

@@ -19,6 +19,7 @@ from ftexp.trainers.base_check import WITHIN, BaseCheck, check_base
 from ftexp.trainers.choice import trainer_of
 from ftexp.trainers.torchtune import base_model
 from ftexp.trainers.torchtune.components.checkpointer import ResumableCheckpointer
+from helpers.marks import slow_but
 from helpers.model_table import FAMILIES
 from helpers.tiny_models import TinyExperiment, make_experiment
 from safetensors.torch import load_file, save_file
@@ -67,9 +68,7 @@ def load_through(change: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ResumableCheckpointer, "load_checkpoint", changed)
 
 
-@pytest.mark.parametrize("family", [
-    family if family == "gemma2" else pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES
-])
+@pytest.mark.parametrize("family", slow_but(FAMILIES, "gemma2"))
 def test_both_models_are_one_and_a_wrong_one_is_refused(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

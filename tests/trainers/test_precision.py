@@ -16,6 +16,7 @@ from ftexp.state.publishing import publish_checkpoint
 from ftexp.trainers.torchtune.components.checkpointer import ADAPTER_FILE
 from ftexp.trainers.torchtune.components.resume import epoch_dirs
 from ftexp.trainers.torchtune.config import training_config
+from helpers.marks import slow_but
 from helpers.model_table import FAMILIES
 from helpers.tiny_models import TinyExperiment, make_experiment, read_train_csv, set_up_recipe, train
 from safetensors.torch import load_file
@@ -66,12 +67,7 @@ def tokens() -> torch.Tensor:
     return torch.randint(0, 250, (4, 64), generator=torch.Generator().manual_seed(0))
 
 
-def further(*families: str) -> list[Any]:
-    """Families that `make test-slow` tries too; the others differ most in how their matrices lie."""
-    return [pytest.param(family, marks=pytest.mark.slow) for family in families]
-
-
-@pytest.mark.parametrize("family", ["qwen2", "phi3", *further("llama3_2", "llama3_1", "llama3", "mistral", "gemma", "gemma2")])
+@pytest.mark.parametrize("family", slow_but(FAMILIES, "qwen2", "phi3"))
 @pytest.mark.parametrize("base", ["bf16", pytest.param("nf4", marks=pytest.mark.slow)])
 def test_an_adapter_is_fp32_in_training_in_state_and_on_disk_and_evaluated_as_trained(
     family: str, base: str, tmp_path: Path, tokens: torch.Tensor, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from ftexp.models.chat import Chat
 from ftexp.models.config_json import read_model_config
 from ftexp.trainers.torchtune.families import FAMILIES as MODEL_FAMILIES
 from ftexp.trainers.torchtune.weight_layout import to_trainer
+from helpers.marks import slow_but
 from helpers.model_table import FAMILIES
 from helpers.tiny_models import ROWS, TinyExperiment, enter, make_experiment, set_up_recipe
 from helpers.trained_models import Trained, agreement, assert_another_model, assert_same_model, publish, train_and_publish
@@ -55,12 +56,7 @@ def tokens() -> torch.Tensor:
     return torch.randint(0, 256, (4, 512), generator=torch.Generator().manual_seed(0))
 
 
-def further(*families: str) -> list[Any]:
-    """Families that `make test-slow` tries too; the two before them differ most in how their matrices lie."""
-    return [pytest.param(family, marks=pytest.mark.slow) for family in families]
-
-
-@pytest.mark.parametrize("family", ["qwen2", *further("phi3", "llama3_1", "gemma")])
+@pytest.mark.parametrize("family", slow_but(["qwen2", "phi3", "llama3_1", "gemma"], "qwen2"))
 def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, tmp_path: Path, tokens: torch.Tensor) -> None:
     """Matrices without LoRA matrices too, which torchtune's Qwen2 would leave; by the numbers of the files, here bf16."""
     trained, base = train_and_load(tmp_path, family, quantize_base=True, lora_modules=["q", "v"], model_dtype="bfloat16")
@@ -70,7 +66,7 @@ def test_a_base_is_quantized_whole_from_files_of_another_precision(family: str, 
     assert_another_model(trained, load_model(tmp_path / "models/tiny", checkpoint, "fp32", "cpu"), tokens)
 
 
-@pytest.mark.parametrize("family", ["phi3", *further("qwen2", "llama3_2", "gemma2")])
+@pytest.mark.parametrize("family", slow_but(["phi3", "qwen2", "llama3_2", "gemma2"], "phi3"))
 def test_in_bf16_the_quantized_matrices_are_those_of_training_bit_by_bit(family: str, tmp_path: Path) -> None:
     """The logits in bf16 differ by rounding in what follows, quantised or not: 93 to 95 % of the most likely tokens agree."""
     trained, base = train_and_load(tmp_path, family, quantize_base=True, dtype="bf16")
